@@ -1,0 +1,95 @@
+"""Thermometer encoding: what turns numbers into the network's input bits, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lgc.errors import LgcError
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """The number format of the features at the hardware's pins.
+
+    A real feature x is seen as `floor(x * 2**fraction)`, saturated to `width` bits.
+    8-bit pixels are `FixedPoint(8)`.
+    """
+
+    width: int
+    fraction: int = 0
+    signed: bool = False
+
+    @property
+    def low(self) -> int:
+        """Smallest code."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """Largest code."""
+        return (1 << (self.width - self.signed)) - 1
+
+    def quantise(self, x: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Turn real features into integer codes, int32 of the same shape."""
+        values = np.asarray(x)
+        if values.dtype.kind == "f":
+            if not np.isfinite(values).all():
+                raise LgcError("The features hold NaN or infinite values.", hint="Clean or impute them first.")
+            values = np.floor(np.ldexp(values.astype(np.float64), self.fraction))
+            return np.clip(values, self.low, self.high).astype(np.int32)
+        return np.clip(values.astype(np.int64) << self.fraction, self.low, self.high).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Thermometer:
+    """Input bit `f * levels + l` is `code[f] >= threshold[f, l]`.
+
+    Thresholds are integers in the feature's fixed-point format, ascending along the levels, so
+    software and hardware agree exactly. `low + 1 .. high` are useful values; a threshold at or
+    below the format's lowest code makes a bit that is always 1.
+
+    Attributes:
+        threshold: int32 `[features, levels]`.
+        format: fixed-point format all features share.
+    """
+
+    threshold: npt.NDArray[np.int32]
+    format: FixedPoint = field(default_factory=lambda: FixedPoint(8))
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return self.threshold.shape[0]
+
+    @property
+    def levels(self) -> int:
+        """Thresholds per feature."""
+        return self.threshold.shape[1]
+
+    @property
+    def bits(self) -> int:
+        """Number of input bits the network sees."""
+        return self.threshold.size
+
+    def codes(self, x: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Quantise samples `[samples, ...]` to integer codes int32 `[samples, features]`.
+
+        Raises:
+            LgcError: wrong number of features, or NaN.
+        """
+        values = np.asarray(x)
+        values = values.reshape(len(values), -1)
+        if values.shape[1] != self.features:
+            raise LgcError(
+                f"The data has {values.shape[1]} features per sample, the model expects {self.features}.",
+                hint="Give the data set the model was trained on.",
+            )
+        return self.format.quantise(values)
+
+    def encode(self, x: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Encode samples `[samples, ...]` to bool `[samples, bits]`."""
+        code = self.codes(x)
+        return (code[:, :, None] >= self.threshold[None]).reshape(len(code), -1)

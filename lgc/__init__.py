@@ -1,0 +1,1 @@
+"""lgc, the logic-gate compiler: trained logic-gate networks to FPGA bitstreams, with open tools."""
