@@ -5,8 +5,12 @@ import numpy.typing as npt
 
 Bool1 = npt.NDArray[np.bool_]
 Bool2 = npt.NDArray[np.bool_]
+F32x1 = npt.NDArray[np.float32]
+I8x1 = npt.NDArray[np.int8]
+I8x2 = npt.NDArray[np.int8]
 I32x1 = npt.NDArray[np.int32]
 I32x2 = npt.NDArray[np.int32]
+I32x3 = npt.NDArray[np.int32]
 I64x1 = npt.NDArray[np.int64]
 I64x2 = npt.NDArray[np.int64]
 U64x1 = npt.NDArray[np.uint64]
