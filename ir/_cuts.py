@@ -49,16 +49,25 @@ def _contains(a: I32x1, a_size: int, b: I32x1, b_size: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _insert(
-    kept: I32x2, kept_size: I8x1, kept_cost: F32x1, kept_tie: F32x1, count: int,
-    cut: I32x1, size: int, cost: np.float32, tie: np.float32,
+    kept: I32x2,
+    kept_size: I8x1,
+    kept_cost: F32x1,
+    kept_tie: F32x1,
+    count: int,
+    cut: I32x1,
+    size: int,
+    cost: np.float32,
+    tie: np.float32,
 ) -> int:
     """Insert a cut into a list sorted by (cost, tie) unless dominated; returns the new length."""
     capacity = kept.shape[0]
     if count == capacity and (cost, tie) >= (kept_cost[count - 1], kept_tie[count - 1]):
         return count
     for c in range(count):
-        if kept_size[c] <= size and (kept_cost[c], kept_tie[c]) <= (cost, tie) and _contains(
-            cut, size, kept[c], kept_size[c]
+        if (
+            kept_size[c] <= size
+            and (kept_cost[c], kept_tie[c]) <= (cost, tie)
+            and _contains(cut, size, kept[c], kept_size[c])
         ):
             return count
     write = 0
@@ -83,8 +92,17 @@ def _insert(
 
 @njit(cache=True, nogil=True)
 def enumerate_cuts(
-    fanin: I32x2, first: int, k: int, by_depth: bool, required: I32x1, refs: F32x1,
-    leaves: I32x3, sizes: I8x2, counts: I8x1, depth: I32x1, flow: F32x1,
+    fanin: I32x2,
+    first: int,
+    k: int,
+    by_depth: bool,
+    required: I32x1,
+    refs: F32x1,
+    leaves: I32x3,
+    sizes: I8x2,
+    counts: I8x1,
+    depth: I32x1,
+    flow: F32x1,
 ) -> None:
     """Fill the cuts of every LUT, best first, and its `depth` and area `flow` `[signals]`.
 
@@ -112,7 +130,9 @@ def enumerate_cuts(
                     if option < 0:
                         size = _merge(now[c], now_size[c], trivial, 1, cut, k)
                     else:
-                        size = _merge(now[c], now_size[c], leaves[s - first, option], sizes[s - first, option], cut, k)
+                        size = _merge(
+                            now[c], now_size[c], leaves[s - first, option], sizes[s - first, option], cut, k
+                        )
                     if size < 0:
                         continue
                     deepest, area = np.int32(0), np.float32(1)
@@ -164,7 +184,9 @@ def cover(leaves: I32x3, sizes: I8x2, first: int, roots: I32x1, refs: I32x1) -> 
 
 
 @njit(cache=True, nogil=True)
-def require(leaves: I32x3, sizes: I8x2, first: int, refs: I32x1, roots: I32x1, limit: int, required: I32x1) -> None:
+def require(
+    leaves: I32x3, sizes: I8x2, first: int, refs: I32x1, roots: I32x1, limit: int, required: I32x1
+) -> None:
     """Latest allowed depth of each signal of the cover, given `limit` at the roots."""
     required[:] = UNREACHED
     for s in roots:
@@ -177,7 +199,9 @@ def require(leaves: I32x3, sizes: I8x2, first: int, refs: I32x1, roots: I32x1, l
 
 
 @njit(cache=True, nogil=True)
-def _reference(leaves: I32x3, sizes: I8x2, first: int, i: int, c: int, step: int, refs: I32x1, stack: I32x1) -> int:
+def _reference(
+    leaves: I32x3, sizes: I8x2, first: int, i: int, c: int, step: int, refs: I32x1, stack: I32x1
+) -> int:
     """Add (`step` 1) or remove (-1) cut c of LUT i from the cover; returns the LUTs that came or went."""
     area, top = 1, 0
     node, use = i, c
@@ -285,8 +309,15 @@ def cone_tables(
 
 @njit(cache=True, nogil=True)
 def _compose(
-    outer: U64x1, outer_pins: I32x1, outer_size: int, inner: np.uint64, inner_pins: I32x1, inner_size: int,
-    signal: int, pins: I32x1, size: int,
+    outer: U64x1,
+    outer_pins: I32x1,
+    outer_size: int,
+    inner: np.uint64,
+    inner_pins: I32x1,
+    inner_size: int,
+    signal: int,
+    pins: I32x1,
+    size: int,
 ) -> np.uint64:
     """Table over `pins` of the outer LUT with its pin `signal` replaced by the inner LUT."""
     out = np.uint64(0)
@@ -360,7 +391,9 @@ def eliminate(fanin: I32x2, sizes: I8x1, table: U64x1, first: int, is_root: Bool
                     rest[left] = fanin[f, j]
                     left += 1
             size = _merge(rest, left, fanin[n], sizes[n], pins, k)
-            table[f] = _compose(table[f : f + 1], fanin[f], sizes[f], table[n], fanin[n], sizes[n], first + n, pins, size)
+            table[f] = _compose(
+                table[f : f + 1], fanin[f], sizes[f], table[n], fanin[n], sizes[n], first + n, pins, size
+            )
             fanin[f, :size] = pins[:size]
             fanin[f, size:] = 0
             sizes[f] = size

@@ -124,7 +124,14 @@ def _hash(table: np.uint64, pins: I32x1, used: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def sweep(
-    fanin: I32x2, table: U64x1, first: int, share: bool, literal: I64x1, new_fanin: I32x2, new_table: U64x1, kept: I32x1
+    fanin: I32x2,
+    table: U64x1,
+    first: int,
+    share: bool,
+    literal: I64x1,
+    new_fanin: I32x2,
+    new_table: U64x1,
+    kept: I32x1,
 ) -> int:
     """Fold every LUT in topological order and, if `share`, merge equal and complementary ones.
 
@@ -175,3 +182,22 @@ def sweep(
         literal[first + i] = 2 * np.int64(first + count) + inverted
         count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def stages(fanin: I32x2, first: int, per_stage: int, stage: I32x1) -> None:
+    """Fill `stage` `[signals]` so that no more than `per_stage` LUTs lie between registers.
+
+    A LUT that ends a run of `per_stage` LUTs is registered: all its readers are of a later stage.
+    """
+    luts, k = fanin.shape
+    run = np.zeros(first + luts, np.int32)
+    for i in range(luts):
+        longest, latest = 0, 0
+        for pin in range(k):
+            s = fanin[i, pin]
+            ends = run[s] == per_stage
+            latest = max(latest, stage[s] + (1 if ends else 0))
+            longest = max(longest, 0 if ends else run[s])
+        run[first + i] = longest + 1
+        stage[first + i] = latest

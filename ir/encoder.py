@@ -37,7 +37,9 @@ class FixedPoint:
         values = np.asarray(x)
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
-                raise LgcError("The features hold NaN or infinite values.", hint="Clean or impute them first.")
+                raise LgcError(
+                    "The features hold NaN or infinite values.", hint="Clean or impute them first."
+                )
             values = np.floor(np.ldexp(values.astype(np.float64), self.fraction))
             return np.clip(values, self.low, self.high).astype(np.int32)
         return np.clip(values.astype(np.int64) << self.fraction, self.low, self.high).astype(np.int32)

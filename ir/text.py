@@ -129,7 +129,9 @@ class _Reader:
     def _class(self, line: str) -> None:
         match = re.match(r"class (\d+) = (-?\d{1,18})", line)
         if match is None or int(match[1]) != len(self.bias):
-            raise ValueError(f"expected 'class {len(self.bias)} = BIAS + %A - 2 * %B ...', found {line[:60]!r}")
+            raise ValueError(
+                f"expected 'class {len(self.bias)} = BIAS + %A - 2 * %B ...', found {line[:60]!r}"
+            )
         position = match.end()
         while position < len(line):
             term = _TERM.match(line, position)

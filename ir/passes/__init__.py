@@ -5,13 +5,29 @@ from __future__ import annotations
 from .absorb import Absorb
 from .base import Pass, Registry, Watcher, run, spell
 from .dce import Dce
+from .expand_readout import ExpandReadout
 from .fold import Fold
 from .lut_map import LutMap
+from .pipeline import Pipeline
 from .strash import Strash
 
 REGISTRY = Registry(
-    passes={kind.name: kind for kind in (Fold, Strash, Dce, Absorb, LutMap)},
+    passes={kind.name: kind for kind in (Fold, Strash, Dce, Absorb, LutMap, ExpandReadout, Pipeline)},
     aliases={"simplify": "strash,absorb,dce"},
 )
 
-__all__ = ["REGISTRY", "Absorb", "Dce", "Fold", "LutMap", "Pass", "Registry", "Strash", "Watcher", "run", "spell"]
+__all__ = [
+    "REGISTRY",
+    "Absorb",
+    "Dce",
+    "ExpandReadout",
+    "Fold",
+    "LutMap",
+    "Pass",
+    "Pipeline",
+    "Registry",
+    "Strash",
+    "Watcher",
+    "run",
+    "spell",
+]

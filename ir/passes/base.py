@@ -61,7 +61,9 @@ class Registry:
         for item in re.split(r",(?![^{]*\})", pipeline):
             match = re.fullmatch(r"\s*([\w-]+)\s*(?:\{([^{}]*)\})?\s*", item)
             if match is None:
-                raise UsageError(f"Cannot read {item!r} in the pipeline.", hint="Write name or name{option=value}.")
+                raise UsageError(
+                    f"Cannot read {item!r} in the pipeline.", hint="Write name or name{option=value}."
+                )
             found += self._expand(match[1], match[2] or "")
         return tuple(found)
 

@@ -63,7 +63,9 @@ def _cover(net: Netlist, options: LutMap) -> Netlist:
     required = np.full(net.signals, _cuts.UNREACHED, np.int32)
     refs = np.zeros(net.signals, np.int32)
     roots = net.roots()
-    estimate = (np.bincount(net.fanin.ravel(), minlength=net.signals) + _count(roots, net.signals)).astype(np.float32)
+    estimate = (np.bincount(net.fanin.ravel(), minlength=net.signals) + _count(roots, net.signals)).astype(
+        np.float32
+    )
     cuts = (leaves, sizes, counts)
     _cuts.enumerate_cuts(net.fanin, first, k, options.depth, required, estimate, *cuts, depth, flow)
     limit = int(depth[roots].max(initial=0)) if options.depth else int(_cuts.UNREACHED)
