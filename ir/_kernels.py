@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ._typing import Bool1, I32x1, I32x2, U64x1, U64x2
+from ._typing import Bool1, I32x1, I32x2, I64x1, U64x1, U64x2
 
 
 @njit(cache=True, nogil=True)
@@ -185,19 +185,27 @@ def sweep(
 
 
 @njit(cache=True, nogil=True)
-def stages(fanin: I32x2, first: int, per_stage: int, stage: I32x1) -> None:
+def stages(fanin: I32x2, first: int, per_stage: int, level: I32x1, stage: I32x1) -> None:
     """Fill `stage` `[signals]` so that no more than `per_stage` LUTs lie between registers.
 
-    A LUT that ends a run of `per_stage` LUTs is registered: all its readers are of a later stage.
+    A LUT is registered if the bands of `per_stage` levels put all its readers later, or if it ends
+    a run of `per_stage` LUTs. Bands keep chains that meet in step, which runs alone do not.
     """
     luts, k = fanin.shape
+    registered = np.ones(first + luts, np.bool_)
+    registered[:first] = False
+    for i in range(luts):
+        for pin in range(k):
+            s = fanin[i, pin]
+            if s >= first and (level[s] - 1) // per_stage == (level[first + i] - 1) // per_stage:
+                registered[s] = False
     run = np.zeros(first + luts, np.int32)
     for i in range(luts):
         longest, latest = 0, 0
         for pin in range(k):
             s = fanin[i, pin]
-            ends = run[s] == per_stage
-            latest = max(latest, stage[s] + (1 if ends else 0))
-            longest = max(longest, 0 if ends else run[s])
+            latest = max(latest, stage[s] + (1 if registered[s] else 0))
+            longest = max(longest, 0 if registered[s] else run[s])
         run[first + i] = longest + 1
         stage[first + i] = latest
+        registered[first + i] |= run[first + i] == per_stage

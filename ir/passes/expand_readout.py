@@ -22,7 +22,6 @@ import numpy as np
 
 from lgc.errors import LgcError
 
-from .._typing import I32x1
 from ..builder import Builder, Literal
 from ..fabric import Fabric
 from ..netlist import Netlist, table_dtype

@@ -31,6 +31,7 @@ class Pipeline:
         """Return the netlist with `stage` set."""
         if self.levels == 0:
             return replace(net, stage=None)
-        stage = np.zeros(net.signals, np.int32)
-        _kernels.stages(net.fanin, net.first_lut, self.levels, stage)
+        level, stage = np.zeros(net.signals, np.int32), np.zeros(net.signals, np.int32)
+        _kernels.levels(net.fanin, net.first_lut, level)
+        _kernels.stages(net.fanin, net.first_lut, self.levels, level, stage)
         return replace(net, stage=stage[net.first_lut :].astype(np.uint16))
