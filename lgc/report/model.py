@@ -1,0 +1,244 @@
+"""What a report says: one frozen dataclass per section, every figure with its stage.
+
+Estimates, post-synthesis and post-route figures live in different sections; a section that was
+not reached is None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lgc.errors import LgcError
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or disappears."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network that was compiled."""
+
+    file: str
+    sha256: str
+    classes: int
+    features: int
+    feature_bits: int
+    levels: int
+    layers: tuple[str, ...]
+    seed: int | None
+    data_source: str
+    validation_accuracy: float | None
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """What the optimiser made of it; LUTs are counted in the netlist, before synthesis.
+
+    Attributes:
+        nodes: nodes of the trained network, one each.
+        simplified: of these left after simplification.
+        network_luts: LUTs of the network after mapping.
+        popcount_luts: LUTs that count its outputs.
+        counted_bits: distinct output bits counted over all classes.
+        input_bits: encoder bits the network reads.
+        k: inputs per LUT.
+        depth: LUTs on the longest path, popcount included.
+        stages: register stages of the fabric.
+    """
+
+    nodes: int
+    simplified: int
+    network_luts: int
+    popcount_luts: int
+    counted_bits: int
+    input_bits: int
+    k: int
+    depth: int
+    stages: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of a step with the one before it."""
+
+    rung: str
+    method: str
+    compared: int
+    equal: bool
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """RTL simulation against the network.
+
+    Attributes:
+        simulator: its name and version.
+        samples: samples streamed through the design.
+        source: where they came from.
+        classes_equal: samples whose class equals the network's.
+        scores_equal: samples whose scores all equal the network's.
+        correct: samples whose class equals the label, or None without labels.
+        latency_cycles: clocks from the last feature taken to the result, measured.
+        cycles_per_sample: clocks between results, measured.
+        seconds: wall time.
+    """
+
+    simulator: str
+    samples: int
+    source: str
+    classes_equal: int
+    scores_equal: int
+    correct: int | None
+    latency_cycles: int
+    cycles_per_sample: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A resource split by what uses it."""
+
+    encoder: int
+    network: int
+    readout: int
+    io: int
+
+    @property
+    def total(self) -> int:
+        """Sum of the parts."""
+        return self.encoder + self.network + self.readout + self.io
+
+
+@dataclass(frozen=True)
+class PostSynthesis:
+    """Resources after synthesis, before placement."""
+
+    tool: str
+    luts: Parts
+    ffs: Parts
+    carries: int
+    brams: int
+
+
+@dataclass(frozen=True)
+class PostRoute:
+    """Figures from the router's own report.
+
+    Attributes:
+        tool: its name and version.
+        device: device and package.
+        cells: logic cells used.
+        cells_available: logic cells of the device.
+        brams: block RAMs used.
+        io: pins used.
+        fmax_mhz: maximum clock of the design.
+        seed: the placer's seed.
+        router: which router was used.
+        latency_ns: latency of a result at `fmax_mhz`.
+        samples_per_second: throughput at `fmax_mhz`.
+    """
+
+    tool: str
+    device: str
+    cells: int
+    cells_available: int
+    brams: int
+    io: int
+    fmax_mhz: float
+    seed: int
+    router: str
+    latency_ns: float
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """The file to load into the FPGA."""
+
+    file: str
+    bytes: int
+    sha256: str
+    tool: str
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Wall time of a build step, and whether it was kept from an earlier run."""
+
+    name: str
+    seconds: float
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a build has to say."""
+
+    schema_version: int
+    lgc_version: str
+    created: str
+    target: str
+    pipeline: str
+    model: Model
+    netlist: Netlist
+    checks: tuple[Check, ...]
+    simulation: Simulation | None
+    post_synthesis: PostSynthesis | None
+    post_route: PostRoute | None
+    bitstream: Bitstream | None
+    steps: tuple[StepTime, ...]
+    tools: dict[str, str]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return the report as JSON text, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Read a report that `to_json` wrote.
+
+        Raises:
+            LgcError: missing, damaged, or of another schema version.
+        """
+        try:
+            values = json.loads(path.read_text())
+        except OSError:
+            raise LgcError(f"There is no report at {path}.", hint="Make one with `lgc compile`.") from None
+        except ValueError:
+            raise LgcError(f"{path} is damaged.", hint="Run `lgc compile` again.") from None
+        if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+            raise LgcError(
+                f"{path} is not a report of schema version {SCHEMA_VERSION}.", hint="Run `lgc compile` again."
+            )
+        try:
+            return typing.cast("Report", _read(cls, values))
+        except (KeyError, TypeError) as error:
+            raise LgcError(f"{path} lacks {error}.", hint="Run `lgc compile` again.") from None
+
+    def _repr_markdown_(self) -> str:
+        """Show as Markdown in notebooks."""
+        from .render import markdown
+
+        return markdown(self)
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """Rebuild a dataclass from what `asdict` and JSON made of it."""
+    if isinstance(kind, types.UnionType):
+        if value is None:
+            return None
+        kind = next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _read(hint, value[name]) for name, hint in hints.items()})  # type: ignore[operator]
+    if typing.get_origin(kind) is tuple:
+        return tuple(_read(typing.get_args(kind)[0], item) for item in value)
+    return value

@@ -1,0 +1,146 @@
+"""Renderings of a report: Markdown for files and pull requests, tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from .model import Parts, Report
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_Rows = list[tuple[str, ...]]
+
+
+def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
+    """Yield title, column heads and rows of each part of the report that exists."""
+    yield "Result", ("", "", "stage"), list(_summary(report))
+    if report.post_synthesis is not None:
+        yield "Resources by part", ("part", "LUT4", "flip-flops"), _resources(report)
+    yield "Compiler", ("", ""), _netlist(report)
+    if report.checks:
+        head = ("compared", "method", "samples", "equal")
+        yield "Checks", head, [(c.rung, c.method, f"{c.compared:,}", _yes(c.equal)) for c in report.checks]
+    times = [(s.name, f"{s.seconds:.1f} s", "kept" if s.cached else "") for s in report.steps]
+    yield "Steps", ("step", "time", ""), times
+    yield "Provenance", ("", ""), _provenance(report)
+
+
+def _summary(report: Report) -> Iterator[tuple[str, ...]]:
+    model, sim, route = report.model, report.simulation, report.post_route
+    if model.test_accuracy is not None:
+        yield "test accuracy, network", f"{model.test_accuracy:.2%}", "trained model, hardened"
+    if sim is not None:
+        where = f"RTL in {sim.simulator}"
+        if sim.correct is not None:
+            yield "accuracy, simulated hardware", f"{sim.correct / sim.samples:.2%} of {sim.samples:,}", where
+        yield "agreement with the network", f"{sim.classes_equal:,} of {sim.samples:,} classes", where
+        yield "", f"{sim.scores_equal:,} of {sim.samples:,} score vectors", where
+        yield "latency", f"{sim.latency_cycles} clocks after the last feature", where
+        yield "throughput", f"one sample per {sim.cycles_per_sample:g} clocks", where
+    if report.post_synthesis is not None:
+        yield "LUT4", f"{report.post_synthesis.luts.total:,}", "post-synthesis"
+    if route is not None:
+        share = route.cells / route.cells_available
+        yield "logic cells", f"{route.cells:,} of {route.cells_available:,} ({share:.0%})", "post-route"
+        yield "Fmax", f"{route.fmax_mhz:.1f} MHz", "post-route"
+        yield "latency at Fmax", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
+        yield "throughput at Fmax", f"{route.samples_per_second:,.0f} samples/s", "post-route"
+    if report.bitstream is not None:
+        yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
+
+
+def _resources(report: Report) -> _Rows:
+    synthesis = report.post_synthesis
+    assert synthesis is not None
+    rows = [
+        (label, f"{getattr(synthesis.luts, part):,}", f"{getattr(synthesis.ffs, part):,}")
+        for part, label in _PART_LABELS.items()
+    ]
+    return [*rows, ("total", f"{synthesis.luts.total:,}", f"{synthesis.ffs.total:,}")]
+
+
+_PART_LABELS = {
+    "encoder": "encoder (with input storage)",
+    "network": "network",
+    "readout": "readout (popcount, argmax)",
+    "io": "stream control",
+}
+assert list(_PART_LABELS) == list(Parts.__annotations__)
+
+
+def _netlist(report: Report) -> _Rows:
+    net = report.netlist
+    return [
+        ("layers", " → ".join(report.model.layers)),
+        ("nodes trained", f"{net.nodes:,}"),
+        ("left after simplification", f"{net.simplified:,}"),
+        (f"network, {net.k}-input LUTs", f"{net.network_luts:,}"),
+        ("bits counted", f"{net.counted_bits:,}"),
+        (f"popcount, {net.k}-input LUTs", f"{net.popcount_luts:,}"),
+        ("encoder bits used", f"{net.input_bits:,}"),
+        ("depth", f"{net.depth} LUTs in {net.stages + 1} stages"),
+    ]
+
+
+def _provenance(report: Report) -> _Rows:
+    model = report.model
+    rows = [
+        ("lgc", report.lgc_version),
+        ("target", report.target),
+        ("pipeline", report.pipeline),
+        ("model", f"{model.file} (sha256 {model.sha256[:16]}…)"),
+        ("data", model.data_source or "not recorded"),
+        ("training seed", "not recorded" if model.seed is None else str(model.seed)),
+    ]
+    if report.post_route is not None:
+        rows.append(("placer seed, router", f"{report.post_route.seed}, {report.post_route.router}"))
+    return [*rows, *report.tools.items()]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "NO"
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown."""
+    lines = [f"# {report.model.file} on {report.target}", ""]
+    lines += [f"> **Warning:** {warning}\n" for warning in report.warnings]
+    for title, head, rows in sections(report):
+        lines += [f"## {title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def terminal(report: Report) -> Group:
+    """Return the report as rich tables."""
+    from rich.console import Group
+    from rich.text import Text
+
+    warnings = [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
+    return Group(*(table(*section) for section in sections(report)), *warnings)
+
+
+def table(title: str, head: tuple[str, ...], rows: _Rows) -> object:
+    """Return one rich table."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in head:
+        out.add_column(column, overflow="fold")
+    out.show_header = any(head)
+    for cells in rows:
+        out.add_row(*cells)
+    return out
+
+
+RENDERINGS: dict[str, Callable[[Report], str]] = {
+    "json": Report.to_json,
+    "markdown": markdown,
+}
+"""Text renderings by name."""
