@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ._typing import I64x2
 from .encoder import Thermometer
 from .netlist import Netlist
 from .simulate import scores
@@ -23,10 +24,15 @@ class Classifier:
     netlist: Netlist
     class_names: tuple[str, ...]
 
-    def scores(self, x: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def scores(self, x: npt.ArrayLike) -> I64x2:
         """Integer class scores int64 `[samples, classes]` of samples `[samples, ...]`."""
-        return scores(self.netlist, self.encoder.encode(x))
+        return self.scores_of_codes(self.encoder.codes(x))
+
+    def scores_of_codes(self, codes: npt.NDArray[np.int32]) -> I64x2:
+        """Scores of samples already in the encoder's fixed-point format, int32 `[samples, features]`."""
+        return scores(self.netlist, self.encoder.compare(codes))
 
     def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Class index int64 `[samples]`; ties go to the lowest class."""
-        return self.scores(x).argmax(axis=1)
+        index: npt.NDArray[np.int64] = self.scores(x).argmax(axis=1)
+        return index

@@ -93,5 +93,8 @@ class Thermometer:
 
     def encode(self, x: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Encode samples `[samples, ...]` to bool `[samples, bits]`."""
-        code = self.codes(x)
-        return (code[:, :, None] >= self.threshold[None]).reshape(len(code), -1)
+        return self.compare(self.codes(x))
+
+    def compare(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Compare codes int32 `[samples, features]` with the thresholds: bool `[samples, bits]`."""
+        return (codes[:, :, None] >= self.threshold[None]).reshape(len(codes), -1)

@@ -1,1 +1,33 @@
-"""lgc, the logic-gate compiler: trained logic-gate networks to FPGA bitstreams, with open tools."""
+"""lgc, the logic-gate compiler: trained logic-gate networks to FPGA bitstreams, with open tools.
+
+    import lgc
+
+    build = lgc.compile("model.safetensors", target="ice40-hx8k")
+    build.report.post_route.fmax_mhz
+    build.verify(images)
+
+Importing lgc loads neither PyTorch nor Amaranth; what needs them loads them when called.
+"""
+
+from __future__ import annotations
+
+import typing
+
+if typing.TYPE_CHECKING:
+    from lgc.flow import Build, compile  # noqa: A004
+    from lgc.models import load
+
+__all__ = ["Build", "__version__", "compile", "load"]
+
+__version__ = "0.1.0"
+
+_HOMES = {"Build": "lgc.flow", "compile": "lgc.flow", "load": "lgc.models"}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for, the first time it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lgc' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

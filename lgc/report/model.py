@@ -197,9 +197,13 @@ class Report:
     tools: dict[str, str]
     warnings: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as dictionaries and lists, fit for JSON."""
+        return dataclasses.asdict(self)
+
     def to_json(self) -> str:
         """Return the report as JSON text, keys in the order of the fields."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Report:

@@ -1,0 +1,277 @@
+"""The `lgc` command. Commands parse, call, and print; the work is elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lgc import console
+
+_EXIT_CODES = """\b
+Exit codes: 0 fine, 1 error, 2 usage, 3 tool missing, 4 hardware and network differ,
+5 the design does not fit or misses its clock.
+
+\b
+Completion: eval "$(_LGC_COMPLETE=bash_source lgc)"   (or zsh_source, fish_source)
+"""
+_PATH = click.Path(path_type=Path)  # type: ignore[type-var]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors.")
+
+
+def _complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.backend import target
+
+    return [name for name in target.names() if name.startswith(incomplete)]
+
+
+def _complete_passes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.ir.passes import REGISTRY
+
+    before, comma, last = incomplete.rpartition(",")
+    names = sorted([*REGISTRY.passes, *REGISTRY.aliases])
+    return [before + comma + name for name in names if name.startswith(last)]
+
+
+def _complete_config(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.frontend import config
+
+    return [name for name in config.presets() if name.startswith(incomplete)]
+
+
+data_option = click.option(
+    "--data", default="", metavar="SOURCE", help="Data set: digits, a folder of idx files, or an .npz file."
+)
+target_option = click.option(
+    "-t",
+    "--target",
+    default="ice40-hx8k",
+    show_default=True,
+    shell_complete=_complete_target,
+    help="A name that `lgc targets` lists, or a TOML file of your own.",
+)
+images_option = click.option(
+    "--images", type=click.IntRange(1), help="Test samples to simulate; all if not given.", metavar="N"
+)
+simulator_option = click.option(
+    "--simulator", type=click.Choice(["auto", "icarus", "verilator"]), default="auto", show_default=True
+)
+
+
+@click.group(cls=console.Group, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+@click.version_option(package_name="lgc", prog_name="lgc")
+def main(verbose: int) -> None:
+    """Compile trained logic-gate networks to FPGA bitstreams, with open tools.
+
+    \b
+    lgc demo                                  handwritten digits to a bitstream, all in one
+    lgc train mnist --data DIR -o model.safetensors
+    lgc compile model.safetensors -o build    Verilog, simulation, bitstream, report
+    lgc report build
+    """
+    console.set_up_logging(verbose)
+
+
+@main.command()
+@click.argument("config", shell_complete=_complete_config)
+@click.option("-o", "--out", type=_PATH, default=Path("model.safetensors"), show_default=True, help="Checkpoint to write.")
+@data_option
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.epochs=30.")
+@click.option("--seed", type=click.IntRange(0), help="Short for --set train.seed=N.")
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of an interrupted run.")
+@quiet
+@as_json
+def train(
+    config: str, out: Path, data: str, overrides: tuple[str, ...], seed: int | None, resume: bool, quiet: bool, as_json: bool
+) -> None:
+    """Train a network: CONFIG is a preset (digits, mnist) or a TOML file.
+
+    The epoch with the best accuracy of the hardened network on a validation split is kept; the
+    test split is used once, at the end. Every epoch is saved, and --resume continues exactly.
+
+    \b
+    lgc train digits -o digits.safetensors
+    lgc train mnist --data path/to/mnist --set train.epochs=5
+    """
+    from lgc import commands
+
+    settings = commands.train_config(config, data, overrides, seed)
+    with console.training_bar(quiet) as progress:
+        summary = commands.train(settings, out, resume=resume, progress=progress)
+    console.show(summary, as_json, lambda: commands.summary_table("Trained", summary))
+
+
+@main.command(name="compile")
+@click.argument("model", type=_PATH)
+@click.option("-o", "--out", type=_PATH, help="Build directory; MODEL's name without suffix if not given.")
+@target_option
+@click.option(
+    "-p", "--passes", default="simplify", show_default=True, shell_complete=_complete_passes,
+    help="Optimisation pipeline before mapping, see `lgc passes`.",
+)  # fmt: skip
+@click.option(
+    "--levels", type=click.IntRange(0), default=4, show_default=True,
+    help="LUTs between registers; 0 for none, purely combinational.",
+)  # fmt: skip
+@click.option(
+    "--until", type=click.Choice(["verilog", "simulation", "synthesis", "bitstream"]), default="bitstream",
+    show_default=True, help="Last stage to run.",
+)  # fmt: skip
+@data_option
+@images_option
+@simulator_option
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
+@click.option("--force", is_flag=True, help="Run every step again.")
+@quiet
+@as_json
+def compile_(model: Path, out: Path | None, quiet: bool, as_json: bool, **options: object) -> None:
+    """Compile a checkpoint: Verilog, simulation of the test samples, bitstream and report.
+
+    Steps whose inputs and options have not changed since the last run are kept. The hardware must
+    give the network's class and scores for every simulated sample, else the exit code is 4.
+
+    \b
+    lgc compile model.safetensors -o build
+    lgc compile model.safetensors --until verilog        no simulator, no FPGA tools but Yosys
+    """
+    import lgc
+    from lgc.report.render import terminal
+
+    with console.step_lines(quiet) as watch:
+        build = lgc.compile(model, out=out, watch=watch, **options)  # type: ignore[arg-type]
+    console.show(build.report.to_dict(), as_json, lambda: terminal(build.report))
+
+
+@main.command()
+@click.argument("build", type=_PATH)
+@data_option
+@images_option
+@simulator_option
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of gaps and back-pressure.")
+@click.option("--waves", is_flag=True, help="Write a wave file.")
+@quiet
+@as_json
+def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
+    """Simulate the RTL of a BUILD against its network, sample by sample.
+
+    Exits 0 only if every class and every score agrees.
+
+    \b
+    lgc sim build --images 500 --waves
+    """
+    from lgc import commands, flow
+
+    with console.step_lines(quiet) as watch:
+        result = flow.Build.open(build).simulate(watch=watch, **options)  # type: ignore[arg-type]
+    console.show(result, as_json, lambda: commands.summary_table("Simulation", result))
+
+
+@main.command()
+@click.argument("build", type=_PATH)
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of tables.")
+@as_json
+def report(build: Path, markdown: bool, as_json: bool) -> None:
+    """Show the report of a BUILD: accuracy, agreement, LUTs by part, Fmax, latency, provenance."""
+    from lgc.report import Report, render
+
+    found = Report.load(build / "report.json")
+    if markdown:
+        click.echo(render.markdown(found))
+    else:
+        console.show(found.to_dict(), as_json, lambda: render.terminal(found))
+
+
+@main.command()
+@click.argument("netlist", type=_PATH)
+@click.option("-p", "--passes", required=True, shell_complete=_complete_passes, help="Pipeline: simplify,lut-map{k=6}.")
+@click.option("-o", "--out", type=_PATH, help="Write the netlist here instead of stdout.")
+@click.option("--stats", is_flag=True, help="Show what each pass did instead of the netlist.")
+@click.option("--verify", is_flag=True, help="Compare outputs and scores after every pass; exit 4 if they differ.")
+@click.option("--print-after", metavar="PASS", help="Print the netlist after this pass (or all) to stderr.")
+@click.option("--first", type=click.IntRange(0), metavar="N", help="Run only the first N passes.")
+@as_json
+def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: object) -> None:
+    """Run optimisation passes on a NETLIST in text form, or on a checkpoint's netlist.
+
+    \b
+    lgc opt net.lgc -p simplify,lut-map{k=6} --verify -o mapped.lgc
+    lgc opt model.safetensors -p simplify --stats
+    """
+    from lgc import commands
+
+    text, ran = commands.optimise(netlist, **options)  # type: ignore[arg-type]
+    if out is not None:
+        commands.write_text(out, text)
+    if stats or as_json:
+        console.show(ran, as_json, lambda: commands.passes_table(ran))
+    elif out is None:
+        click.echo(text, nl=False)
+
+
+@main.command()
+@click.argument("file", type=_PATH)
+@as_json
+def inspect(file: Path, as_json: bool) -> None:
+    """Describe a FILE: a checkpoint, a netlist in text form, or a build directory."""
+    from lgc import commands
+
+    facts = commands.describe(file)
+    console.show(facts, as_json, lambda: commands.summary_table(str(file), facts))
+
+
+@main.command()
+@as_json
+def targets(as_json: bool) -> None:
+    """List the FPGA targets. `-t` also takes a TOML file of your own."""
+    from lgc import commands
+
+    found = commands.list_targets()
+    console.show(found, as_json, lambda: commands.dict_table("Targets", found))
+
+
+@main.command()
+@as_json
+def passes(as_json: bool) -> None:
+    """List the optimisation passes, their options and the aliases that stand for pipelines."""
+    from lgc import commands
+
+    found = commands.list_passes()
+    console.show(found, as_json, lambda: commands.dict_table("Passes", found))
+
+
+@main.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """List external tools: version, where found, and the line that installs what is missing."""
+    from lgc import commands
+
+    found = commands.list_tools()
+    console.show(found, as_json, lambda: commands.dict_table("Tools", found))
+    if any(row["needed"] == "missing" for row in found):
+        raise SystemExit(3)
+
+
+@main.command()
+@click.option("-o", "--out", type=_PATH, default=Path("runs/digits"), show_default=True, help="Folder for everything.")
+@click.option("--force", is_flag=True, help="Train and build again.")
+@quiet
+@as_json
+def demo(out: Path, force: bool, quiet: bool, as_json: bool) -> None:
+    """Handwritten digits to a checked bitstream: train, compile, simulate, report.
+
+    Uses scikit-learn's embedded digits, so nothing is downloaded. Takes a few minutes.
+    """
+    from lgc import commands
+    from lgc.report.render import terminal
+
+    model = out / "model.safetensors"
+    if force or not model.exists():
+        with console.training_bar(quiet) as progress:
+            commands.train(commands.train_config("digits", "", (), None), model, resume=False, progress=progress)
+    with console.step_lines(quiet) as watch:
+        build = commands.demo_build(model, out / "build", force=force, watch=watch)
+    console.show(build.report.to_dict(), as_json, lambda: terminal(build.report))
+    click.echo(f"Everything is in {out}; the bitstream is {build.bitstream}.", err=True)

@@ -1,0 +1,193 @@
+"""What the commands do, apart from parsing and printing; values are ready for JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lgc import console, manifest, models
+from lgc.errors import LgcError, MismatchError
+
+if TYPE_CHECKING:
+    from lgc.flow import Build
+    from lgc.frontend.config import TrainConfig
+    from lgc.ir.netlist import Netlist
+
+write_text = manifest.write_text
+
+
+def train_config(config: str, data: str, overrides: Iterable[str], seed: int | None) -> TrainConfig:
+    """Resolve a preset or file and the overrides of the command line."""
+    from lgc.frontend import config as configs
+
+    more = [*overrides, *([f"data.source={data}"] if data else []), *([f"train.seed={seed}"] if seed is not None else [])]
+    return configs.load(config, more)
+
+
+def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[Any], None]) -> dict[str, Any]:
+    """Train and return what a user wants to know about the result."""
+    from lgc.frontend import data, lower
+    from lgc.frontend.train import metrics_path
+    from lgc.frontend.train import train as fit
+
+    start = time.monotonic()
+    result = fit(config, data.load(config.data.source), out=out, resume=resume, progress=progress)
+    facts = result.metadata
+    return {
+        "checkpoint": str(out),
+        "metrics": str(metrics_path(out)),
+        "nodes": lower.lower(result).netlist.luts,
+        "best epoch": facts["epoch"],
+        "validation accuracy": facts["validation_accuracy"],
+        "test accuracy": facts["test_accuracy"],
+        "seed": config.train.seed,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def demo_build(model: Path, out: Path, *, force: bool, watch: Callable[[str, float | None, bool], None]) -> Build:
+    """Compile the demonstration's checkpoint."""
+    import lgc
+
+    return lgc.compile(model, out=out, force=force, watch=watch)
+
+
+def read_netlist(file: Path) -> Netlist:
+    """Read a netlist in text form, or lower a checkpoint."""
+    from lgc.ir import text
+
+    if file.suffix == ".safetensors":
+        return models.load(file).netlist
+    try:
+        return text.parse(file.read_text())
+    except OSError as error:
+        raise LgcError(f"Cannot read {file}: {error.strerror}.", hint="Give a netlist or a checkpoint.") from None
+    except UnicodeDecodeError:
+        raise LgcError(f"{file} is not a netlist in text form.", hint="See `lgc inspect`.") from None
+
+
+def optimise(
+    netlist: Path, *, passes: str, verify: bool, print_after: str | None, first: int | None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Run a pipeline; returns the resulting text and a row for each pass.
+
+    Raises:
+        MismatchError: `verify`, and a pass changed the function; names it and the input pattern.
+    """
+    from lgc.ir import passes as library
+    from lgc.ir import text
+    from lgc.ir.equivalence import compare
+
+    net = read_netlist(netlist)
+    pipeline = library.REGISTRY.parse(passes)[:first]
+    ran: list[dict[str, Any]] = []
+    clock = time.perf_counter()
+
+    def watch(step: library.Pass, before: Netlist, after: Netlist) -> None:
+        nonlocal clock
+        row = {"pass": library.spell(step), "luts": after.luts, "change": after.luts - before.luts}
+        row |= {"seconds": round(time.perf_counter() - clock, 3)}
+        if print_after in {step.name, "all"}:
+            console.click.echo(f"# after {library.spell(step)}\n{text.dump(after)}", err=True)
+        if verify and (before.readout is None) == (after.readout is None):
+            comparison = compare(before, after)
+            if not comparison.equal and comparison.counterexample is not None:
+                pattern = "".join(map(str, comparison.counterexample.astype(int)))
+                raise MismatchError(f"Pass {row['pass']} changes the function for the inputs {pattern}.")
+            row["verified"] = comparison.method
+        ran.append(row)
+        clock = time.perf_counter()
+
+    return text.dump(library.run(pipeline, net, watch=watch)), ran
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """Facts about a checkpoint, a netlist or a build directory."""
+    if file.is_dir():
+        found = manifest.read_manifest(file)
+        return {name: f"{record['seconds']} s" for name, record in sorted(found["steps"].items())}
+    if file.suffix == ".safetensors":
+        return _describe_checkpoint(file)
+    net = read_netlist(file)
+    facts = {"k": net.k, "inputs": net.inputs, "LUTs": net.luts, "outputs": len(net.outputs)}
+    if net.readout is not None:
+        facts |= {"classes": net.readout.classes, "readout entries": len(net.readout.signal)}
+    return facts
+
+
+def _describe_checkpoint(file: Path) -> dict[str, Any]:
+    from lgc.frontend import checkpoint
+
+    found = checkpoint.load(file)
+    form = found.encoder.format
+    facts: dict[str, Any] = {
+        "features": f"{found.encoder.features} of {form.width} bits",
+        "thermometer levels": found.encoder.levels,
+        "classes": ", ".join(found.class_names),
+    }
+    for i, layer in enumerate(found.layers, 1):
+        facts[f"layer {i}"] = f"{layer.nodes:,} nodes of {layer.k} inputs, {layer.relaxation}"
+    known = ("source", "epoch", "validation_accuracy", "test_accuracy")
+    facts |= {name.replace("_", " "): found.metadata[name] for name in known if name in found.metadata}
+    seed = models.seed_of(found)
+    return facts if seed is None else facts | {"seed": seed}
+
+
+def list_passes() -> list[dict[str, str]]:
+    """Rows of `lgc passes`."""
+    from lgc.ir.passes import REGISTRY
+
+    rows = []
+    for name, kind in sorted(REGISTRY.passes.items()):
+        fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+        options = " ".join(f"{f.name}={str(f.default).lower()}" for f in fields)
+        rows.append({"name": name, "options": options, "what": (kind.__doc__ or "").splitlines()[0]})
+    aliases = [
+        {"name": name, "options": "", "what": f"= {pipeline}"} for name, pipeline in sorted(REGISTRY.aliases.items())
+    ]
+    return rows + aliases
+
+
+def list_targets() -> list[dict[str, str]]:
+    """Rows of `lgc targets`."""
+    from lgc.backend import target
+
+    rows = []
+    for name in target.names():
+        t = target.load(name)
+        rows.append({"name": name, "family": t.family, "device": t.device, "package": t.package, "LUTs": f"{t.luts:,}"})
+    return rows
+
+
+def list_tools() -> list[dict[str, str]]:
+    """Rows of `lgc doctor`."""
+    from lgc.backend import tools
+
+    return [
+        {
+            "tool": finding.name,
+            "version": finding.tool.version if finding.tool else "missing",
+            "where": finding.tool.origin if finding.tool else finding.fix,
+        }
+        for finding in tools.all_tools()
+    ]
+
+
+def summary_table(title: str, facts: dict[str, Any]) -> object:
+    """Return a two-column table of facts."""
+    cells = [(key, f"{value:.2%}" if "accuracy" in key else str(value)) for key, value in facts.items()]
+    return console.rows(title, ("", ""), cells)
+
+
+def dict_table(title: str, found: list[dict[str, Any]]) -> object:
+    """Return a table whose columns are the keys of the rows."""
+    head = tuple(found[0]) if found else ()
+    return console.rows(title, head, [tuple(str(row.get(column, "")) for column in head) for row in found])
+
+
+def passes_table(ran: list[dict[str, Any]]) -> object:
+    """Return the table of `lgc opt --stats`."""
+    return dict_table("Passes run", ran)

@@ -1,0 +1,109 @@
+"""The terminal: tables and JSON on stdout, talk and progress on stderr, errors as one sentence."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lgc.errors import LgcError
+
+
+class Group(click.Group):
+    """A group whose errors are one sentence and an exit code, and which suggests near commands."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, or fail with the nearest names."""
+        from lgc.errors import nearest
+
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name:
+            ctx.fail(f"There is no command {cmd_name!r}. {nearest(cmd_name, self.list_commands(ctx))}")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn `LgcError` into a message and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except LgcError as error:
+            click.echo(f"lgc: {error}", err=True)
+            for note in getattr(error, "__notes__", ()):
+                click.echo(note, err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("lgc: interrupted; finished steps and epochs are kept.", err=True)
+            ctx.exit(130)
+
+
+def show(value: Any, as_json: bool, render: Callable[[], object]) -> None:
+    """Print `value` as JSON, or what `render` returns as rich text, on stdout."""
+    if as_json:
+        click.echo(json.dumps(value, indent=2))
+    else:
+        from rich.console import Console
+
+        Console().print(render())
+
+
+def rows(title: str, head: tuple[str, ...], cells: list[tuple[str, ...]]) -> object:
+    """Return a table for `show`."""
+    from lgc.report.render import table
+
+    return table(title, head, cells)
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Send log records to stderr: warnings, with -v information, with -vv everything; -q errors only."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("lgc").setLevel(level)
+
+
+@contextmanager
+def training_bar(quiet: bool) -> Iterator[Callable[[Any], None]]:
+    """Yield a progress callback for training: a bar on a terminal, a line per epoch elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, quiet=quiet)
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
+    live = console.is_terminal and not quiet
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not live) as bar:
+        task = bar.add_task("", total=None)
+
+        def update(now: Any) -> None:
+            text = f"epoch {now.epoch}/{now.epochs}, loss {now.loss:.3f}"
+            if now.hard_val_acc is not None:
+                text += f", validation {now.hard_val_acc:.2%}"
+                if not live:
+                    console.print(f"{text}, {now.seconds:.0f} s")
+                bar.update(task, description=text)
+            done = (now.epoch - 1) * now.steps + now.step
+            bar.update(task, total=now.epochs * now.steps, completed=done)
+
+        yield update
+
+
+@contextmanager
+def step_lines(quiet: bool) -> Iterator[Callable[[str, float | None, bool], None]]:
+    """Yield a callback for build steps: a spinner while one runs, a line when it is done."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("") as status:
+
+        def update(name: str, seconds: float | None, cached: bool) -> None:
+            if seconds is None:
+                status.update(name)
+            else:
+                console.print(f"{name:<14} {'kept' if cached else f'{seconds:.1f} s'}", highlight=False)
+
+        yield update

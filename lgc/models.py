@@ -1,0 +1,97 @@
+"""Models and data as the user names them: files in, classifiers and samples out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from lgc.errors import LgcError
+from lgc.ir.classifier import Classifier
+
+if TYPE_CHECKING:
+    from lgc.frontend.checkpoint import Checkpoint
+
+RANDOM_SAMPLES = 1000
+"""Random samples compared where no data set is at hand."""
+
+
+def load(path: str | Path) -> Classifier:
+    """Load a checkpoint and lower it to the classifier that hardware would compute.
+
+    Raises:
+        LgcError: missing, damaged or foreign file.
+    """
+    from lgc.frontend import checkpoint, lower
+
+    return lower.lower(checkpoint.load(Path(path)))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples to compare hardware and network on.
+
+    Attributes:
+        codes: int32 `[samples, features]`, in the encoder's fixed-point format.
+        labels: int64 `[samples]`, or None where they are random.
+        source: where they come from, for the report.
+    """
+
+    codes: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int64] | None
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def first(self, count: int | None) -> Samples:
+        """Return the first `count` samples, all if None."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Samples(self.codes[:count], labels, self.source)
+
+
+def samples(model: Classifier, source: str, *, required: bool) -> Samples:
+    """Return the test split of a data set, or random samples where there is none.
+
+    Args:
+        model: what the samples are for.
+        source: data set as `lgc.frontend.data.load` takes it, "" for none.
+        required: whether a data set that cannot be loaded is an error.
+
+    Raises:
+        LgcError: `required`, and the data is missing, damaged, or does not fit the model.
+    """
+    from lgc.frontend import data
+
+    encoder = model.encoder
+    if source:
+        try:
+            found = data.load(source)
+        except LgcError:
+            if required:
+                raise
+        else:
+            _check_fit(model, found)
+            return Samples(encoder.codes(found.test_x), found.test_y, f"{found.source}, test split")
+    rng = np.random.default_rng(0)
+    form = encoder.format
+    codes = rng.integers(form.low, form.high + 1, (RANDOM_SAMPLES, encoder.features), dtype=np.int32)
+    return Samples(codes, None, "random codes, seed 0")
+
+
+def _check_fit(model: Classifier, found: data.Dataset) -> None:  # type: ignore[name-defined]
+    classes = len(model.class_names)
+    if len(found.class_names) > classes:
+        raise LgcError(
+            f"The data has {len(found.class_names)} classes, the model {classes}.",
+            hint="Give the data set the model was trained on.",
+        )
+
+
+def seed_of(found: Checkpoint) -> int | None:
+    """Training seed that a checkpoint records."""
+    seed = found.metadata.get("seed")
+    return seed if isinstance(seed, int) else None
