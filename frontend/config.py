@@ -1,0 +1,257 @@
+"""Training configuration: TOML presets or files, plus overrides such as `train.epochs=30`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from lgc.errors import LgcError, UsageError, nearest
+
+_PRESETS = Path(__file__).parent / "presets"
+_T = TypeVar("_T")
+_N = TypeVar("_N", int, float)
+
+
+def _number(default: _N, low: float, high: float = float("inf")) -> _N:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _name(default: str, *choices: str) -> str:
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        source: see `lgc.frontend.data.load`.
+        validation: samples cut from the training set to choose the epoch.
+        seed: of that cut.
+        augment: "none", or random distortions of each training image every epoch.
+        shift: largest translation, pixels.
+        rotate: largest rotation, degrees.
+        scale: largest relative change of size.
+    """
+
+    source: str = "digits"
+    validation: int = _number(200, 1)
+    seed: int = _number(0, 0)
+    augment: str = _name("none", "none", "affine")
+    shift: float = _number(1.0, 0)
+    rotate: float = _number(10.0, 0, 180)
+    scale: float = _number(0.1, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """How numbers become bits.
+
+    Attributes:
+        kind: "quantile" (even split of the samples), "uniform" (even steps) or "thresholds".
+        levels: thresholds per feature.
+        scope: thresholds per "feature", or "global" ones shared by all features.
+        thresholds: for kind "thresholds", in the features' own unit.
+    """
+
+    kind: str = _name("quantile", "quantile", "uniform", "thresholds")
+    levels: int = _number(4, 1, 256)
+    scope: str = _name("feature", "feature", "global")
+    thresholds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """One layer of k-input nodes.
+
+    Attributes:
+        width: nodes.
+        k: inputs per node.
+        relaxation: what is learned about the node's function, see `lgc.frontend.relaxations`.
+        connections: where the node's inputs come from, see `lgc.frontend.connections`.
+        candidates: for learned connections, sources each pin chooses from.
+        residual: probability of "pass the first input" at the start; 0 starts from random functions.
+    """
+
+    width: int = _number(1000, 1, 1 << 24)
+    k: int = _number(2, 1, 6)
+    relaxation: str = _name("dlgn", "dlgn", "light")
+    connections: str = _name("random", "random", "random-unique", "learned")
+    candidates: int = _number(8, 2, 1024)
+    residual: float = _number(0.9, 0, 0.9999)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network between encoder and argmax.
+
+    Attributes:
+        layers: first to last; the last one's nodes are counted per class.
+        tau: logits are the counts divided by it.
+        forward: "soft" trains the relaxed network; "hard" computes with the hardened one and takes
+            the relaxed one's gradient (straight-through).
+    """
+
+    layers: tuple[LayerConfig, ...] = (LayerConfig(),)
+    tau: float = _number(10.0, 1e-6)
+    forward: str = _name("soft", "soft", "hard")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How the parameters are fitted: Adam on the cross-entropy.
+
+    Attributes:
+        epochs: passes over the training set.
+        batch: samples per step.
+        lr: learning rate of the nodes' functions.
+        lr_connections: learning rate of learned connections.
+        schedule: "constant", or "cosine" down to a hundredth of it.
+        seed: of initial parameters, wiring, shuffling and augmentation.
+    """
+
+    epochs: int = _number(30, 1)
+    batch: int = _number(128, 1)
+    lr: float = _number(0.01, 0)
+    lr_connections: float = _number(0.05, 0)
+    schedule: str = _name("constant", "constant", "cosine")
+    seed: int = _number(0, 0)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that determines a training run, besides the data itself."""
+
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    model: ModelConfig = ModelConfig()
+    train: OptimiserConfig = OptimiserConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as nested dictionaries and lists, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build and check a configuration.
+
+        Raises:
+            UsageError: unknown key, wrong type, or a value out of range; names the key.
+        """
+        return _build(cls, values, "")
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the configurations that come with lgc."""
+    return tuple(sorted(path.stem for path in _PRESETS.glob("*.toml")))
+
+
+def load(name: str | Path, overrides: Iterable[str] = ()) -> TrainConfig:
+    """Load a preset by name or a TOML file by path, with overrides like `train.epochs=30`.
+
+    Raises:
+        UsageError: no such preset, unknown key (names the nearest), wrong type or range.
+        LgcError: unreadable file.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _PRESETS / f"{name}.toml"
+        if not path.is_file():
+            raise UsageError(f"There is no preset {str(name)!r}.", hint=nearest(str(name), presets()))
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LgcError(f"Cannot read the configuration {path}: {error}.") from error
+    for text in overrides:
+        _override(values, text)
+    return TrainConfig.from_dict(values)
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    """Apply `section.key=value` to nested dictionaries; list items go by number."""
+    dotted, equals, right = text.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise UsageError(f"Cannot read the override {text!r}.", hint="Write it as train.epochs=30.")
+    try:
+        value = tomllib.loads(f"value = {right}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = right.strip()  # a bare word is a string
+    here: object = values
+    for depth, key in enumerate(keys[:-1]):
+        where = ".".join(keys[: depth + 1])
+        if isinstance(here, list):
+            here = _item(here, key, where)
+        elif isinstance(here, dict):
+            here = here.setdefault(key, {})
+        else:
+            raise UsageError(f"{where} is not a section.")
+    if isinstance(here, list):
+        _item(here, keys[-1], dotted)
+        here[int(keys[-1])] = value
+    elif isinstance(here, dict):
+        here[keys[-1]] = value
+    else:
+        raise UsageError(f"{'.'.join(keys[:-1])} is not a section.")
+
+
+def _item(items: list[object], key: str, where: str) -> object:
+    if not key.isdecimal() or int(key) >= len(items):
+        raise UsageError(f"There is no {where}: the list has items 0 to {len(items) - 1}.")
+    return items[int(key)]
+
+
+def _build(kind: type[_T], values: object, where: str) -> _T:
+    """Turn a dictionary into the dataclass `kind`, checking every key."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where} must be a section, not {values!r}.")
+    hints = get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise UsageError(f"There is no setting {_join(where, key)}.", hint=nearest(key, fields))
+    given: dict[str, Any] = {
+        key: _value(hints[key], value, _join(where, key), fields[key].metadata)
+        for key, value in values.items()
+    }
+    return kind(**given)
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _value(kind: type, value: object, where: str, limits: Mapping[str, Any]) -> object:
+    """Check one value against its annotated type and limits."""
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{where} must be a list, not {value!r}.")
+        return tuple(_value(get_args(kind)[0], item, f"{where}.{i}", {}) for i, item in enumerate(value))
+    if kind is str and isinstance(value, str):
+        return _one_of(value, where, limits.get("choices", (value,)))
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return int(_within(value, where, limits))
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(_within(value, where, limits))
+    expected = {int: "an integer", float: "a number", str: "a text"}[kind]
+    raise UsageError(f"{where} must be {expected}, not {value!r}.")
+
+
+def _one_of(value: str, where: str, choices: Iterable[str]) -> str:
+    if value not in choices:
+        raise UsageError(f"{where} cannot be {value!r}.", hint=nearest(value, choices))
+    return value
+
+
+def _within(value: float, where: str, limits: Mapping[str, float]) -> float:
+    low, high = limits.get("low", float("-inf")), limits.get("high", float("inf"))
+    if not low <= value <= high:
+        upper = f" to {high}" if high < float("inf") else " or more"
+        raise UsageError(f"{where} is {value}; it must be {low}{upper}.")
+    return value

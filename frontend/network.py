@@ -1,0 +1,158 @@
+"""The relaxed network in torch: fused layers, counted per class."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from lgc.errors import UsageError
+
+from ._typing import Bool1, Bool2, I32x1, I64x1
+from .checkpoint import Layer
+from .config import LayerConfig, ModelConfig
+from .connections import wire
+from .kernels import cpu
+from .kernels.threads import share
+from .relaxations import relaxation
+
+
+class _Fused(torch.autograd.Function):
+    """`lgc.frontend.kernels.cpu` as one differentiable operation."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor) -> Tensor:
+        weight, coef = weight.contiguous(), coef.contiguous()
+        ctx.save_for_backward(x, source, weight, coef)
+        y = x.new_empty((x.shape[0], source.shape[0], cpu.LANES))
+        share(cpu.forward, x.shape[0], *(tensor.numpy() for tensor in (x, source, weight, coef, y)))
+        return y
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, source, weight, coef = ctx.saved_tensors  # type: ignore[attr-defined]
+        blocks = x.shape[0]
+        need_x, _, need_weight, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
+        x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
+        weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
+        coef_grad = coef.new_zeros((blocks, *coef.shape))
+        arrays = (x, source, weight, coef, grads[0].contiguous(), x_grad, weight_grad, coef_grad)
+        share(cpu.backward, blocks, *(tensor.numpy() for tensor in arrays))
+        return x_grad if need_x else None, None, weight_grad.sum(0) if need_weight else None, coef_grad.sum(0)
+
+
+def fused(x: Tensor, source: Tensor, weight: Tensor, coef: Tensor) -> Tensor:
+    """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`."""
+    return cast(Tensor, _Fused.apply(x, source, weight, coef))  # type: ignore[no-untyped-call]
+
+
+def monomials(table: Tensor) -> Tensor:
+    """Coefficients `[nodes, 2**k]` of the polynomials through truth tables `[nodes, 2**k]` (Moebius)."""
+    nodes, rows = table.shape
+    for p in range(rows.bit_length() - 1):
+        low, high = table.view(nodes, rows >> (p + 1), 2, 1 << p).unbind(2)
+        table = torch.stack((low, high - low), dim=2).view(nodes, rows)
+    return table
+
+
+class LutLayer(nn.Module):
+    """Nodes of k inputs with a learned function and, if there are candidates, learned wiring.
+
+    Candidates are weighed by a softmax per pin (LILogicNet, arXiv 2511.12340); a hard forward takes
+    the heaviest and passes the softmax's gradient on (Mommen, arXiv 2607.09399).
+
+    Attributes:
+        functions: parameters of the relaxation, float32 `[width, parameters]`.
+        choice: logits of the candidates, float32 `[width, k, candidates]`; None if wiring is fixed.
+        source: candidates, int32 `[width, k, candidates]`.
+    """
+
+    source: Tensor
+
+    def __init__(self, config: LayerConfig, sources: I32x1, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.relaxation = relaxation(config.relaxation)
+        if not self.relaxation.parameters(config.k):
+            raise UsageError(
+                f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
+                hint="Choose k = 2, or relaxation = light.",
+            )
+        source = wire(config.connections, sources, config.width, config.k, config.candidates, rng)
+        initial = self.relaxation.initial(config.width, config.k, config.residual, rng)
+        self.register_buffer("source", torch.from_numpy(source))
+        self.functions = nn.Parameter(torch.from_numpy(initial))
+        self.choice: nn.Parameter | None = None
+        if source.shape[2] > 1:
+            self.choice = nn.Parameter(torch.from_numpy(rng.standard_normal(source.shape, np.float32)))
+
+    def _tables(self, hard: bool) -> Tensor:
+        soft = self.relaxation.soft(self.functions)
+        if not hard:
+            return soft
+        exact = torch.from_numpy(self.relaxation.hard(self.functions.detach().numpy())).to(soft.dtype)
+        return soft + (exact - soft).detach()
+
+    def _weights(self, hard: bool) -> Tensor:
+        if self.choice is None:
+            return self.functions.new_ones(self.source.shape)
+        soft = self.choice.softmax(dim=2)
+        if not hard:
+            return soft
+        exact = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)
+        return soft + (exact - soft).detach()
+
+    def forward(self, x: Tensor, hard: bool) -> Tensor:
+        """Evaluate relaxed or hardened (straight-through), float32 `[blocks, features, LANES]`."""
+        return fused(x, self.source, self._weights(hard), monomials(self._tables(hard)))
+
+    def hardened(self) -> Layer:
+        """Copy the layer with its wiring decided, for a checkpoint."""
+        source = self.source.numpy()
+        if self.choice is None:
+            fanin = source[:, :, 0]
+        else:
+            best = self.choice.detach().numpy().argmax(axis=2)[:, :, None]
+            fanin = np.take_along_axis(source, best, axis=2)[:, :, 0]
+        return Layer(fanin.copy(), self.functions.detach().numpy().copy(), self.config.relaxation)
+
+
+class Network(nn.Module):
+    """Layers, then counts per class over tau (GroupSum of DiffLogic, arXiv 2210.08277)."""
+
+    def __init__(self, config: ModelConfig, used: Bool1, classes: int, rng: np.random.Generator) -> None:
+        super().__init__()
+        if config.layers[-1].width % classes:
+            raise UsageError(
+                f"The last layer has {config.layers[-1].width} nodes, which {classes} classes cannot share.",
+                hint=f"Use a multiple of {classes}.",
+            )
+        self.config = config
+        self.classes = classes
+        sources = np.flatnonzero(used).astype(np.int32)
+        layers = []
+        for layer in config.layers:
+            layers.append(LutLayer(layer, sources, rng))
+            sources = np.arange(layer.width, dtype=np.int32)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, *, hard: bool) -> Tensor:
+        """Logits `[blocks * LANES, classes]` of input bits float32 `[blocks, bits, LANES]`."""
+        for layer in self.layers:
+            x = layer(x, hard)
+        counts = x.view(x.shape[0], self.classes, -1, cpu.LANES).sum(2)
+        return counts.transpose(1, 2).reshape(-1, self.classes) / self.config.tau
+
+    def hardened(self) -> tuple[Layer, ...]:
+        """Copy all layers with their wiring decided."""
+        return tuple(cast(LutLayer, layer).hardened() for layer in self.layers)
+
+
+def blocks(bits: Bool2, order: I64x1) -> Tensor:
+    """Lay samples `order` of `bits` bool `[samples, bits]` out for a `Network`."""
+    out = np.empty((-(-len(order) // cpu.LANES), bits.shape[1], cpu.LANES), np.float32)
+    share(cpu.gather, len(out), bits, order, out)
+    return torch.from_numpy(out)

@@ -1,0 +1,229 @@
+"""Training: from a configuration and a data set to a checkpoint, resumable after any epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lgc.errors import LgcError, ToolMissingError
+from lgc.ir.encoder import Thermometer
+
+try:
+    import torch
+    from torch.nn.functional import cross_entropy
+except ModuleNotFoundError as error:
+    raise ToolMissingError(
+        "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
+    ) from error
+
+from . import checkpoint, encoder, state
+from ._typing import I64x1
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .data import Dataset, split_validation
+from .lower import lower
+from .network import Network, blocks
+
+_LOG = logging.getLogger(__name__)
+_FLOOR = 0.01
+"""Where the cosine schedule ends, relative to its start."""
+_VALIDATION_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar wants to know; accuracies are None before the epoch's last step.
+
+    Attributes:
+        epoch, epochs: from 1.
+        step, steps: within the epoch, from 1.
+        loss: mean over the epoch so far.
+        val_acc: relaxed network, validation split, fraction.
+        hard_val_acc: hardened network, validation split, fraction; this is what counts.
+        seconds: since training (re)started.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    val_acc: float | None
+    hard_val_acc: float | None
+    seconds: float
+
+
+def state_path(out: Path) -> Path:
+    """Where the run that writes the checkpoint `out` keeps its state."""
+    return out.with_suffix(".state")
+
+
+def metrics_path(out: Path) -> Path:
+    """Where the run that writes the checkpoint `out` logs its epochs, one JSON object per line."""
+    return out.with_suffix(".metrics.jsonl")
+
+
+def train(
+    config: TrainConfig,
+    data: Dataset,
+    *,
+    out: Path,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Checkpoint:
+    """Train, keep the epoch with the best hardened validation accuracy, and write `out`.
+
+    After each epoch the state is written next to `out`; `resume` goes on from there and ends with
+    the same tensors as a run that was never interrupted. The test set is looked at once, at the end.
+
+    Raises:
+        LgcError: the loss became NaN, or there is nothing (matching) to resume.
+        UsageError: settings that contradict each other or the data.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the kernels have the cores; torch sees parameters only
+    try:
+        run = _Run(config, data, out)
+        if resume:
+            run.restore()
+        else:
+            metrics_path(out).unlink(missing_ok=True)
+        start = time.monotonic()
+        while run.epoch < config.train.epochs:
+            run.advance(progress, start)
+        result = run.result(data)
+    finally:
+        torch.set_num_threads(threads)
+    checkpoint.save(out, result)
+    return result
+
+
+class _Run:
+    """A training run: network, optimiser and what they are fed with."""
+
+    def __init__(self, config: TrainConfig, data: Dataset, out: Path) -> None:
+        self.config = config
+        self.out = out
+        self.source = data.source
+        self.class_names = data.class_names
+        self.x, self.y, val_x, self.val_y = split_validation(data, config.data.validation, config.data.seed)
+        self.encoder: Thermometer = encoder.fit(config.encoder, self.x, data.format)
+        self.bits = self.encoder.encode(self.x)
+        self.val_x = val_x
+        self.val_bits = self.encoder.encode(val_x)
+        used = encoder.informative(self.encoder, self.x)
+        _LOG.info("%d of %d input bits change in the training set", used.sum(), used.size)
+        rng = np.random.default_rng([config.train.seed, 0])
+        self.network = Network(config.model, used, len(data.class_names), rng)
+        self.adam = torch.optim.Adam(self._parameter_groups())
+        self.epoch = 0
+        self.best = state.Best()
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        settings = self.config.train
+        rates = {"functions": settings.lr, "choice": settings.lr_connections}
+        named = [(rates[name.rpartition(".")[2]], item) for name, item in self.network.named_parameters()]
+        return [{"params": [item], "lr": rate, "base": rate} for rate, item in named]
+
+    def restore(self) -> None:
+        """Go on where the last complete epoch ended."""
+        self.epoch, self.best = state.restore(state_path(self.out), self.config, self.network, self.adam)
+        path = metrics_path(self.out)
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        path.write_text("".join(line + "\n" for line in lines[: self.epoch]), "utf-8")
+
+    def advance(self, progress: Callable[[Progress], None] | None, start: float) -> None:
+        """Train one epoch, validate, write the state."""
+        settings = self.config.train
+        rng = np.random.default_rng([settings.seed, self.epoch + 1])
+        order = rng.permutation(len(self.y))
+        steps = -(-len(order) // settings.batch)
+        total = 0.0
+        for step in range(steps):
+            self._schedule(self.epoch * steps + step, settings.epochs * steps)
+            total += self._step(order[step * settings.batch : (step + 1) * settings.batch])
+            mean = total / (step + 1)
+            if progress and step + 1 < steps:
+                seconds = time.monotonic() - start
+                progress(
+                    Progress(self.epoch + 1, settings.epochs, step + 1, steps, mean, None, None, seconds)
+                )
+        self.epoch += 1
+        soft, hard = self._validate()
+        seconds = time.monotonic() - start
+        done = Progress(self.epoch, settings.epochs, steps, steps, mean, soft, hard, seconds)
+        state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
+        with metrics_path(self.out).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(done)) + "\n")
+        if progress:
+            progress(done)
+
+    def _schedule(self, step: int, steps: int) -> None:
+        if self.config.train.schedule == "cosine":
+            factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * step / steps)) / 2
+            for group in self.adam.param_groups:
+                group["lr"] = group["base"] * factor
+
+    def _step(self, order: I64x1) -> float:
+        """One step of Adam; returns the loss."""
+        logits = self.network(blocks(self.bits, order), hard=self.config.model.forward == "hard")
+        loss = cross_entropy(logits[: len(order)], torch.from_numpy(self.y[order]))
+        if not math.isfinite(loss.item()):
+            raise LgcError(
+                f"The loss became {loss.item()} in epoch {self.epoch + 1}.",
+                hint="Lower train.lr, or start with another train.seed.",
+            )
+        self.adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+        return loss.item()
+
+    def _relaxed_accuracy(self) -> float:
+        right = 0
+        with torch.no_grad():
+            for order in np.array_split(np.arange(len(self.val_y)), -(-len(self.val_y) // _VALIDATION_BATCH)):
+                logits = self.network(blocks(self.val_bits, order), hard=False)[: len(order)]
+                right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
+        return right / len(self.val_y)
+
+    def _validate(self) -> tuple[float, float]:
+        """Relaxed and hardened validation accuracy; remembers the epoch if it is the best."""
+        scores = lower(self._checkpoint({})).scores(self.val_x)
+        accuracy = float((scores.argmax(1) == self.val_y).mean())
+        logits = torch.from_numpy(scores / self.config.model.tau)
+        score = (accuracy, -cross_entropy(logits, torch.from_numpy(self.val_y)).item())
+        if score > self.best.score:
+            tensors = {key: value.clone() for key, value in self.network.state_dict().items()}
+            self.best = state.Best(self.epoch, score, tensors)
+        return self._relaxed_accuracy(), accuracy
+
+    def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
+        tau = self.config.model.tau
+        return Checkpoint(self.encoder, self.network.hardened(), self.class_names, tau, metadata)
+
+    def result(self, data: Dataset) -> Checkpoint:
+        """Assemble the best epoch's checkpoint, with its accuracies."""
+        self.network.load_state_dict(self.best.tensors)
+        predicted = lower(self._checkpoint({})).predict(data.test_x)
+        metadata = {
+            "config": self.config.to_dict(),
+            "source": self.source,
+            "epoch": self.best.epoch,
+            "validation_accuracy": self.best.score[0],
+            "validation_samples": len(self.val_y),
+            "test_accuracy": float((predicted == data.test_y).mean()),
+            "test_samples": len(data.test_y),
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("lgc", "torch", "numpy", "numba")},
+        }
+        return self._checkpoint(metadata)
