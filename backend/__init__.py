@@ -1,0 +1,1 @@
+"""Hardware: Verilog around the LUT fabric, and the tools that turn it into a bitstream."""

@@ -1,0 +1,211 @@
+"""The thermometer encoder in hardware: one feature per clock into one flip-flop per used input bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from lgc.ir.encoder import Thermometer
+
+from .fabric import CHUNK
+
+_I64x1 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Row and column rings that point at one feature: feature f is row `f // cols`, column `f % cols`."""
+
+    rows: int
+    cols: int
+
+    @classmethod
+    def of(cls, features: int) -> Grid:
+        """Choose the grid with the fewest registers; one filled exactly needs no wrap-around logic."""
+        grids = [cls(-(-features // cols), cols) for cols in range(1, features + 1)]
+        return min(grids, key=lambda g: (g.rows + g.cols + 2 * (g.rows * g.cols != features), g.rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the encoder has to compute and to store.
+
+    Attributes:
+        encoder: thresholds and number format.
+        used: int64 `[bits]`, the encoder bits that the fabric reads, ascending.
+    """
+
+    encoder: Thermometer
+    used: _I64x1
+
+    @property
+    def feature(self) -> _I64x1:
+        """Feature of each used bit, int64 `[bits]`."""
+        return self.used // self.encoder.levels
+
+    @property
+    def column(self) -> _I64x1:
+        """Comparator of each used bit, int64 `[bits]`."""
+        return np.searchsorted(self.levels, self.used % self.encoder.levels)
+
+    @property
+    def levels(self) -> _I64x1:
+        """Levels that some used bit has, ascending: one comparator each."""
+        return np.unique(self.used % self.encoder.levels)
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.int64]:
+        """Thresholds int64 `[features, comparators]`, clipped to what a code can reach."""
+        form = self.encoder.format
+        return np.clip(self.encoder.threshold[:, self.levels].astype(np.int64), form.low, form.high + 1)
+
+    def constant(self, column: int) -> int | None:
+        """Return the threshold that all used bits of a comparator share, or None."""
+        values = np.unique(self.thresholds[self.feature[self.column == column], column])
+        return int(values[0]) if values.size == 1 else None
+
+    @property
+    def chunks(self) -> list[int]:
+        """Widths of the vectors that carry the used bits."""
+        return [min(CHUNK, self.used.size - start) for start in range(0, self.used.size, CHUNK)]
+
+
+def store_text(plan: Plan) -> str:
+    """Verilog module `lgc_store`: the used bits, written where the rings point.
+
+    Once mapped, each bit is one LUT4 with its flip-flop: row and column select between the
+    comparator's bit and the old value. In simulation only the row in question is looked at.
+    """
+    grid = Grid.of(plan.encoder.features)
+    ports = ["input clk", f"input [{grid.rows - 1}:0] row", f"input [{grid.cols - 1}:0] col"]
+    ports.append(f"input [{max(plan.levels.size, 1) - 1}:0] level")
+    ports += [f"output reg [{width - 1}:0] x{n} = 0" for n, width in enumerate(plan.chunks)]
+    lines = ["always @(posedge clk) begin"]
+    row_of, col_of = np.divmod(plan.feature, grid.cols)
+    column = plan.column
+    for row in np.unique(row_of).tolist():
+        lines.append(f"  if (row[{row}]) begin")
+        for bit in np.flatnonzero(row_of == row).tolist():
+            write = f"x{bit // CHUNK}[{bit % CHUNK}] <= level[{column[bit]}]"
+            lines.append(f"    if (col[{col_of[bit]}]) {write};")
+        lines.append("  end")
+    lines.append("end")
+    return "\n".join(["module lgc_store (", "  " + ",\n  ".join(ports), ");", *lines, "endmodule", ""])
+
+
+class Encoder(wiring.Component):  # type: ignore[misc]
+    """Take features in order, compare them with their thresholds, keep the bits.
+
+    A feature is registered (stage A), compared and registered (B), and written to its bits (C).
+    The rings follow stage B and stand still with it, so stage C may write the same bits again; no
+    write enable is needed. While `hold` is high the last feature of a frame waits in stage A, and with
+    `held` the first one as well, so that the bits stand still.
+
+    Ports:
+        features: stream of codes; feature 0 follows feature `features - 1` and reset.
+        hold: a result is on its way, do not complete another frame.
+        taken: high for one clock when the last feature enters stage B.
+        frame: high for one clock while the bits of a complete frame stand in `x0`, `x1`...
+        x<n>: used input bits, `CHUNK` per vector.
+    """
+
+    LATENCY = 3
+    """Clocks from accepting the last feature to `frame`."""
+
+    def __init__(self, plan: Plan, *, held: bool = False) -> None:
+        self.plan = plan
+        self.held = held
+        form = plan.encoder.format
+        ports = {
+            "features": In(stream.Signature(Shape(form.width, form.signed))),
+            "hold": In(1),
+            "taken": Out(1),
+            "frame": Out(1),
+        }
+        super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        form = self.plan.encoder.format
+        code = Signal(Shape(form.width, form.signed), reset_less=True)
+        full = Signal()
+        advance, stall, last = Signal(), Signal(), Signal()
+        row, col, next_is_last = self._rings(m, advance)
+        accept = self.features.valid & self.features.ready
+        m.d.comb += [
+            stall.eq(full & self.hold if self.held else full & self.hold & next_is_last),
+            advance.eq(full & ~stall),
+            self.features.ready.eq(~stall),
+            self.taken.eq(advance & next_is_last),
+        ]
+        m.d.sync += [full.eq(self.features.valid | stall), last.eq(self.taken), self.frame.eq(last)]
+        with m.If(accept):
+            m.d.sync += code.eq(self.features.payload)
+        level = Signal(max(self.plan.levels.size, 1), reset_less=True)
+        with m.If(advance):
+            compared = Cat(code >= threshold for threshold in self._thresholds(m, accept))
+        with m.If(advance):  # the feature that waits must not reach the bits of the one before it
+            m.d.sync += level.eq(compared)
+        outputs = {f"o_x{n}": getattr(self, f"x{n}") for n in range(len(self.plan.chunks))}
+        m.submodules.store = Instance(
+            "lgc_store", i_clk=ClockSignal(), i_row=row, i_col=col, i_level=level, **outputs
+        )
+        return m
+
+    def _rings(self, m: Module, advance: Value) -> tuple[Signal, Signal, Value]:
+        """One-hot row and column of the feature in stage B; whether the next one ends the frame."""
+        features = self.plan.encoder.features
+        grid = Grid.of(features)
+        last_row, last_col = divmod(features - 1, grid.cols)
+        row, col = Signal(grid.rows, init=1 << last_row), Signal(grid.cols, init=1 << last_col)
+        with m.If(advance):
+            m.d.sync += col.eq(col.rotate_left(1))
+            with m.If(col[-1]):
+                m.d.sync += row.eq(row.rotate_left(1))
+            if grid.rows * grid.cols != features:
+                with m.If(row[last_row] & col[last_col]):
+                    m.d.sync += [row.eq(1), col.eq(1)]
+        before_row, before_col = divmod((features - 2) % features, grid.cols)
+        return row, col, row[before_row] & col[before_col]
+
+    def _thresholds(self, m: Module, accept: Value) -> list[Value]:
+        """Threshold of each comparator for the feature in stage A: a constant, or read from a ROM."""
+        plan = self.plan
+        shared = [plan.constant(column) for column in range(plan.levels.size)]
+        own = [column for column, value in enumerate(shared) if value is None]
+        table = plan.thresholds[:, own]
+        needed = np.zeros(table.shape, np.bool_)
+        for n, column in enumerate(own):
+            needed[plan.feature[plan.column == column], n] = True
+        low, high = (int(table[needed].min()), int(table[needed].max())) if own else (0, 0)
+        shape = Shape.cast(range(low, high + 1))
+        values = [Const(0 if value is None else value) for value in shared]
+        if own:
+            word = self._rom(m, np.where(needed, table, low), shape, accept)
+            for n, column in enumerate(own):
+                part = word.word_select(n, shape.width)
+                values[column] = part.as_signed() if shape.signed else part
+        return values
+
+    def _rom(self, m: Module, table: npt.NDArray[np.int64], shape: Shape, accept: Value) -> Value:
+        """Word of thresholds int64 `[features, columns]` of the feature accepted last."""
+        features, columns = table.shape
+        packed = [
+            sum((int(value) & ((1 << shape.width) - 1)) << (n * shape.width) for n, value in enumerate(row))
+            for row in table
+        ]
+        m.submodules.rom = rom = Memory(shape=unsigned(columns * shape.width), depth=features, init=packed)
+        port = rom.read_port(domain="sync")
+        position = Signal(range(features))
+        m.d.comb += [port.addr.eq(position), port.en.eq(accept)]
+        with m.If(accept):
+            m.d.sync += position.eq(Mux(position == features - 1, 0, position + 1))
+        return Value.cast(port.data)

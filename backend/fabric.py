@@ -1,0 +1,341 @@
+"""The LUT fabric as Verilog text, written straight from the netlist's arrays.
+
+Every LUT is an instance of `lgc_lut4`, which has the ports and the parameter of iCE40's SB_LUT4.
+Simulators see a one-line model of it, Yosys a black box that is renamed after synthesis: what is
+simulated is what is placed, and nothing re-synthesises it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lgc.errors import LgcError
+from lgc.ir.fabric import Fabric
+from lgc.ir.netlist import FIRST_INPUT, Netlist
+
+CHUNK = 32
+"""Bits per vector. Event-driven simulators look at a whole vector when one of its bits changes."""
+
+CELLS = """\
+// Simulation model of the LUTs in fabric.v; synthesis uses the device's own.
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+  assign O = LUT_INIT[{I3, I2, I1, I0}];
+endmodule
+"""
+
+_LUT = "  lgc_lut4 #(.LUT_INIT(16'h%04x)) lut_%s (.O(%s), .I0(%s), .I1(%s), .I2(%s), .I3(%s));"
+_PER_LINE = 12
+"""Names per line of a long list."""
+
+_I64x1 = npt.NDArray[np.int64]
+_Texts = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class FabricText:
+    """Verilog modules `lgc_fabric`, `lgc_network` and `lgc_popcount`.
+
+    Attributes:
+        verilog: the text.
+        inputs: int64 `[bits]`, the inputs of the netlist that the fabric reads, ascending. Bit b is
+            bit `b % CHUNK` of port `x<b // CHUNK>`.
+        scores: for each class the bits of its score, lowest first: a constant 0 or 1 as bool, or
+            the bit number within the class's port `s<class>`.
+        latency: clocks from inputs to scores.
+        registers: flip-flops in the pipeline, (network, popcount).
+    """
+
+    verilog: str
+    inputs: _I64x1
+    scores: tuple[tuple[bool | int, ...], ...]
+    latency: int
+    registers: tuple[int, int]
+
+
+def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
+    """Write the modules of `fabric`; equal fabrics give equal text.
+
+    Args:
+        fabric: LUTs of four inputs with stage numbers.
+        held: the inputs stand still for `latency` clocks. Every signal then stays once it is right,
+            so no delays need balancing: registers only cut paths, each in the logic cell of the
+            LUT it follows. Otherwise new inputs may come every clock.
+
+    Raises:
+        LgcError: LUTs that do not have 4 inputs, or outputs that are not the scores' bits.
+    """
+    net = fabric.netlist
+    if net.k != 4:
+        raise LgcError(
+            f"The fabric has LUTs of {net.k} inputs, the backend builds 4.", hint="Map it with k=4."
+        )
+    if len(net.outputs) != fabric.classes * fabric.score_width:
+        raise LgcError(
+            f"The fabric has {len(net.outputs)} outputs, expected "
+            f"{fabric.classes} classes of {fabric.score_width} bits."
+        )
+    wires = _Wires.of(fabric, held=held)
+    parts = [part for part in (_network(wires), _popcount(wires)) if part.outputs]
+    inputs = wires.inputs(np.append(net.fanin.ravel(), net.outputs))
+    text = "".join([*(part.verilog() for part in parts), _wrapper(wires, inputs, parts)])
+    in_network = int((wires.registered < wires.split).sum())
+    return FabricText(
+        verilog=text,
+        inputs=inputs - FIRST_INPUT,
+        scores=tuple(_score(bits) for bits in wires.outputs),
+        latency=fabric.latency,
+        registers=(in_network, wires.registered.size - in_network),
+    )
+
+
+def _balanced(fabric: Fabric, stage: _I64x1) -> _I64x1:
+    """Last stage at which each signal is read: a copy for every stage until then."""
+    net = fabric.netlist
+    latest = stage.copy()
+    np.maximum.at(latest, net.fanin, stage[net.first_lut :, None])
+    latest[net.outputs] = fabric.latency
+    latest[:FIRST_INPUT] = 0
+    return latest
+
+
+def _held(fabric: Fabric, stage: _I64x1) -> _I64x1:
+    """One stage later for each LUT that only later stages read, which then share one copy."""
+    net = fabric.netlist
+    earliest = np.full(net.signals, np.iinfo(np.int64).max)
+    np.minimum.at(earliest, net.fanin, stage[net.first_lut :, None])
+    np.minimum.at(earliest, net.outputs, fabric.latency)
+    later = earliest > stage
+    later[: net.first_lut] = False
+    return stage + later
+
+
+@dataclass(frozen=True, eq=False)
+class _Wires:
+    """Names, stages and registers of a netlist's signals.
+
+    Attributes:
+        net: the netlist.
+        name: `[signals]`, x for inputs, n for the network's LUTs, p for the popcount's.
+        stage: `[signals]`.
+        latest: `[signals]`, the last stage at which a signal has a copy of its own.
+        split: first signal of the popcount.
+        outputs: `[classes, score_width]`, signals.
+        last: stage at which outputs are delivered.
+        registered: `[registers]`, the signal each register delays.
+        register_stage: `[registers]`, the stage at which it is read.
+    """
+
+    net: Netlist
+    name: _Texts
+    stage: _I64x1
+    latest: _I64x1
+    split: int
+    outputs: npt.NDArray[np.int64]
+    last: int
+    registered: _I64x1
+    register_stage: _I64x1
+
+    @classmethod
+    def of(cls, fabric: Fabric, *, held: bool) -> _Wires:
+        """Name the signals and find which are needed later than they are computed."""
+        net, head, last = fabric.netlist, fabric.network_luts, fabric.latency
+        names = ["1'b0", "1'b1", *(f"x_{i}" for i in range(net.inputs))]
+        names += [f"n{i}" for i in range(head)] + [f"p{i}" for i in range(net.luts - head)]
+        stage = np.zeros(net.signals, np.int64)
+        if net.stage is not None:
+            stage[net.first_lut :] = net.stage
+        latest = _held(fabric, stage) if held else _balanced(fabric, stage)
+        delay = latest - stage
+        registered = np.repeat(np.arange(net.signals), delay)
+        ordinal = np.arange(registered.size) - np.repeat(np.cumsum(delay) - delay, delay)
+        return cls(
+            net=net,
+            name=_texts(names),
+            stage=stage,
+            latest=latest,
+            split=net.first_lut + head,
+            outputs=net.outputs.astype(np.int64).reshape(fabric.classes, fabric.score_width),
+            last=last,
+            registered=registered,
+            register_stage=stage[registered] + 1 + ordinal,
+        )
+
+    def at(self, signal: npt.NDArray[Any], stage: npt.NDArray[Any]) -> list[str]:
+        """Names of signals as they are seen in `stage`, which is not before their own."""
+        stage = np.minimum(stage, self.latest[signal])
+        delayed = (stage > self.stage[signal]) & (signal >= FIRST_INPUT)
+        names = self.name[signal]
+        names[delayed] = names[delayed] + _texts([f"_{s}" for s in stage[delayed].tolist()])
+        return list(names)
+
+    def inputs(self, signal: npt.NDArray[Any]) -> _I64x1:
+        """Those of the signals that are inputs, ascending, once each."""
+        found = np.unique(signal).astype(np.int64)
+        return found[(found >= FIRST_INPUT) & (found < self.net.first_lut)]
+
+    def crossing(self) -> tuple[_I64x1, _I64x1]:
+        """Return what the popcount reads from outside, as sorted pairs of signal and stage."""
+        fanin = self.net.fanin[self.split - self.net.first_lut :].astype(np.int64)
+        stage = np.minimum(self.stage[self.split :, None], self.latest[fanin])
+        outside = (fanin >= FIRST_INPUT) & (fanin < self.split)
+        return _unique(fanin[outside], stage[outside])
+
+    def lut_lines(self, luts: slice) -> list[str]:
+        """One instance per LUT."""
+        net = self.net
+        stage = self.stage[net.first_lut :][luts]
+        pins = [self.at(net.fanin[luts, pin], stage) for pin in range(4)]
+        names = self.name[net.first_lut :][luts]
+        return [_LUT % row for row in zip(net.table[luts].tolist(), names, names, *pins, strict=True)]
+
+    def register_lines(self, mine: npt.NDArray[np.bool_], exported: set[str]) -> list[str]:
+        """Write registers in vectors of CHUNK bits, stage by stage; each has a wire of its own."""
+        lines = []
+        for now in np.unique(self.register_stage[mine]).tolist():
+            signals = self.registered[mine & (self.register_stage == now)]
+            after = self.at(signals, np.full(signals.size, now))
+            before = self.at(signals, np.full(signals.size, now - 1))
+            for start in range(0, len(after), CHUNK):
+                group = before[start : start + CHUNK]
+                width, name = f"[{len(group) - 1}:0]", f"{now}_{start // CHUNK}"
+                lines.append(f"  wire {width} d{name} = {_concat(group)};")
+                lines.append(f"  reg {width} r{name} = 0;")
+                lines.append(f"  always @(posedge clk) r{name} <= d{name};")
+                for bit, wire in enumerate(after[start : start + CHUNK]):
+                    lines.append(f"  {'assign' if wire in exported else 'wire'} {wire} = r{name}[{bit}];")
+        return lines
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A module of LUTs and registers.
+
+    Attributes:
+        module: its name.
+        inputs: names of its inputs besides the clock.
+        outputs: names of its outputs.
+        wires: names of the LUT outputs.
+        lines: LUTs and registers.
+    """
+
+    module: str
+    inputs: list[str]
+    outputs: list[str]
+    wires: list[str]
+    lines: list[str]
+
+    def verilog(self) -> str:
+        """Text of the module."""
+        exported = set(self.outputs)
+        ports = ["input clk", *_declare("input", self.inputs), *_declare("output", self.outputs)]
+        wires = [f"{line};" for line in _declare("  wire", [n for n in self.wires if n not in exported])]
+        return _module(self.module, ports, [*wires, *self.lines])
+
+    def instance(self) -> str:
+        """Text of its instance, every port tied to the wire of the same name."""
+        names = ["clk", *self.inputs, *self.outputs]
+        ports = _wrapped([f".{name}({name})" for name in names])
+        return f"  {self.module} {self.module.removeprefix('lgc_')} ({ports});"
+
+
+def _network(wires: _Wires) -> _Part:
+    """Collect the first LUTs, the registers of their outputs and of inputs that are needed later."""
+    net, split = wires.net, wires.split
+    luts = slice(0, split - net.first_lut)
+    direct = wires.outputs[(wires.outputs < split) & (wires.outputs >= FIRST_INPUT)]
+    signal, stage = wires.crossing()
+    signal, stage = _unique(
+        np.append(signal, direct), np.append(stage, np.minimum(wires.last, wires.latest[direct]))
+    )
+    made_here = (signal >= net.first_lut) | (stage > 0)
+    outputs = wires.at(signal[made_here], stage[made_here])
+    inputs = wires.inputs(np.append(net.fanin[luts].ravel(), wires.registered))
+    registers = wires.register_lines(wires.registered < split, set(outputs))
+    return _Part(
+        module="lgc_network",
+        inputs=list(wires.name[inputs]),
+        outputs=outputs,
+        wires=list(wires.name[net.first_lut : split]),
+        lines=[*wires.lut_lines(luts), *registers],
+    )
+
+
+def _popcount(wires: _Wires) -> _Part:
+    """Collect the other LUTs and the registers of their outputs."""
+    counted = np.unique(wires.outputs[wires.outputs >= wires.split])
+    outputs = wires.at(counted, np.full(counted.size, wires.last))
+    registers = wires.register_lines(wires.registered >= wires.split, set(outputs))
+    return _Part(
+        module="lgc_popcount",
+        inputs=wires.at(*wires.crossing()),
+        outputs=outputs,
+        wires=list(wires.name[wires.split :]),
+        lines=[*wires.lut_lines(slice(wires.split - wires.net.first_lut, None)), *registers],
+    )
+
+
+def _wrapper(wires: _Wires, inputs: _I64x1, parts: list[_Part]) -> str:
+    """Text of `lgc_fabric`: cut the input vectors, join the parts, gather the scores."""
+    lines, ports = [], ["input clk"]
+    for start in range(0, inputs.size, CHUNK):
+        names = wires.name[inputs[start : start + CHUNK]]
+        port = f"x{start // CHUNK}"
+        ports.append(f"input [{len(names) - 1}:0] {port}")
+        lines += [f"  wire {name} = {port}[{bit}];" for bit, name in enumerate(names)]
+    lines += [f"{line};" for part in parts for line in _declare("  wire", part.outputs)]
+    lines += [part.instance() for part in parts]
+    for c, row in enumerate(wires.outputs):
+        bits = row[row >= FIRST_INPUT]
+        if bits.size:
+            ports.append(f"output [{bits.size - 1}:0] s{c}")
+            lines.append(f"  assign s{c} = {_concat(wires.at(bits, np.full(bits.size, wires.last)))};")
+    return _module("lgc_fabric", ports, lines)
+
+
+def _score(bits: _I64x1) -> tuple[bool | int, ...]:
+    """Return where each bit of one class's score comes from, see `FabricText.scores`."""
+    variable = 0
+    result: list[bool | int] = []
+    for signal in bits.tolist():
+        result.append(bool(signal) if signal < FIRST_INPUT else variable)
+        variable += signal >= FIRST_INPUT
+    return tuple(result)
+
+
+def _unique(signal: _I64x1, stage: _I64x1) -> tuple[_I64x1, _I64x1]:
+    """Sort pairs of signal and stage, once each."""
+    pairs = np.unique(np.stack([signal, stage]), axis=1)
+    return pairs[0], pairs[1]
+
+
+def _texts(items: list[str]) -> _Texts:
+    """Object array of strings."""
+    array = np.empty(len(items), np.object_)
+    array[:] = items
+    return array
+
+
+def _wrapped(items: list[str]) -> str:
+    """List with a few items per line."""
+    rows = [", ".join(items[n : n + _PER_LINE]) for n in range(0, len(items), _PER_LINE)]
+    return ",\n    ".join(rows)
+
+
+def _concat(names: list[str]) -> str:
+    """Concatenation whose bit 0 is the first name."""
+    return f"{{{_wrapped(names[::-1])}}}"
+
+
+def _declare(kind: str, names: list[str]) -> list[str]:
+    """Declare a few names per line."""
+    rows = [names[n : n + _PER_LINE] for n in range(0, len(names), _PER_LINE)]
+    return [f"{kind} {', '.join(row)}" for row in rows]
+
+
+def _module(name: str, ports: list[str], lines: list[str]) -> str:
+    """Text of a module."""
+    return "\n".join([f"module {name} (", "  " + ",\n  ".join(ports), ");", *lines, "endmodule", "", ""])

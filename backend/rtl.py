@@ -1,0 +1,170 @@
+"""Write the Verilog of a design: the fabric as text, the shell around it through Amaranth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from lgc.errors import LgcError
+from lgc.ir.encoder import Thermometer
+from lgc.ir.fabric import Fabric
+
+from .encoder import Plan, store_text
+from .fabric import CELLS, fabric_text
+from .tools import Tool, find, run
+from .top import StreamTop
+
+TOP = "lgc_top"
+"""Name of the top module."""
+
+_SCRIPT = """\
+read_rtlil shell.il
+proc -nomux -norom
+memory_collect
+write_verilog -norename -noattr shell.v
+"""
+
+_HEADER = """\
+// {what}
+// Written by lgc: {features} features of {width} bits, {luts} LUTs ({network} in the network),
+// {classes} classes, result after {latency} clocks.
+"""
+
+
+@dataclass(frozen=True)
+class RtlFiles:
+    """A design in Verilog and what its users have to know.
+
+    Attributes:
+        sources: files to simulate or synthesise.
+        cells: simulation model of the LUTs, not for synthesis.
+        features: features per sample.
+        feature_width: bits per feature.
+        signed: whether features are two's complement.
+        classes: number of classes.
+        class_width: bits of the result.
+        score_width: bits per score of the internal signal `scores`.
+        offset: what to add to a score read there.
+        input_bits: encoder bits that are stored because the fabric reads them.
+        network_luts: LUTs of the network.
+        popcount_luts: LUTs that count its outputs.
+        pipeline_registers: flip-flops in network and popcount.
+        latency: clocks from accepting the last feature to the result.
+        cycles_per_sample: clocks between results at full rate.
+        yosys: the tool that wrote the shell.
+        commands: command lines, run in the files' directory.
+    """
+
+    sources: tuple[Path, ...]
+    cells: Path
+    features: int
+    feature_width: int
+    signed: bool
+    classes: int
+    class_width: int
+    score_width: int
+    offset: int
+    input_bits: int
+    network_luts: int
+    popcount_luts: int
+    pipeline_registers: int
+    latency: int
+    cycles_per_sample: int
+    yosys: str
+    commands: tuple[str, ...]
+
+
+def write_rtl(
+    encoder: Thermometer,
+    fabric: Fabric,
+    *,
+    out: Path,
+    argmax_registers: bool,
+    held: bool = False,
+    yosys: Tool | None = None,
+    timeout_s: float = 300,
+) -> RtlFiles:
+    """Write the design into the directory `out`; equal inputs give equal files.
+
+    Args:
+        encoder: thresholds; its bits are the inputs of `fabric`.
+        fabric: LUTs of four inputs with stage numbers.
+        out: directory, made if need be.
+        argmax_registers: register the scores and each round of the argmax.
+        held: keep the input bits still until the result is out, which saves registers, see
+            `fabric_text`; else the next frame streams in meanwhile.
+        yosys: tool that turns RTLIL into Verilog, looked for if None.
+        timeout_s: time limit for it.
+
+    Raises:
+        LgcError: encoder and fabric do not match.
+        ToolMissingError: no Yosys.
+    """
+    if fabric.netlist.inputs != encoder.bits:
+        raise LgcError(f"The encoder makes {encoder.bits} bits, the network reads {fabric.netlist.inputs}.")
+    yosys = yosys or find("yosys")
+    make_directory(out)
+    text = fabric_text(fabric, held=held)
+    plan = Plan(encoder, text.inputs)
+    design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held)
+    facts = {
+        "features": encoder.features,
+        "width": encoder.format.width,
+        "luts": fabric.netlist.luts,
+        "network": fabric.network_luts,
+        "classes": fabric.classes,
+        "latency": design.latency,
+    }
+    head = {what: _HEADER.format(what=what, **facts) for what in ("Shell", "Input bits", "LUT fabric")}
+    (out / "fabric.v").write_text(head["LUT fabric"] + text.verilog)
+    (out / "store.v").write_text(head["Input bits"] + store_text(plan))
+    (out / "cells.v").write_text(CELLS)
+    command = _write_shell(design, out, head["Shell"], yosys, timeout_s)
+    return RtlFiles(
+        sources=tuple(out / name for name in ("shell.v", "store.v", "fabric.v")),
+        cells=out / "cells.v",
+        features=encoder.features,
+        feature_width=encoder.format.width,
+        signed=encoder.format.signed,
+        classes=fabric.classes,
+        class_width=len(design.argmax.index),
+        score_width=fabric.score_width,
+        offset=fabric.offset,
+        input_bits=int(text.inputs.size),
+        network_luts=fabric.network_luts,
+        popcount_luts=fabric.netlist.luts - fabric.network_luts,
+        pipeline_registers=sum(text.registers),
+        latency=design.latency,
+        cycles_per_sample=design.cycles_per_sample,
+        yosys=yosys.identity,
+        commands=(command,),
+    )
+
+
+def _write_shell(design: StreamTop, out: Path, header: str, yosys: Tool, timeout_s: float) -> str:
+    """Write `shell.v` through Yosys; return the command line."""
+    (out / "shell.il").write_text(rtlil.convert(design, name=TOP, emit_src=False))
+    (out / "shell.ys").write_text(_SCRIPT)
+    args = ["-q", "-s", "shell.ys"]
+    shell = out / "shell.v"
+    shell.unlink(missing_ok=True)
+    run(yosys, args, cwd=out, log=out / "shell.log", timeout_s=timeout_s)
+    if not shell.is_file():
+        raise LgcError(f"{yosys.name} ended without writing {shell.name}.", hint="See shell.log.")
+    # Yosys puts its version in a first line; the header replaces it, so that text stays comparable.
+    shell.write_text(header + shell.read_text().split("*/", 1)[1].lstrip())
+    return yosys.shell(args)
+
+
+def make_directory(out: Path) -> None:
+    """Make a directory for results.
+
+    Raises:
+        LgcError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LgcError(f"Cannot make the directory {out}: {error.strerror}.") from error

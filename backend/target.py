@@ -1,0 +1,152 @@
+"""Targets: what a device offers and how the tools are told about it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from lgc.errors import LgcError, UsageError, nearest
+
+FAMILIES = ("ice40",)
+"""Device families the backend can place and route."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a device has: LUTs, flip-flops, block RAMs of 4 kbit, user pins."""
+
+    lut: int
+    ff: int
+    bram: int
+    io: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device.
+
+    Attributes:
+        name: name in lgc, `ice40-hx8k` for instance.
+        family: `ice40`.
+        device: name of the device in the tools.
+        package: name of the package in the tools.
+        k: inputs per LUT.
+        resources: what the device has.
+        synth: extra arguments of the synthesis command.
+        pnr: arguments that select the device in nextpnr.
+    """
+
+    name: str
+    family: str
+    device: str
+    package: str
+    k: int
+    resources: Resources
+    synth: tuple[str, ...]
+    pnr: tuple[str, ...]
+
+    @property
+    def luts(self) -> int:
+        """Number of LUTs."""
+        return self.resources.lut
+
+
+def names() -> list[str]:
+    """Names of the targets that come with lgc."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load(name: str | Path) -> Target:
+    """Load a target by name, or a user's own from the path of its TOML file.
+
+    Raises:
+        UsageError: no such name.
+        LgcError: the file cannot be read or says something else than a target.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        try:
+            return _target(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise LgcError(f"Cannot read the target {path}: {reason}.") from error
+    known = names()
+    if str(name) not in known:
+        raise UsageError(f"Unknown target '{name}'.", hint=nearest(str(name), known))
+    return _target((_folder() / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+
+
+def _folder() -> Traversable:
+    """Where the targets lie."""
+    return files("lgc.backend") / "targets"
+
+
+def _target(text: str, source: str) -> Target:
+    """Parse a target."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LgcError(f"{source} is not valid TOML: {error}.") from error
+    resources = _table(data, "resources", source)
+    tools = _table(data, "tools", source)
+    _known(data, {"name", "family", "device", "package", "k", "resources", "tools"}, source)
+    _known(resources, {"lut", "ff", "bram", "io"}, f"[resources] of {source}")
+    _known(tools, {"synth", "pnr"}, f"[tools] of {source}")
+    target = Target(
+        name=_entry(data, "name", str, source),
+        family=_entry(data, "family", str, source),
+        device=_entry(data, "device", str, source),
+        package=_entry(data, "package", str, source),
+        k=_entry(data, "k", int, source),
+        resources=Resources(
+            **{key: _entry(resources, key, int, source) for key in ("lut", "ff", "bram", "io")}
+        ),
+        synth=_words(tools, "synth", source),
+        pnr=_words(tools, "pnr", source),
+    )
+    if target.family not in FAMILIES:
+        raise LgcError(
+            f"{source}: lgc cannot build for family '{target.family}'.", hint=nearest(target.family, FAMILIES)
+        )
+    if target.k != 4:
+        raise LgcError(f"{source}: family '{target.family}' has LUTs of 4 inputs, not {target.k}.")
+    return target
+
+
+def _table(data: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
+    """Return a table of the file."""
+    value: Mapping[str, Any] = _entry(data, key, dict, source)
+    return value
+
+
+def _known(data: Mapping[str, Any], keys: set[str], where: str) -> None:
+    """Reject a misspelt key."""
+    for key in data.keys() - keys:
+        raise LgcError(f"{where} has an unknown entry '{key}'.", hint=nearest(key, keys))
+
+
+def _entry(data: Mapping[str, Any], key: str, kind: type, source: str) -> Any:  # noqa: ANN401
+    """Return an entry of the file, of the right type."""
+    if key not in data:
+        raise LgcError(f"{source} lacks the entry '{key}'.")
+    value = data[key]
+    negative = isinstance(value, int) and value < 0
+    if not isinstance(value, kind) or isinstance(value, bool) or negative:
+        names = {str: "a string", int: "a number not below 0", dict: "a table"}
+        raise LgcError(f"{source}: '{key}' is {value!r}, expected {names[kind]}.")
+    return value
+
+
+def _words(data: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
+    """Return a list of strings, empty if absent."""
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise LgcError(f"{source}: '{key}' is {value!r}, expected a list of strings.")
+    return tuple(value)

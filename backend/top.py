@@ -1,0 +1,106 @@
+"""The default design: features in over a stream, class index out over a stream."""
+
+from __future__ import annotations
+
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .argmax import Argmax
+from .encoder import Encoder, Plan
+from .fabric import FabricText
+
+
+class StreamTop(wiring.Component):  # type: ignore[misc]
+    """Encoder, fabric and argmax between two streams.
+
+    Fabric and argmax are free-running pipelines without enables, so a frame must not enter them
+    while a result is on its way or waits to be taken: the last feature of the next frame is held
+    until then. Nothing is lost whatever the gaps and the back-pressure, and frames at least
+    `latency` features long stream at one feature per clock. With `held`, for a fabric written so,
+    already the first feature waits: a result costs `latency - 1` more clocks, the fabric no
+    registers beyond those that share a LUT's logic cell.
+
+    Ports:
+        features: stream of feature codes, in order. Reset restarts the frame.
+        result: stream of class indices.
+
+    Internal signals for simulation: `scores` (class-major, `score_width` bits each, without the
+    offset) is right while `scores_valid` is high, which happens once per frame.
+    """
+
+    def __init__(self, plan: Plan, fabric: FabricText, *, argmax_registers: bool, held: bool = False) -> None:
+        self.encoder = Encoder(plan, held=held)
+        self.fabric = fabric
+        self.argmax = Argmax(fabric.scores, registers=argmax_registers)
+        super().__init__(
+            {
+                "features": In(stream.Signature(self.encoder.features.payload.shape())),
+                "result": Out(stream.Signature(len(self.argmax.index))),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Clocks from accepting a frame's last feature to `result.valid`."""
+        return self.encoder.LATENCY + self.fabric.latency + self.argmax.latency + 1
+
+    @property
+    def cycles_per_sample(self) -> int:
+        """Clocks between results when features never wait for the source and results are taken at once."""
+        features = self.encoder.plan.encoder.features
+        return features + self.latency - 1 if self.encoder.held else max(features, self.latency)
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        m.submodules.encoder = encoder = self.encoder
+        m.submodules.argmax = argmax = self.argmax
+        wiring.connect(m, wiring.flipped(self.features), encoder.features)
+        vectors = self._fabric(m)
+        token = Signal(self.fabric.latency + argmax.latency + 1)
+        scores = Signal(sum(map(len, self.fabric.scores)))
+        scores_valid = Signal()
+        m.d.comb += [
+            token[0].eq(encoder.frame),
+            scores.eq(Cat(self._bits(vectors, c) for c in range(len(vectors)))),
+            scores_valid.eq(token[self.fabric.latency]),
+        ]
+        if len(token) > 1:
+            m.d.sync += token[1:].eq(token[:-1])
+        self._result(m, token[-1])
+        return m
+
+    def _fabric(self, m: Module) -> list[Signal]:
+        """Instantiate the fabric; return the variable score bits of each class."""
+        ports: dict[str, Value] = {"i_clk": ClockSignal()}
+        for n in range(len(self.encoder.plan.chunks)):
+            ports[f"i_x{n}"] = getattr(self.encoder, f"x{n}")
+        vectors = []
+        for c in range(len(self.fabric.scores)):
+            port = getattr(self.argmax, f"s{c}", None)
+            vector = Signal(0 if port is None else len(port), name=f"score{c}")
+            if port is not None:
+                ports[f"o_s{c}"] = vector
+                m.d.comb += port.eq(vector)
+            vectors.append(vector)
+        m.submodules.fabric = Instance("lgc_fabric", **ports)
+        return vectors
+
+    def _bits(self, vectors: list[Signal], c: int) -> Value:
+        """All bits of the score of class c."""
+        return Cat(
+            Const(int(bit), 1) if isinstance(bit, bool) else vectors[c][bit] for bit in self.fabric.scores[c]
+        )
+
+    def _result(self, m: Module, done: Value) -> None:
+        """Output register and the rule that only one frame is on its way."""
+        busy = Signal()
+        with m.If(self.result.valid & self.result.ready):
+            m.d.sync += [self.result.valid.eq(0), busy.eq(0)]
+        with m.If(done):
+            m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(self.argmax.index)]
+        with m.If(self.encoder.taken):
+            m.d.sync += busy.eq(1)
+        m.d.comb += self.encoder.hold.eq(busy)

@@ -1,0 +1,47 @@
+"""Build and run one cocotb simulation in this process; `lgc.hw_tests.runner` starts and watches it.
+
+`python -m lgc.hw_tests.cocotb_child` in a directory with `bench.json` repeats a simulation by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools.runner import get_runner
+
+_VERILATOR_ARGS = ["--timing", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast"]
+
+
+def main() -> None:
+    """Read `bench.json`, build, run the tests it names."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # it makes the runner rename the results file
+    job: dict[str, Any] = json.loads(Path("bench.json").read_text())
+    runner = get_runner(job["simulator"])
+    verilator = job["simulator"] == "verilator"
+    runner.build(
+        sources=[Path(source) for source in job["sources"]],
+        hdl_toplevel="stream_bench",
+        parameters=job["parameters"],
+        build_args=_VERILATOR_ARGS if verilator else [],
+        build_dir="build",
+        always=True,
+        waves=job["waves"],
+        timescale=None if verilator else ("1ns", "1ns"),
+    )
+    runner.test(
+        test_module="lgc.hw_tests.stream_bench",
+        hdl_toplevel="stream_bench",
+        testcase=job["tests"],
+        build_dir="build",
+        test_dir=".",
+        results_xml="results.xml",
+        seed=job["seed"],
+        waves=job["waves"],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+// Bench around lgc_top. In bulk mode it streams features from a file at full rate and stores what
+// comes out; otherwise cocotb drives the drive_* signals. cocotb compares and decides.
+`timescale 1ns / 1ns
+module stream_bench #(
+  parameter FEATURES = 1,
+  parameter WIDTH = 8,
+  parameter CLASS_WIDTH = 1,
+  parameter SCORE_BITS = 1,
+  parameter SAMPLES = 1,
+  parameter PATIENCE = 10000
+);
+  reg clk = 0, rst = 1, bulk = 0, drive_valid = 0, drive_ready = 0;
+  reg [WIDTH-1:0] drive_code = 0;
+  reg finished = 0, hung = 0;
+
+  reg [WIDTH-1:0] codes [0:SAMPLES*FEATURES-1];
+  reg [CLASS_WIDTH-1:0] class_of [0:SAMPLES-1];
+  reg [SCORE_BITS-1:0] scores_of [0:SAMPLES-1];
+  reg [31:0] accepted_at [0:SAMPLES-1];
+  reg [31:0] result_at [0:SAMPLES-1];
+  integer sent = 0, position = 0, frames = 0, results = 0, scored = 0, cycle = 0, idle = 0;
+
+  wire more = sent < SAMPLES * FEATURES;
+  wire valid = bulk ? more && !rst : drive_valid;
+  wire [WIDTH-1:0] code = !bulk ? drive_code : more ? codes[sent] : {WIDTH{1'b0}};
+  wire take = bulk | drive_ready;
+  wire ready, result_valid;
+  wire [CLASS_WIDTH-1:0] result;
+
+  lgc_top dut (
+    .clk(clk), .rst(rst),
+    .features__payload(code), .features__valid(valid), .features__ready(ready),
+    .result__payload(result), .result__valid(result_valid), .result__ready(take)
+  );
+
+  initial $readmemh("codes.hex", codes);
+  always #5 clk = ~clk;
+
+  always @(posedge clk) begin
+    cycle <= cycle + 1;
+    if (bulk && !rst) begin
+      idle <= result_valid ? 0 : idle + 1;
+      if (idle > PATIENCE) begin
+        hung <= 1;
+        finished <= 1;
+      end
+      if (valid && ready) begin
+        sent <= sent + 1;
+        position <= position == FEATURES - 1 ? 0 : position + 1;
+        if (position == FEATURES - 1) begin
+          accepted_at[frames] <= cycle;
+          frames <= frames + 1;
+        end
+      end
+      if (dut.scores_valid && scored < SAMPLES) begin
+        scores_of[scored] <= dut.scores;
+        scored <= scored + 1;
+      end
+      if (result_valid && results < SAMPLES) begin
+        class_of[results] <= result;
+        result_at[results] <= cycle;
+        results <= results + 1;
+        if (results == SAMPLES - 1) finished <= 1;
+      end
+    end
+  end
+endmodule
