@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing
 
 if typing.TYPE_CHECKING:
-    from lgc.flow import Build, compile  # noqa: A004
+    from lgc.flow import Build, compile
     from lgc.models import load
 
 __all__ = ["Build", "__version__", "compile", "load"]

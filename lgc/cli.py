@@ -77,15 +77,35 @@ def main(verbose: int) -> None:
 
 @main.command()
 @click.argument("config", shell_complete=_complete_config)
-@click.option("-o", "--out", type=_PATH, default=Path("model.safetensors"), show_default=True, help="Checkpoint to write.")
+@click.option(
+    "-o",
+    "--out",
+    type=_PATH,
+    default=Path("model.safetensors"),
+    show_default=True,
+    help="Checkpoint to write.",
+)
 @data_option
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.epochs=30.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting: --set train.epochs=30.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Short for --set train.seed=N.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of an interrupted run.")
 @quiet
 @as_json
 def train(
-    config: str, out: Path, data: str, overrides: tuple[str, ...], seed: int | None, resume: bool, quiet: bool, as_json: bool
+    config: str,
+    out: Path,
+    data: str,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    resume: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Train a network: CONFIG is a preset (digits, mnist) or a TOML file.
 
@@ -150,7 +170,9 @@ def compile_(model: Path, out: Path | None, quiet: bool, as_json: bool, **option
 @data_option
 @images_option
 @simulator_option
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of gaps and back-pressure.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of gaps and back-pressure."
+)
 @click.option("--waves", is_flag=True, help="Write a wave file.")
 @quiet
 @as_json
@@ -186,10 +208,14 @@ def report(build: Path, markdown: bool, as_json: bool) -> None:
 
 @main.command()
 @click.argument("netlist", type=_PATH)
-@click.option("-p", "--passes", required=True, shell_complete=_complete_passes, help="Pipeline: simplify,lut-map{k=6}.")
+@click.option(
+    "-p", "--passes", required=True, shell_complete=_complete_passes, help="Pipeline: simplify,lut-map{k=6}."
+)
 @click.option("-o", "--out", type=_PATH, help="Write the netlist here instead of stdout.")
 @click.option("--stats", is_flag=True, help="Show what each pass did instead of the netlist.")
-@click.option("--verify", is_flag=True, help="Compare outputs and scores after every pass; exit 4 if they differ.")
+@click.option(
+    "--verify", is_flag=True, help="Compare outputs and scores after every pass; exit 4 if they differ."
+)
 @click.option("--print-after", metavar="PASS", help="Print the netlist after this pass (or all) to stderr.")
 @click.option("--first", type=click.IntRange(0), metavar="N", help="Run only the first N passes.")
 @as_json
@@ -255,7 +281,9 @@ def doctor(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("-o", "--out", type=_PATH, default=Path("runs/digits"), show_default=True, help="Folder for everything.")
+@click.option(
+    "-o", "--out", type=_PATH, default=Path("runs/digits"), show_default=True, help="Folder for everything."
+)
 @click.option("--force", is_flag=True, help="Train and build again.")
 @quiet
 @as_json
@@ -270,7 +298,9 @@ def demo(out: Path, force: bool, quiet: bool, as_json: bool) -> None:
     model = out / "model.safetensors"
     if force or not model.exists():
         with console.training_bar(quiet) as progress:
-            commands.train(commands.train_config("digits", "", (), None), model, resume=False, progress=progress)
+            commands.train(
+                commands.train_config("digits", "", (), None), model, resume=False, progress=progress
+            )
     with console.step_lines(quiet) as watch:
         build = commands.demo_build(model, out / "build", force=force, watch=watch)
     console.show(build.report.to_dict(), as_json, lambda: terminal(build.report))

@@ -23,13 +23,18 @@ def train_config(config: str, data: str, overrides: Iterable[str], seed: int | N
     """Resolve a preset or file and the overrides of the command line."""
     from lgc.frontend import config as configs
 
-    more = [*overrides, *([f"data.source={data}"] if data else []), *([f"train.seed={seed}"] if seed is not None else [])]
+    more = [
+        *overrides,
+        *([f"data.source={data}"] if data else []),
+        *([f"train.seed={seed}"] if seed is not None else []),
+    ]
     return configs.load(config, more)
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[Any], None]) -> dict[str, Any]:
     """Train and return what a user wants to know about the result."""
-    from lgc.frontend import data, lower
+    from lgc.frontend import data
+    from lgc.frontend.lower import lower
     from lgc.frontend.train import metrics_path
     from lgc.frontend.train import train as fit
 
@@ -39,7 +44,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     return {
         "checkpoint": str(out),
         "metrics": str(metrics_path(out)),
-        "nodes": lower.lower(result).netlist.luts,
+        "nodes": lower(result).netlist.luts,
         "best epoch": facts["epoch"],
         "validation accuracy": facts["validation_accuracy"],
         "test accuracy": facts["test_accuracy"],
@@ -48,7 +53,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     }
 
 
-def demo_build(model: Path, out: Path, *, force: bool, watch: Callable[[str, float | None, bool], None]) -> Build:
+def demo_build(
+    model: Path, out: Path, *, force: bool, watch: Callable[[str, float | None, bool], None]
+) -> Build:
     """Compile the demonstration's checkpoint."""
     import lgc
 
@@ -64,7 +71,9 @@ def read_netlist(file: Path) -> Netlist:
     try:
         return text.parse(file.read_text())
     except OSError as error:
-        raise LgcError(f"Cannot read {file}: {error.strerror}.", hint="Give a netlist or a checkpoint.") from None
+        raise LgcError(
+            f"Cannot read {file}: {error.strerror}.", hint="Give a netlist or a checkpoint."
+        ) from None
     except UnicodeDecodeError:
         raise LgcError(f"{file} is not a netlist in text form.", hint="See `lgc inspect`.") from None
 
@@ -146,7 +155,8 @@ def list_passes() -> list[dict[str, str]]:
         options = " ".join(f"{f.name}={str(f.default).lower()}" for f in fields)
         rows.append({"name": name, "options": options, "what": (kind.__doc__ or "").splitlines()[0]})
     aliases = [
-        {"name": name, "options": "", "what": f"= {pipeline}"} for name, pipeline in sorted(REGISTRY.aliases.items())
+        {"name": name, "options": "", "what": f"= {pipeline}"}
+        for name, pipeline in sorted(REGISTRY.aliases.items())
     ]
     return rows + aliases
 
@@ -158,7 +168,15 @@ def list_targets() -> list[dict[str, str]]:
     rows = []
     for name in target.names():
         t = target.load(name)
-        rows.append({"name": name, "family": t.family, "device": t.device, "package": t.package, "LUTs": f"{t.luts:,}"})
+        rows.append(
+            {
+                "name": name,
+                "family": t.family,
+                "device": t.device,
+                "package": t.package,
+                "LUTs": f"{t.luts:,}",
+            }
+        )
     return rows
 
 

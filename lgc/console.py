@@ -76,7 +76,9 @@ def training_bar(quiet: bool) -> Iterator[Callable[[Any], None]]:
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
     live = console.is_terminal and not quiet
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not live) as bar:
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not live
+    ) as bar:
         task = bar.add_task("", total=None)
 
         def update(now: Any) -> None:

@@ -8,6 +8,7 @@ piece. A step is skipped when its key is unchanged and its files are still the o
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -83,7 +84,9 @@ class BuildDir:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise LgcError(f"Another lgc is working in {path}.", hint="Wait for it or choose another -o.") from None
+                raise LgcError(
+                    f"Another lgc is working in {path}.", hint="Wait for it or choose another -o."
+                ) from None
             build = cls(path)
             if not force:
                 build._load()
@@ -152,7 +155,9 @@ class BuildDir:
         self.manifest["steps"][name] = {
             "digest": digest,
             "key": dict(key),
-            "outputs": {str(p.relative_to(target)): sha256(p) for p in sorted(target.rglob("*")) if p.is_file()},
+            "outputs": {
+                str(p.relative_to(target)): sha256(p) for p in sorted(target.rglob("*")) if p.is_file()
+            },
             "values": outcome.values,
             "commands": list(outcome.commands),
             "seconds": round(seconds, 3),
@@ -173,11 +178,31 @@ class BuildDir:
 
     def write_script(self) -> None:
         """Write `run.sh`: the tool command lines of all steps, to repeat by hand."""
-        lines = ["#!/bin/sh", "# Repeats the external tool runs of this build by hand.", "set -e", 'cd "$(dirname "$0")"']
+        lines = [
+            "#!/bin/sh",
+            "# Repeats the external tool runs of this build by hand.",
+            "set -e",
+            'cd "$(dirname "$0")"',
+        ]
         for name, record in sorted(self.manifest["steps"].items()):
             lines += [f"(cd {name} && {command})" for command in record["commands"]]
         write_text(self.path / "run.sh", "\n".join(lines) + "\n")
         (self.path / "run.sh").chmod(0o755)
+
+
+@functools.cache
+def code_digest() -> str:
+    """Digest of lgc's own source files, so that a changed lgc keeps no results of the old one."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    folders = (
+        root,
+        *(root / name for name in ("backend", "frontend", "hw_tests", "ir")),
+    )  # the last are links
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in {".py", ".toml", ".v"}):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -188,7 +213,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     file = path / _NAME
     if not file.is_file():
-        raise LgcError(f"{path} is not a build directory: it has no {_NAME}.", hint="Make one with `lgc compile`.")
+        raise LgcError(
+            f"{path} is not a build directory: it has no {_NAME}.", hint="Make one with `lgc compile`."
+        )
     try:
         found = json.loads(file.read_text())
         if not isinstance(found["steps"], dict) or not isinstance(found["format"], int):
@@ -196,6 +223,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):
         raise LgcError(f"{file} is damaged.", hint="Run `lgc compile --force` to build anew.") from None
     return found
+
+
+def read_step(path: Path, name: str) -> dict[str, Any]:
+    """Return the record of a finished step of the build in `path`.
+
+    Raises:
+        LgcError: no build, the step has not run, or its files are not those it wrote.
+    """
+    record: dict[str, Any] | None = read_manifest(path)["steps"].get(name)
+    if record is None:
+        raise LgcError(f"The build in {path} has not reached step {name}.", hint="Run `lgc compile` again.")
+    for file, digest in record["outputs"].items():
+        place = path / name / file
+        if not place.is_file() or sha256(place) != digest:
+            raise LgcError(
+                f"{place} was changed or lost since it was built.", hint="Run `lgc compile` again."
+            )
+    return record
 
 
 def _intact(path: Path, outputs: Mapping[str, str]) -> bool:

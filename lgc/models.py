@@ -25,9 +25,10 @@ def load(path: str | Path) -> Classifier:
     Raises:
         LgcError: missing, damaged or foreign file.
     """
-    from lgc.frontend import checkpoint, lower
+    from lgc.frontend import checkpoint
+    from lgc.frontend.lower import lower
 
-    return lower.lower(checkpoint.load(Path(path)))
+    return lower(checkpoint.load(Path(path)))
 
 
 @dataclass(frozen=True, eq=False)

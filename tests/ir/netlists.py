@@ -8,7 +8,14 @@ from lgc.ir.readout import Readout
 
 
 def random_netlist(
-    seed: int, *, inputs: int = 7, luts: int = 25, k: int = 3, outputs: int = 4, classes: int = 3, entries: int = 5
+    seed: int,
+    *,
+    inputs: int = 7,
+    luts: int = 25,
+    k: int = 3,
+    outputs: int = 4,
+    classes: int = 3,
+    entries: int = 5,
 ) -> Netlist:
     """A netlist whose LUTs read anything before them, constants and repeated pins included."""
     rng = np.random.default_rng(seed)
@@ -20,7 +27,9 @@ def random_netlist(
         signal = rng.integers(0, first + luts, classes * entries).astype(np.int32)
         readout = Readout(
             bias=rng.integers(-3, 4, classes),
-            start=np.sort(np.concatenate([[0, classes * entries], rng.integers(0, classes * entries + 1, classes - 1)])),
+            start=np.sort(
+                np.concatenate([[0, classes * entries], rng.integers(0, classes * entries + 1, classes - 1)])
+            ),
             signal=signal,
             weight=rng.integers(-4, 5, classes * entries).astype(np.int32),
         )

@@ -14,7 +14,9 @@ def test_bits_are_feature_major_and_compare_at_or_above() -> None:
     ]
 
 
-@pytest.mark.parametrize(("form", "low", "high"), [(FixedPoint(8), 0, 255), (FixedPoint(8, 3, signed=True), -128, 127)])
+@pytest.mark.parametrize(
+    ("form", "low", "high"), [(FixedPoint(8), 0, 255), (FixedPoint(8, 3, signed=True), -128, 127)]
+)
 def test_formats_saturate(form: FixedPoint, low: int, high: int) -> None:
     assert (form.low, form.high) == (low, high)
     assert form.quantise(np.array([-1e9, 1e9])).tolist() == [low, high]

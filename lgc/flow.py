@@ -1,0 +1,532 @@
+"""The compile flow: from a checkpoint to a bitstream and its report, step by step.
+
+    01-lower       the network as a netlist, one LUT per trained node
+    02-optimise    the pass pipeline
+    03-expand      mapped to the target's LUTs, popcount added, stages numbered
+    04-rtl         Verilog
+    05-simulate    cocotb: every sample through the RTL, compared with the network
+    06-synthesise  Yosys
+    07-route       nextpnr
+    08-pack        the bitstream
+
+Each step compares its result with the step before; a difference ends the flow with exit code 4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lgc import __version__, models
+from lgc.errors import LgcError, MismatchError
+from lgc.ir import _kernels, passes, text
+from lgc.ir._typing import Bool2
+from lgc.ir.classifier import Classifier
+from lgc.ir.encoder import FixedPoint, Thermometer
+from lgc.ir.equivalence import compare, patterns
+from lgc.ir.fabric import Fabric
+from lgc.ir.netlist import Netlist
+from lgc.ir.passes.expand_readout import expand
+from lgc.ir.simulate import scores
+from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256, write_text
+from lgc.report import SCHEMA_VERSION, Report, model, render
+
+if TYPE_CHECKING:
+    from lgc.backend.rtl import RtlFiles
+    from lgc.backend.target import Target
+    from lgc.frontend.checkpoint import Checkpoint
+
+_LOG = logging.getLogger(__name__)
+
+STAGES = ("verilog", "simulation", "synthesis", "bitstream")
+"""Where a compilation may end."""
+
+Watch = Callable[[str, float | None, bool], None]
+"""Called with a step's name when it starts (seconds None) and when it is done."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile; the same names and defaults as the options of `lgc compile`.
+
+    Attributes:
+        target: name or TOML file of the FPGA.
+        passes: optimisation pipeline before mapping.
+        levels: LUTs between registers, 0 for a combinational fabric.
+        until: last stage, one of `STAGES`.
+        data: data set for simulation; what the checkpoint was trained on if "".
+        images: samples to simulate, all if None.
+        simulator: "auto", "icarus" or "verilator".
+        seed: of the placer.
+    """
+
+    target: str = "ice40-hx8k"
+    passes: str = "simplify"
+    levels: int = 4
+    until: str = "bitstream"
+    data: str = ""
+    images: int | None = None
+    simulator: str = "auto"
+    seed: int = 1
+
+
+def compile(
+    checkpoint: str | Path,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    watch: Watch | None = None,
+    **options: Any,
+) -> Build:
+    """Compile a checkpoint; returns the build with its report.
+
+    Args:
+        checkpoint: file that `lgc train` wrote.
+        out: build directory; the checkpoint's name without suffix if None.
+        force: run every step again.
+        watch: told about each step.
+        **options: see `Options`.
+
+    Raises:
+        LgcError: of the kind that fits; see the exit codes of `lgc --help`.
+    """
+    path = Path(checkpoint)
+    settings = Options(**options)
+    if settings.until not in STAGES:
+        raise LgcError(f"There is no stage {settings.until!r}.", hint=f"Stages: {', '.join(STAGES)}.")
+    flow = _Flow(path, settings, watch or (lambda *_: None))
+    with BuildDir.open(Path(out) if out is not None else path.with_suffix(""), force=force) as build:
+        return flow.run(build)
+
+
+def simulate_rtl(
+    files: RtlFiles,
+    network: Classifier,
+    samples: models.Samples,
+    out: Path,
+    *,
+    simulator: str = "auto",
+    waves: bool = False,
+    seed: int = 0,
+) -> tuple[model.Simulation, tuple[str, ...]]:
+    """Stream samples through the RTL; returns the report's section and the command lines run.
+
+    Raises:
+        MismatchError: a class or score differs from the network's.
+    """
+    from lgc.hw_tests import runner
+
+    expected = network.scores_of_codes(samples.codes)
+    classes = expected.argmax(axis=1)
+    result = runner.simulate(
+        files,
+        codes=samples.codes,
+        expected_class=classes,
+        expected_scores=expected,
+        out=out,
+        simulator=simulator,
+        waves=waves,
+        seed=seed,
+    )
+    # Every class was found equal to the network's, so the hardware is right where the network is.
+    correct = None if samples.labels is None else int((classes == samples.labels).sum())
+    section = model.Simulation(
+        simulator=result.simulator,
+        samples=result.samples,
+        source=samples.source,
+        classes_equal=result.matching_classes,
+        scores_equal=result.matching_scores,
+        correct=correct,
+        latency_cycles=result.latency,
+        cycles_per_sample=result.cycles_per_sample or files.cycles_per_sample,
+        seconds=round(result.seconds, 3),
+    )
+    return section, result.commands
+
+
+def read_rtl(path: Path) -> RtlFiles:
+    """Return the Verilog of the build in `path`.
+
+    Raises:
+        LgcError: not a build, not that far, or files were edited or lost since.
+    """
+    from lgc.backend.rtl import RtlFiles
+
+    record = read_step(path, "04-rtl")
+    values = dict(record["values"])
+    values["sources"] = tuple(path / "04-rtl" / name for name in values["sources"])
+    values["cells"] = path / "04-rtl" / values["cells"]
+    values["commands"] = tuple(values["commands"])
+    return RtlFiles(**values)
+
+
+def depth(net: Netlist) -> int:
+    """LUTs on the longest path from an input to a root."""
+    level = np.zeros(net.signals, np.int32)
+    _kernels.levels(net.fanin, net.first_lut, level)
+    return int(level[net.roots()].max(initial=0))
+
+
+class _Flow:
+    """One compilation: holds what the steps hand to each other."""
+
+    def __init__(self, path: Path, options: Options, watch: Watch) -> None:
+        from lgc.backend import target
+        from lgc.frontend import checkpoint
+
+        self.path, self.options, self.watch = path, options, watch
+        self.target: Target = target.load(options.target)
+        self.pipeline = passes.REGISTRY.parse(options.passes)
+        self.checkpoint: Checkpoint = checkpoint.load(path)
+        self.warnings: list[str] = []
+        self.steps: list[Step] = []
+        self.tools: dict[str, str] = {}
+
+    def run(self, build: BuildDir) -> Build:
+        """Run the steps in order, up to the stage asked for, and write the report."""
+        self.build = build
+        ran = [self.lower(), self.optimise(), self.expand(), self.rtl()]
+        if self.options.until != "verilog":
+            ran.append(self.simulate())
+        if self.options.until in {"synthesis", "bitstream"}:
+            ran.append(self.synthesise())
+        if self.options.until == "bitstream":
+            ran += [self.route(), self.pack()]
+        return self.report({step.name: step for step in ran})
+
+    def step(self, name: str, run: Callable[[Path], Outcome], key: dict[str, Any], *inputs: Path) -> Step:
+        """Run a build step and tell the watcher."""
+        self.watch(name, None, False)
+        step = self.build.step(
+            name, run, key=key | {"lgc": __version__, "code": code_digest()}, inputs=inputs
+        )
+        self.watch(name, step.seconds, step.cached)
+        self.steps.append(step)
+        return step
+
+    # 01
+    @cached_property
+    def lowered(self) -> Classifier:
+        """The checkpoint as a classifier: what everything is compared with."""
+        from lgc.frontend.lower import lower
+
+        return lower(self.checkpoint)
+
+    def lower(self) -> Step:
+        """Write the network as a netlist."""
+
+        def run(out: Path) -> Outcome:
+            net, encoder = self.lowered.netlist, self.lowered.encoder
+            (out / "network.lgc").write_text(text.dump(net))
+            facts = {"format": dataclasses.asdict(encoder.format), "threshold": encoder.threshold.tolist()}
+            (out / "encoder.json").write_text(json.dumps(facts) + "\n")
+            return Outcome({"nodes": net.luts, "class_names": list(self.lowered.class_names)})
+
+        return self.step("01-lower", run, {}, self.path)
+
+    # 02
+    def optimise(self) -> Step:
+        """Run the pass pipeline and compare."""
+
+        def run(out: Path) -> Outcome:
+            before = self.lowered.netlist
+            after = passes.run(self.pipeline, before)
+            (out / "optimised.lgc").write_text(text.dump(after))
+            comparison = compare(before, after, data=self.sample_bits)
+            if not comparison.equal:
+                raise MismatchError(
+                    f"The pipeline {self.options.passes!r} changed the function of the network.",
+                    hint="Find the pass with `lgc opt --verify` and please report it.",
+                )
+            check = model.Check("network ↔ optimised", comparison.method, comparison.patterns, True)
+            used = np.unique(np.append(after.fanin, after.roots()))
+            used = used[(used >= 2) & (used < after.first_lut)]
+            counted = 0 if after.readout is None else len(after.readout.signal)
+            facts = {"luts": after.luts, "counted_bits": counted, "input_bits": len(used)}
+            return Outcome(facts | {"check": dataclasses.asdict(check)})
+
+        source = self.build.path / "01-lower" / "network.lgc"
+        return self.step("02-optimise", run, {"passes": self.options.passes} | self.sample_key, source)
+
+    # 03
+    @cached_property
+    def fabric(self) -> Fabric:
+        """The fabric as written by the step, whether just now or in an earlier run."""
+        out = self.build.path / "03-expand"
+        facts = json.loads((out / "fabric.json").read_text())
+        return Fabric(netlist=text.parse((out / "fabric.lgc").read_text()), **facts)
+
+    def expand(self) -> Step:
+        """Map to the target's LUTs, add the popcount, number the stages, and compare."""
+        source = self.build.path / "02-optimise" / "optimised.lgc"
+
+        def run(out: Path) -> Outcome:
+            before = text.parse(source.read_text())
+            fabric = expand(before, k=self.target.k)
+            staged = passes.Pipeline(levels=self.options.levels)(fabric.netlist)
+            fabric = dataclasses.replace(fabric, netlist=staged)
+            (out / "fabric.lgc").write_text(text.dump(staged))
+            facts = {
+                name: getattr(fabric, name) for name in ("classes", "score_width", "offset", "network_luts")
+            }
+            (out / "fabric.json").write_text(json.dumps(facts, indent=2) + "\n")
+            bits = np.concatenate([patterns(before.inputs, samples=1024, seed=0), self.sample_bits])
+            equal = np.array_equal(fabric.scores(bits), scores(before, bits))
+            if not equal:
+                raise MismatchError(
+                    "The expanded readout differs from the network.", hint="Please report this."
+                )
+            method = f"simulation of {len(bits):,} vectors"
+            check = model.Check("optimised ↔ LUTs with popcount", method, len(bits), equal)
+            values = facts | {"luts": staged.luts, "depth": depth(staged), "stages": fabric.latency}
+            return Outcome(values | {"check": dataclasses.asdict(check)})
+
+        key = {"k": self.target.k, "levels": self.options.levels} | self.sample_key
+        return self.step("03-expand", run, key, source)
+
+    # 04
+    @property
+    def rtl_files(self) -> RtlFiles:
+        """The Verilog as written by the step."""
+        return read_rtl(self.build.path)
+
+    def rtl(self) -> Step:
+        """Write the Verilog."""
+        from lgc.backend import tools
+        from lgc.backend.rtl import write_rtl
+
+        yosys = tools.find("yosys")
+
+        def run(out: Path) -> Outcome:
+            files = write_rtl(
+                self.lowered.encoder,
+                self.fabric,
+                out=out,
+                argmax_registers=self.options.levels > 0,
+                held=True,
+                yosys=yosys,
+            )
+            values = dataclasses.asdict(files)
+            values["sources"] = [path.name for path in files.sources]
+            values["cells"] = files.cells.name
+            return Outcome(values, files.commands)
+
+        expanded = self.build.path / "03-expand"
+        key = {"yosys": yosys.identity, "registers": self.options.levels > 0}
+        return self.step("04-rtl", run, key, expanded / "fabric.lgc", expanded / "fabric.json", self.path)
+
+    # 05
+    @cached_property
+    def samples(self) -> models.Samples:
+        """What the hardware is compared on."""
+        recorded = self.checkpoint.metadata.get("source", "")
+        source = self.options.data or (recorded if isinstance(recorded, str) else "")
+        found = models.samples(self.lowered, source, required=bool(self.options.data))
+        if found.labels is None:
+            self.warnings.append(
+                f"The data set {source!r} was not found, so random inputs were simulated and no accuracy is known; "
+                "name it with --data."
+            )
+        return found
+
+    @cached_property
+    def sample_bits(self) -> Bool2:
+        """The samples as the network sees them."""
+        return self.lowered.encoder.compare(self.samples.codes)
+
+    @property
+    def sample_key(self) -> dict[str, str]:
+        """What a step that uses the samples depends on."""
+        return {"samples": hashlib.sha256(np.ascontiguousarray(self.samples.codes).tobytes()).hexdigest()}
+
+    def simulate(self) -> Step:
+        """Stream the samples through the RTL and compare class and scores with the network."""
+        from lgc.hw_tests.runner import choose
+
+        chosen = self.samples.first(self.options.images)
+        files = self.rtl_files
+        name, found = choose(self.options.simulator, clocks=len(chosen) * files.cycles_per_sample)
+        key = {
+            "simulator": [name, *(tool.identity for tool in found)],
+            "images": len(chosen),
+        } | self.sample_key
+
+        def run(out: Path) -> Outcome:
+            section, commands = simulate_rtl(files, self.lowered, chosen, out, simulator=name)
+            return Outcome(dataclasses.asdict(section), commands)
+
+        return self.step("05-simulate", run, key, *files.sources, files.cells)
+
+    # the report
+    def report(self, steps: dict[str, Step]) -> Build:
+        """Put together what the steps reported, and write it."""
+        values = {name: step.values for name, step in steps.items()}
+        found = Report(
+            schema_version=SCHEMA_VERSION,
+            lgc_version=__version__,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            target=self.target.name,
+            pipeline=",".join(map(passes.spell, self.pipeline)),
+            model=self.model_facts(),
+            netlist=netlist_facts(values, self.target.k),
+            checks=tuple(model.Check(**v["check"]) for v in values.values() if "check" in v),
+            simulation=section(model.Simulation, values.get("05-simulate")),
+            post_synthesis=section(model.PostSynthesis, values.get("06-synthesise")),
+            post_route=section(model.PostRoute, values.get("07-route")),
+            bitstream=section(model.Bitstream, values.get("08-pack")),
+            steps=tuple(model.StepTime(s.name, round(s.seconds, 3), s.cached) for s in self.steps),
+            tools=self.tools,
+            warnings=tuple(self.warnings),
+        )
+        path = self.build.path
+        write_text(path / "report.json", found.to_json())
+        write_text(path / "report.md", render.markdown(found))
+        self.build.write_script()
+        return Build(path, found)
+
+    def model_facts(self) -> model.Model:
+        """Return the report's section on the network."""
+        facts, encoder = self.checkpoint.metadata, self.checkpoint.encoder
+        return model.Model(
+            file=self.path.name,
+            sha256=sha256(self.path),
+            classes=len(self.checkpoint.class_names),
+            features=encoder.features,
+            feature_bits=encoder.format.width,
+            levels=encoder.levels,
+            layers=tuple(f"{n.nodes:,} × {n.k}-input {n.relaxation}" for n in self.checkpoint.layers),
+            seed=models.seed_of(self.checkpoint),
+            data_source=str(facts.get("source", "")),
+            validation_accuracy=facts.get("validation_accuracy"),
+            test_accuracy=facts.get("test_accuracy"),
+        )
+
+
+def section(kind: type[Any], values: dict[str, Any] | None) -> Any:
+    """Build a section of the report from a step's values, None where the step did not run."""
+    if values is None:
+        return None
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in names})
+
+
+def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
+    """Build the report's section on the netlist."""
+    optimised, expanded = values["02-optimise"], values["03-expand"]
+    return model.Netlist(
+        nodes=values["01-lower"]["nodes"],
+        simplified=optimised["luts"],
+        network_luts=expanded["network_luts"],
+        popcount_luts=expanded["luts"] - expanded["network_luts"],
+        counted_bits=optimised["counted_bits"],
+        input_bits=optimised["input_bits"],
+        k=k,
+        depth=expanded["depth"],
+        stages=expanded["stages"],
+    )
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build.
+
+    Attributes:
+        path: its directory.
+        report: what it has to say.
+    """
+
+    path: Path
+    report: Report
+
+    @classmethod
+    def open(cls, path: str | Path) -> Build:
+        """Open the build in a directory.
+
+        Raises:
+            LgcError: there is none, or it is not finished.
+        """
+        return cls(Path(path), Report.load(Path(path) / "report.json"))
+
+    @property
+    def bitstream(self) -> Path | None:
+        """The file to load into the FPGA, or None where the build ended earlier."""
+        found = self.report.bitstream
+        return None if found is None else self.path / found.file
+
+    @cached_property
+    def network(self) -> Classifier:
+        """The network the hardware must agree with, as lowered from the checkpoint."""
+        record = read_step(self.path, "01-lower")
+        encoder = json.loads((self.path / "01-lower" / "encoder.json").read_text())
+        net = text.parse((self.path / "01-lower" / "network.lgc").read_text())
+        form = FixedPoint(**encoder["format"])
+        threshold = np.array(encoder["threshold"], np.int32)
+        return Classifier(Thermometer(threshold, form), net, tuple(record["values"]["class_names"]))
+
+    def verify(self, x: npt.ArrayLike, *, simulator: str = "auto", seed: int = 0) -> model.Simulation:
+        """Stream samples `[samples, ...]` through the RTL and compare with the network.
+
+        Returns:
+            The simulation's section of a report; every class and score agreed.
+
+        Raises:
+            MismatchError: some class or score differs.
+            ToolMissingError: no simulator.
+        """
+        codes = self.network.encoder.codes(x)
+        return self._simulate(
+            models.Samples(codes, None, "given by the caller"), simulator=simulator, seed=seed
+        )
+
+    def simulate(
+        self,
+        *,
+        data: str = "",
+        images: int | None = None,
+        simulator: str = "auto",
+        seed: int = 0,
+        waves: bool = False,
+        watch: Watch | None = None,
+    ) -> dict[str, Any]:
+        """Simulate test samples, as `lgc sim` does; returns the section as JSON values.
+
+        Args:
+            data: data set, the one the build used if "".
+            images: samples, all if None.
+            simulator: "auto", "icarus" or "verilator".
+            seed: of the random gaps and back-pressure.
+            waves: keep a wave file in `sim/`.
+            watch: told when it starts and ends.
+
+        Raises:
+            MismatchError: some class or score differs.
+        """
+        watch = watch or (lambda *_: None)
+        found = models.samples(self.network, data or self.report.model.data_source, required=bool(data))
+        watch("simulate", None, False)
+        result = self._simulate(found.first(images), simulator=simulator, seed=seed, waves=waves)
+        watch("simulate", result.seconds, False)
+        return dataclasses.asdict(result)
+
+    def _simulate(
+        self, samples: models.Samples, *, simulator: str, seed: int, waves: bool = False
+    ) -> model.Simulation:
+        out = self.path / "sim"
+        shutil.rmtree(out, ignore_errors=True)
+        files = read_rtl(self.path)
+        found, _ = simulate_rtl(
+            files, self.network, samples, out, simulator=simulator, waves=waves, seed=seed
+        )
+        return found
