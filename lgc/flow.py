@@ -336,8 +336,8 @@ class _Flow:
         found = models.samples(self.lowered, source, required=bool(self.options.data))
         if found.labels is None:
             self.warnings.append(
-                f"The data set {source!r} was not found, so random inputs were simulated and no accuracy is known; "
-                "name it with --data."
+                f"The data set {source!r} was not found, so random inputs were simulated "
+                "and no accuracy is known; name it with --data."
             )
         return found
 

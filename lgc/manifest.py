@@ -217,7 +217,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{path} is not a build directory: it has no {_NAME}.", hint="Make one with `lgc compile`."
         )
     try:
-        found = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(file.read_text())
         if not isinstance(found["steps"], dict) or not isinstance(found["format"], int):
             raise TypeError
     except (ValueError, TypeError, KeyError):

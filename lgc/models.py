@@ -14,6 +14,7 @@ from lgc.ir.classifier import Classifier
 
 if TYPE_CHECKING:
     from lgc.frontend.checkpoint import Checkpoint
+    from lgc.frontend.data import Dataset
 
 RANDOM_SAMPLES = 1000
 """Random samples compared where no data set is at hand."""
@@ -83,7 +84,7 @@ def samples(model: Classifier, source: str, *, required: bool) -> Samples:
     return Samples(codes, None, "random codes, seed 0")
 
 
-def _check_fit(model: Classifier, found: data.Dataset) -> None:  # type: ignore[name-defined]
+def _check_fit(model: Classifier, found: Dataset) -> None:
     classes = len(model.class_names)
     if len(found.class_names) > classes:
         raise LgcError(
@@ -94,5 +95,8 @@ def _check_fit(model: Classifier, found: data.Dataset) -> None:  # type: ignore[
 
 def seed_of(found: Checkpoint) -> int | None:
     """Training seed that a checkpoint records."""
-    seed = found.metadata.get("seed")
+    try:
+        seed = found.metadata["config"]["train"]["seed"]
+    except (KeyError, TypeError):
+        return None
     return seed if isinstance(seed, int) else None

@@ -37,13 +37,19 @@ def test_one_direction_no_way_back(folder: str) -> None:
     for path in sources(folder):
         for name in imports(path):
             if name.startswith("lgc.") or name == "lgc":
-                assert any(name.startswith(allowed) for allowed in MAY_IMPORT[folder]), f"{path} imports {name}"
+                assert any(name.startswith(allowed) for allowed in MAY_IMPORT[folder]), (
+                    f"{path} imports {name}"
+                )
             assert name.split(".")[0] not in FOREIGN.get(folder, ()), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("code", ["import lgc", "from lgc.cli import main; main(['--help'], standalone_mode=False)"])
+@pytest.mark.parametrize(
+    "code", ["import lgc", "from lgc.cli import main; main(['--help'], standalone_mode=False)"]
+)
 def test_import_and_help_are_light(code: str) -> None:
-    script = f"{code}\nimport sys\nprint(sorted({{'torch', 'amaranth', 'numba', 'cocotb'}} & set(sys.modules)))"
+    script = (
+        f"{code}\nimport sys\nprint(sorted({{'torch', 'amaranth', 'numba', 'cocotb'}} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

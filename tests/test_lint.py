@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
     "command", [["ruff", "check", "-q"], ["ruff", "format", "--check", "-q"], ["mypy"]], ids=" ".join
 )
 def test_clean(command: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

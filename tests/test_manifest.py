@@ -20,7 +20,9 @@ def writer(text: str, calls: list[str]) -> Callable[[Path], Outcome]:
     return run
 
 
-def once(path: Path, text: str = "a", *, key: object = 1, calls: list[str], source: Path | None = None) -> bool:
+def once(
+    path: Path, text: str = "a", *, key: object = 1, calls: list[str], source: Path | None = None
+) -> bool:
     with BuildDir.open(path) as build:
         step = build.step("01-x", writer(text, calls), key={"k": key}, inputs=[source] if source else [])
         assert (step.path / "result.txt").read_text() == step.values["length"] * text[0]

@@ -61,7 +61,8 @@ def test_wheel_holds_the_modules_and_data(built: Path) -> None:
 
 
 def test_sdist_builds_the_same_package(built: Path) -> None:
-    names = tarfile.open(next(built.glob("*.tar.gz"))).getnames()
+    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+        names = sdist.getnames()
     assert any(name.endswith("/ir/netlist.py") for name in names)
     assert any(name.endswith("/LICENSE") for name in names)
 
@@ -70,7 +71,9 @@ def test_wheel_runs_where_nothing_of_the_checkout_is_seen(built: Path, tmp_path:
     site = tmp_path / "site"
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         wheel.extractall(site)
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); from lgc.cli import main; main(['passes', '--json'])"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from lgc.cli import main; main(['passes', '--json'])"
+    )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
     )

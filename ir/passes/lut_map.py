@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _cuts
-from .._typing import I32x1
+from .._typing import I8x2, I32x1, I32x3
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
@@ -72,7 +72,7 @@ def _cover(net: Netlist, options: LutMap) -> Netlist:
     for _ in range(2):
         _cuts.cover(leaves, sizes, first, roots, refs)
         _cuts.require(leaves, sizes, first, refs, roots, limit, required)
-        estimate = (estimate + 2 * refs) / 3
+        estimate = ((estimate + 2 * refs) / 3).astype(np.float32)
         _cuts.enumerate_cuts(net.fanin, first, k, False, required, estimate, *cuts, depth, flow)
     for _ in range(3):
         _cuts.cover(leaves, sizes, first, roots, refs)
@@ -86,7 +86,7 @@ def _count(signals: I32x1, size: int) -> I32x1:
     return np.bincount(signals, minlength=size).astype(np.int32)
 
 
-def _extract(net: Netlist, k: int, chosen: I32x1, leaves: _cuts.I32x3, sizes: _cuts.I8x2) -> Netlist:
+def _extract(net: Netlist, k: int, chosen: I32x1, leaves: I32x3, sizes: I8x2) -> Netlist:
     """Build the netlist of the chosen LUTs and their best cuts."""
     table = np.zeros(len(chosen), np.uint64)
     _cuts.cone_tables(net.fanin, net.table.astype(np.uint64), net.first_lut, chosen, leaves, sizes, table)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .model import Parts, Report
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
-_Rows = list[tuple[str, ...]]
+_Rows = Sequence[tuple[str, ...]]
 
 
 def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
@@ -125,7 +126,7 @@ def terminal(report: Report) -> Group:
     return Group(*(table(*section) for section in sections(report)), *warnings)
 
 
-def table(title: str, head: tuple[str, ...], rows: _Rows) -> object:
+def table(title: str, head: tuple[str, ...], rows: _Rows) -> Table:
     """Return one rich table."""
     from rich import box
     from rich.table import Table

@@ -1,0 +1,138 @@
+"""The command line: what it prints, what it refuses, and with which exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lgc.cli import main
+
+NET = """\
+netlist k=2 inputs=2
+%4 = lut 0x8 %2 %3
+%5 = lut 0x8 %3 %2
+class 0 = 0 + %4 + %5
+class 1 = 0 + %2
+"""
+
+
+def lgc(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.lgc"
+    path.write_text(NET)
+    return path
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_help_that_teaches(command: str) -> None:
+    done = lgc(command, "--help")
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) > 8
+
+
+def test_help_states_the_exit_codes_and_completion() -> None:
+    out = lgc("--help").output
+    assert "Exit codes: 0 fine, 1 error, 2 usage, 3 tool missing" in out
+    assert "_LGC_COMPLETE=bash_source" in out
+
+
+def test_unknown_command_names_the_nearest() -> None:
+    done = lgc("compil")
+    assert done.exit_code == 2
+    assert "There is no command 'compil'. Did you mean compile" in done.output
+
+
+def test_opt_prints_the_netlist(net: Path) -> None:
+    done = lgc("opt", net, "-p", "simplify", "--verify")
+    assert done.exit_code == 0
+    assert "class 0 = 0 + 2 * %4" in done.output
+
+
+def test_opt_reports_each_pass(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.lgc"
+    done = lgc("opt", net, "-p", "strash,dce", "--json", "--verify", "-o", out)
+    ran = json.loads(done.output)
+    assert [(row["pass"], row["luts"], row["change"]) for row in ran] == [("strash", 1, -1), ("dce", 1, 0)]
+    assert ran[0]["verified"] == "proof (exhaustive)"
+    assert out.read_text().startswith("netlist k=2 inputs=2")
+
+
+def test_opt_runs_the_first_passes_only(net: Path) -> None:
+    done = lgc("opt", net, "-p", "strash,dce", "--json", "--first", 1)
+    assert [row["pass"] for row in json.loads(done.output)] == ["strash"]
+
+
+def test_opt_prints_after_a_pass(net: Path) -> None:
+    assert "# after strash" in lgc("opt", net, "-p", "strash,dce", "--print-after", "strash").stderr
+
+
+def test_inspect_a_netlist(net: Path) -> None:
+    facts = json.loads(lgc("inspect", net, "--json").output)
+    assert facts == {"k": 2, "inputs": 2, "LUTs": 2, "outputs": 0, "classes": 2, "readout entries": 3}
+
+
+def test_passes_lists_options_and_aliases() -> None:
+    found = {row["name"]: row for row in json.loads(lgc("passes", "--json").output)}
+    assert found["lut-map"]["options"] == "k=4 depth=false cuts=8"
+    assert found["simplify"]["what"] == "= strash,absorb,dce"
+    assert "lut-map" in lgc("passes").output
+
+
+def test_targets_lists_devices() -> None:
+    found = {row["name"]: row for row in json.loads(lgc("targets", "--json").output)}
+    assert found["ice40-hx8k"]["LUTs"] == "7,680"
+
+
+def test_doctor_lists_tools() -> None:
+    found = json.loads(lgc("doctor", "--json").output)
+    assert {"yosys", "nextpnr-ice40", "icepack", "iverilog"} <= {row["tool"] for row in found}
+    assert all(row["version"] for row in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["opt", "missing.lgc", "-p", "dce"], 1, "lgc: Cannot read missing.lgc: No such file or directory."),
+        (["inspect", "missing.safetensors"], 1, "missing.safetensors"),
+        (["report", "nowhere"], 1, "lgc: There is no report at nowhere/report.json. Make one with `lgc compile`."),
+        (["sim", "nowhere"], 1, "lgc: There is no report at nowhere/report.json"),
+        (["compile", "missing.safetensors"], 1, "missing.safetensors"),
+        (["train", "digts"], 2, "Did you mean digits"),
+        (["train", "digits", "--set", "train.epoch=3"], 2, "Did you mean epochs"),
+        (["train", "digits", "--set", "train.epochs=three"], 2, "train.epochs"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = lgc(*arguments)
+    assert done.exit_code == code, done.output
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_pass_names_the_nearest(net: Path) -> None:
+    done = lgc("opt", net, "-p", "stash")
+    assert done.exit_code == 2
+    assert done.stderr == "lgc: There is no pass named 'stash'. Did you mean strash?\n"
+
+
+def test_completion_offers_targets_and_passes() -> None:
+    for words, wanted in (
+        ("lgc compile -t ice40-h", "ice40-hx8k"),
+        ("lgc opt -p simplify,lut", "simplify,lut-map"),
+    ):
+        env = {
+            "_LGC_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        done = CliRunner().invoke(main, [], env=env, prog_name="lgc")
+        assert wanted in done.output
