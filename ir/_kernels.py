@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ._typing import Bool1, I32x1, I32x2, I64x1, U64x1, U64x2
+from ._typing import Bool1, F64x1, I32x1, I32x2, I64x1, U64x1, U64x2
 
 
 @njit(cache=True, nogil=True)
@@ -209,3 +209,17 @@ def stages(fanin: I32x2, first: int, per_stage: int, level: I32x1, stage: I32x1)
         run[first + i] = longest + 1
         stage[first + i] = latest
         registered[first + i] |= run[first + i] == per_stage
+
+
+@njit(cache=True, nogil=True)
+def places(fanin: I32x2, first: int, place: F64x1) -> None:
+    """Replace each LUT's entry of `place` `[signals]` by the mean of its pins'."""
+    luts, k = fanin.shape
+    for i in range(luts):
+        total, pins = 0.0, 0
+        for pin in range(k):
+            if fanin[i, pin] >= 2:
+                total += place[fanin[i, pin]]
+                pins += 1
+        if pins:
+            place[first + i] = total / pins

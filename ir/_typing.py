@@ -6,6 +6,7 @@ import numpy.typing as npt
 Bool1 = npt.NDArray[np.bool_]
 Bool2 = npt.NDArray[np.bool_]
 F32x1 = npt.NDArray[np.float32]
+F64x1 = npt.NDArray[np.float64]
 I8x1 = npt.NDArray[np.int8]
 I8x2 = npt.NDArray[np.int8]
 I32x1 = npt.NDArray[np.int32]

@@ -22,6 +22,8 @@ import numpy as np
 
 from lgc.errors import LgcError
 
+from .. import _kernels
+from .._typing import Bool1, F64x1
 from ..builder import Builder, Literal
 from ..fabric import Fabric
 from ..netlist import Netlist, table_dtype
@@ -87,9 +89,7 @@ def expand(net: Netlist, *, k: int = 4) -> Fabric:
     )
 
 
-def _live(net: Netlist) -> np.ndarray:
-    from .. import _kernels
-
+def _live(net: Netlist) -> Bool1:
     needed = np.zeros(net.signals, np.bool_)
     needed[net.roots()] = True
     _kernels.live(net.fanin, net.first_lut, needed)
@@ -126,6 +126,7 @@ def _encode_pairs(
     """Choose pairs, map the network with their XORs, and return the columns over its signals."""
     pins = np.concatenate([np.zeros(net.first_lut, np.int64), (net.fanin != 0).sum(axis=1)]).tolist()
     readers = np.bincount(np.concatenate([net.fanin.ravel(), net.roots()]), minlength=net.signals).tolist()
+    place = _places(net).tolist()
     roots: list[Literal] = []
     xors: list[tuple[Literal, Literal]] = []
     plans: list[dict[int, tuple[int, int]]] = []
@@ -135,10 +136,9 @@ def _encode_pairs(
             cheap = [lit for lit in literals if 2 <= pins[lit >> 1] < k and readers[lit >> 1] == 1]
             cheap.sort(key=lambda lit: (pins[lit >> 1], lit))
             count = min(len(cheap), len(literals) // 2)
-            second = cheap[:count]
+            second = sorted(cheap[:count], key=lambda lit: place[lit >> 1])
             chosen = set(second)
-            first = [lit for lit in literals if lit not in chosen]
-            first.sort(key=lambda lit: (lit >> 1 >= net.first_lut, pins[lit >> 1], lit))
+            first = sorted((lit for lit in literals if lit not in chosen), key=lambda lit: place[lit >> 1])
             plan[w] = (len(first), count)
             roots += first
             xors += zip(first, second, strict=False)
@@ -146,6 +146,16 @@ def _encode_pairs(
     mapped, literals = _map(net, roots, xors, k)
     plain, encoded = iter(literals[: len(roots)]), iter(literals[len(roots) :])
     return mapped, [{w: _take(plain, encoded, *sizes) for w, sizes in plan.items()} for plan in plans]
+
+
+def _places(net: Netlist) -> F64x1:
+    """Mean position among the inputs of what each signal depends on, float64 `[signals]`.
+
+    Counted in this order, bits of inputs that lie together meet early, which keeps wires short.
+    """
+    place = np.arange(net.signals, dtype=np.float64)
+    _kernels.places(net.fanin, net.first_lut, place)
+    return place
 
 
 def _take(plain: Iterator[Literal], encoded: Iterator[Literal], first: int, pairs: int) -> _Column:
