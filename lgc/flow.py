@@ -19,6 +19,7 @@ import datetime
 import hashlib
 import json
 import logging
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -192,7 +193,6 @@ class _Flow:
         self.checkpoint: Checkpoint = checkpoint.load(path)
         self.warnings: list[str] = []
         self.steps: list[Step] = []
-        self.tools: dict[str, str] = {}
 
     def run(self, build: BuildDir) -> Build:
         """Run the steps in order, up to the stage asked for, and write the report."""
@@ -369,6 +369,62 @@ class _Flow:
 
         return self.step("05-simulate", run, key, *files.sources, files.cells)
 
+    # 06
+    def synthesise(self) -> Step:
+        """Synthesise for the target."""
+        from lgc.backend import tools
+        from lgc.backend.synth import synthesise
+
+        yosys = tools.find("yosys")
+        files = self.rtl_files
+
+        def run(out: Path) -> Outcome:
+            result = synthesise(files, self.target, out=out, yosys=yosys)
+            values = dataclasses.asdict(result) | {"netlist": result.netlist.name}
+            return Outcome(values, result.commands)
+
+        return self.step("06-synthesise", run, self.target_key | {"yosys": yosys.identity}, *files.sources)
+
+    # 07
+    def route(self) -> Step:
+        """Place and route."""
+        from lgc.backend import tools
+        from lgc.backend.pnr import place_and_route
+        from lgc.backend.synth import Synthesis
+
+        nextpnr = tools.find(f"nextpnr-{self.target.family}")
+        source = self.build.path / "06-synthesise"
+        record = read_step(self.build.path, "06-synthesise")["values"]
+        synthesis = Synthesis(**(record | {"netlist": source / record["netlist"]}))
+
+        def run(out: Path) -> Outcome:
+            result = place_and_route(synthesis, self.target, out=out, seed=self.options.seed, nextpnr=nextpnr)
+            return Outcome(dataclasses.asdict(result) | {"asc": result.asc.name}, result.commands)
+
+        key = self.target_key | {"nextpnr": nextpnr.identity, "seed": self.options.seed}
+        return self.step("07-route", run, key, synthesis.netlist)
+
+    # 08
+    def pack(self) -> Step:
+        """Pack the bitstream."""
+        from lgc.backend import tools
+        from lgc.backend.pack import pack
+
+        icepack = tools.find("icepack")
+        asc = self.build.path / "07-route" / read_step(self.build.path, "07-route")["values"]["asc"]
+
+        def run(out: Path) -> Outcome:
+            result = pack(asc, out=out, icepack=icepack)
+            facts = {"bytes": result.path.stat().st_size, "sha256": sha256(result.path), "tool": result.tool}
+            return Outcome(facts | {"file": f"08-pack/{result.path.name}"}, result.commands)
+
+        return self.step("08-pack", run, {"icepack": icepack.identity}, asc)
+
+    @property
+    def target_key(self) -> dict[str, Any]:
+        """What a step that uses the target depends on."""
+        return {"target": dataclasses.asdict(self.target)}
+
     # the report
     def report(self, steps: dict[str, Step]) -> Build:
         """Put together what the steps reported, and write it."""
@@ -383,11 +439,11 @@ class _Flow:
             netlist=netlist_facts(values, self.target.k),
             checks=tuple(model.Check(**v["check"]) for v in values.values() if "check" in v),
             simulation=section(model.Simulation, values.get("05-simulate")),
-            post_synthesis=section(model.PostSynthesis, values.get("06-synthesise")),
-            post_route=section(model.PostRoute, values.get("07-route")),
+            post_synthesis=post_synthesis(values),
+            post_route=post_route(values, self.target),
             bitstream=section(model.Bitstream, values.get("08-pack")),
             steps=tuple(model.StepTime(s.name, round(s.seconds, 3), s.cached) for s in self.steps),
-            tools=self.tools,
+            tools=self.tools(values),
             warnings=tuple(self.warnings),
         )
         path = self.build.path
@@ -395,6 +451,20 @@ class _Flow:
         write_text(path / "report.md", render.markdown(found))
         self.build.write_script()
         return Build(path, found)
+
+    def tools(self, values: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Return what ran, and its version."""
+        found = {"python": platform.python_version(), "numpy": np.__version__}
+        if "05-simulate" in values:
+            found["simulator"] = values["05-simulate"]["simulator"]
+        for name, step in (
+            ("synthesis", "06-synthesise"),
+            ("place and route", "07-route"),
+            ("packer", "08-pack"),
+        ):
+            if step in values:
+                found[name] = values[step]["tool"]
+        return found
 
     def model_facts(self) -> model.Model:
         """Return the report's section on the network."""
@@ -420,6 +490,30 @@ def section(kind: type[Any], values: dict[str, Any] | None) -> Any:
         return None
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in names})
+
+
+def post_synthesis(values: dict[str, dict[str, Any]]) -> model.PostSynthesis | None:
+    """Build the report's section on synthesis."""
+    facts = values.get("06-synthesise")
+    if facts is None:
+        return None
+    parts = {name: model.Parts(**facts[name]) for name in ("luts", "ffs")}
+    return model.PostSynthesis(tool=facts["tool"], carries=facts["carries"], brams=facts["brams"], **parts)
+
+
+def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostRoute | None:
+    """Build the report's section on place and route; clocks become times at the routed Fmax."""
+    facts = values.get("07-route")
+    if facts is None:
+        return None
+    rtl, fmax = values["04-rtl"], facts["fmax_mhz"]
+    derived = {
+        "device": f"{target.device}-{target.package}",
+        "latency_ns": round(rtl["latency"] * 1e3 / fmax, 1),
+        "samples_per_second": round(fmax * 1e6 / rtl["cycles_per_sample"]),
+    }
+    found: model.PostRoute = section(model.PostRoute, facts | derived)
+    return found
 
 
 def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
