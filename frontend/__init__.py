@@ -1,28 +1,31 @@
 """From data to a hardened classifier: encode, relax, train, lower.
 
-Importing this loads neither torch nor scikit-learn. `lgc.frontend.train.train` needs torch.
+Importing this loads nothing else; `lgc.frontend.train.train` is the one part that needs torch.
 """
 
 from __future__ import annotations
 
-from .checkpoint import Checkpoint, Layer
-from .checkpoint import load as load_checkpoint
-from .checkpoint import save as save_checkpoint
-from .config import TrainConfig, presets
-from .config import load as load_config
-from .data import Dataset
-from .data import load as load_data
-from .lower import lower
+import typing
 
-__all__ = [
-    "Checkpoint",
-    "Dataset",
-    "Layer",
-    "TrainConfig",
-    "load_checkpoint",
-    "load_config",
-    "load_data",
-    "lower",
-    "presets",
-    "save_checkpoint",
-]
+if typing.TYPE_CHECKING:
+    from .checkpoint import Checkpoint, Layer
+    from .config import TrainConfig
+    from .data import Dataset
+
+__all__ = ["Checkpoint", "Dataset", "Layer", "TrainConfig"]
+
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "Dataset": "data",
+    "Layer": "checkpoint",
+    "TrainConfig": "config",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for, the first time it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lgc.frontend' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -32,10 +32,12 @@ class DataConfig:
         source: see `lgc.frontend.data.load`.
         validation: samples cut from the training set to choose the epoch.
         seed: of that cut.
-        augment: "none", or random distortions of each training image every epoch.
+        augment: "none", or "affine" and elastic distortions of each training image, new every epoch.
         shift: largest translation, pixels.
         rotate: largest rotation, degrees.
-        scale: largest relative change of size.
+        shear: largest shear, degrees.
+        scale: largest relative change of height and width.
+        elastic: standard deviation of a smooth random displacement, pixels.
     """
 
     source: str = "digits"
@@ -44,7 +46,9 @@ class DataConfig:
     augment: str = _name("none", "none", "affine")
     shift: float = _number(1.0, 0)
     rotate: float = _number(10.0, 0, 180)
+    shear: float = _number(10.0, 0, 80)
     scale: float = _number(0.1, 0, 0.9)
+    elastic: float = _number(0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,13 @@ class ModelConfig:
     Attributes:
         layers: first to last; the last one's nodes are counted per class.
         tau: logits are the counts divided by it.
-        forward: "soft" trains the relaxed network; "hard" computes with the hardened one and takes
-            the relaxed one's gradient (straight-through).
+        harden: fraction of the training after which the forward pass is the hardened network while the
+            gradient stays the relaxed one's; 1 trains the relaxed network only.
     """
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(),)
     tau: float = _number(10.0, 1e-6)
-    forward: str = _name("soft", "soft", "hard")
+    harden: float = _number(1.0, 0, 1)
 
 
 @dataclass(frozen=True)

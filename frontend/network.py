@@ -24,29 +24,42 @@ class _Fused(torch.autograd.Function):
     """`lgc.frontend.kernels.cpu` as one differentiable operation."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, exact: Tensor
+    ) -> Tensor:
         weight, coef = weight.contiguous(), coef.contiguous()
         ctx.save_for_backward(x, source, weight, coef)
         y = x.new_empty((x.shape[0], source.shape[0], cpu.LANES))
-        share(cpu.forward, x.shape[0], *(tensor.numpy() for tensor in (x, source, weight, coef, y)))
+        arrays = (x, source, weight, exact.contiguous(), y)
+        share(cpu.forward, x.shape[0], *(tensor.numpy() for tensor in arrays))
         return y
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, source, weight, coef = ctx.saved_tensors  # type: ignore[attr-defined]
         blocks = x.shape[0]
-        need_x, _, need_weight, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
+        need_x, _, need_weight, _, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
         x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
         weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
         coef_grad = coef.new_zeros((blocks, *coef.shape))
         arrays = (x, source, weight, coef, grads[0].contiguous(), x_grad, weight_grad, coef_grad)
         share(cpu.backward, blocks, *(tensor.numpy() for tensor in arrays))
-        return x_grad if need_x else None, None, weight_grad.sum(0) if need_weight else None, coef_grad.sum(0)
+        return (
+            x_grad if need_x else None,
+            None,
+            weight_grad.sum(0) if need_weight else None,
+            coef_grad.sum(0),
+            None,
+        )
 
 
-def fused(x: Tensor, source: Tensor, weight: Tensor, coef: Tensor) -> Tensor:
-    """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`."""
-    return cast(Tensor, _Fused.apply(x, source, weight, coef))  # type: ignore[no-untyped-call]
+def fused(x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, exact: Tensor | None = None) -> Tensor:
+    """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`.
+
+    With `exact` the output is that of these coefficients, the gradient that of `coef`.
+    """
+    exact = coef.detach() if exact is None else exact
+    return cast(Tensor, _Fused.apply(x, source, weight, coef, exact))  # type: ignore[no-untyped-call]
 
 
 def monomials(table: Tensor) -> Tensor:
@@ -89,13 +102,6 @@ class LutLayer(nn.Module):
         if source.shape[2] > 1:
             self.choice = nn.Parameter(torch.from_numpy(rng.standard_normal(source.shape, np.float32)))
 
-    def _tables(self, hard: bool) -> Tensor:
-        soft = self.relaxation.soft(self.functions)
-        if not hard:
-            return soft
-        exact = torch.from_numpy(self.relaxation.hard(self.functions.detach().numpy())).to(soft.dtype)
-        return soft + (exact - soft).detach()
-
     def _weights(self, hard: bool) -> Tensor:
         if self.choice is None:
             return self.functions.new_ones(self.source.shape)
@@ -106,8 +112,17 @@ class LutLayer(nn.Module):
         return soft + (exact - soft).detach()
 
     def forward(self, x: Tensor, hard: bool) -> Tensor:
-        """Evaluate relaxed or hardened (straight-through), float32 `[blocks, features, LANES]`."""
-        return fused(x, self.source, self._weights(hard), monomials(self._tables(hard)))
+        """Evaluate the relaxed or the hardened layer, float32 `[blocks, features, LANES]`.
+
+        Either way gradients are those of the relaxed functions and of the softmax over candidates;
+        a hard forward makes the loss see the network that will be built (CAGE, arXiv 2603.14157).
+        """
+        coef = monomials(self.relaxation.soft(self.functions))
+        exact = None
+        if hard:
+            tables = self.relaxation.hard(self.functions.detach().numpy())
+            exact = monomials(torch.from_numpy(tables).to(coef.dtype))
+        return fused(x, self.source, self._weights(hard), coef, exact)
 
     def hardened(self) -> Layer:
         """Copy the layer with its wiring decided, for a checkpoint."""

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import checkpoint, encoder, state
+from . import augment, checkpoint, encoder, state
 from ._typing import I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
@@ -126,6 +126,8 @@ class _Run:
         rng = np.random.default_rng([config.train.seed, 0])
         self.network = Network(config.model, used, len(data.class_names), rng)
         self.adam = torch.optim.Adam(self._parameter_groups())
+        self.distortion: augment.Distortion | None = None
+        self.hard = False
         self.epoch = 0
         self.best = state.Best()
 
@@ -147,10 +149,13 @@ class _Run:
         settings = self.config.train
         rng = np.random.default_rng([settings.seed, self.epoch + 1])
         order = rng.permutation(len(self.y))
+        self.distortion = None
+        if self.config.data.augment != "none":
+            self.distortion = augment.draw(self.config.data, self.x.shape, rng)
         steps = -(-len(order) // settings.batch)
         total = 0.0
         for step in range(steps):
-            self._schedule(self.epoch * steps + step, settings.epochs * steps)
+            self._schedule((self.epoch + step / steps) / settings.epochs)
             total += self._step(order[step * settings.batch : (step + 1) * settings.batch])
             mean = total / (step + 1)
             if progress and step + 1 < steps:
@@ -168,15 +173,23 @@ class _Run:
         if progress:
             progress(done)
 
-    def _schedule(self, step: int, steps: int) -> None:
+    def _schedule(self, done: float) -> None:
+        """Set what changes over the run, `done` being the fraction behind us."""
+        self.hard = done >= self.config.model.harden
         if self.config.train.schedule == "cosine":
-            factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * step / steps)) / 2
+            factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * done)) / 2
             for group in self.adam.param_groups:
                 group["lr"] = group["base"] * factor
 
+    def _inputs(self, order: I64x1) -> torch.Tensor:
+        if self.distortion is None:
+            return blocks(self.bits, order)
+        distorted = self.encoder.encode(self.distortion.apply(self.x, order))
+        return blocks(distorted, np.arange(len(order)))
+
     def _step(self, order: I64x1) -> float:
         """One step of Adam; returns the loss."""
-        logits = self.network(blocks(self.bits, order), hard=self.config.model.forward == "hard")
+        logits = self.network(self._inputs(order), hard=self.hard)
         loss = cross_entropy(logits[: len(order)], torch.from_numpy(self.y[order]))
         if not math.isfinite(loss.item()):
             raise LgcError(
@@ -192,7 +205,8 @@ class _Run:
         right = 0
         with torch.no_grad():
             for order in np.array_split(np.arange(len(self.val_y)), -(-len(self.val_y) // _VALIDATION_BATCH)):
-                logits = self.network(blocks(self.val_bits, order), hard=False)[: len(order)]
+                x = blocks(self.val_bits, order)
+                logits = self.network(x, hard=False)[: len(order)]
                 right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
         return right / len(self.val_y)
 
@@ -217,6 +231,7 @@ class _Run:
         predicted = lower(self._checkpoint({})).predict(data.test_x)
         metadata = {
             "config": self.config.to_dict(),
+            "seed": self.config.train.seed,
             "source": self.source,
             "epoch": self.best.epoch,
             "validation_accuracy": self.best.score[0],
