@@ -132,7 +132,7 @@ def _known(data: Mapping[str, Any], keys: set[str], where: str) -> None:
         raise LgcError(f"{where} has an unknown entry '{key}'.", hint=nearest(key, keys))
 
 
-def _entry(data: Mapping[str, Any], key: str, kind: type, source: str) -> Any:  # noqa: ANN401
+def _entry(data: Mapping[str, Any], key: str, kind: type, source: str) -> Any:
     """Return an entry of the file, of the right type."""
     if key not in data:
         raise LgcError(f"{source} lacks the entry '{key}'.")

