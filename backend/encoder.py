@@ -150,8 +150,7 @@ class Encoder(wiring.Component):  # type: ignore[misc]
         with m.If(accept):
             m.d.sync += code.eq(self.features.payload)
         level = Signal(max(self.plan.levels.size, 1), reset_less=True)
-        with m.If(advance):
-            compared = Cat(code >= threshold for threshold in self._thresholds(m, accept))
+        compared = Cat(code >= threshold for threshold in self._thresholds(m, accept))
         with m.If(advance):  # the feature that waits must not reach the bits of the one before it
             m.d.sync += level.eq(compared)
         outputs = {f"o_x{n}": getattr(self, f"x{n}") for n in range(len(self.plan.chunks))}
