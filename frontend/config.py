@@ -77,15 +77,17 @@ class LayerConfig:
         k: inputs per node.
         relaxation: what is learned about the node's function, see `lgc.frontend.relaxations`.
         connections: where the node's inputs come from, see `lgc.frontend.connections`.
-        candidates: for learned connections, sources each pin chooses from.
+        candidates: for learned and local connections, sources each pin chooses from.
+        window: for local connections, side of the square of the image a node reads from, pixels.
         residual: probability of "pass the first input" at the start; 0 starts from random functions.
     """
 
     width: int = _number(1000, 1, 1 << 24)
     k: int = _number(2, 1, 6)
     relaxation: str = _name("dlgn", "dlgn", "light")
-    connections: str = _name("random", "random", "random-unique", "learned")
+    connections: str = _name("random", "random", "random-unique", "learned", "local")
     candidates: int = _number(8, 2, 1024)
+    window: float = _number(7.0, 1)
     residual: float = _number(0.9, 0, 0.9999)
 
 

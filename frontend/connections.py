@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from lgc.errors import UsageError, nearest
 
-from ._typing import I32x1, I32x2, I32x3
+from ._typing import F32x2, I32x1, I32x2, I32x3
+from .config import LayerConfig
 
 _ATTEMPTS = 100
+_R2 = (0.7548776662466927, 0.5698402909980532)
+"""Steps of the two-dimensional low-discrepancy sequence: powers of the inverse plastic number."""
 
-Wiring = Callable[[I32x1, int, int, int, np.random.Generator], I32x3]
-"""From sources, nodes, k, candidates and a generator to the candidates int32 `[nodes, k, candidates]`."""
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What a layer may read.
+
+    Attributes:
+        index: int32 `[sources]`, outputs of the layer before that carry information.
+        position: float32 `[sources, 2]`, their row and column in the image, pixels; None if unknown.
+    """
+
+    index: I32x1
+    position: F32x2 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Candidate sources int32 `[nodes, k, candidates]` and the nodes' positions, as in `Sources`."""
+
+    candidates: I32x3
+    position: F32x2 | None = None
 
 
 def _even(sources: I32x1, count: int, rng: np.random.Generator) -> I32x1:
@@ -22,27 +44,67 @@ def _even(sources: I32x1, count: int, rng: np.random.Generator) -> I32x1:
     difflogic's rule (Petersen 2022, arXiv 2210.08277): a permutation modulo the number of sources,
     then a permutation of the sources.
     """
-    return sources[rng.permutation(len(sources))[rng.permutation(count) % len(sources)]]
+    drawn: I32x1 = sources[rng.permutation(len(sources))[rng.permutation(count) % len(sources)]]
+    return drawn
 
 
-def random(sources: I32x1, nodes: int, k: int, _: int, rng: np.random.Generator) -> I32x3:
+def random(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:
     """Wire at random, as difflogic does; a node may read one source twice."""
-    return _even(sources, k * nodes, rng).reshape(k, nodes).T[:, :, None].copy()
+    drawn = _even(sources.index, layer.k * layer.width, rng)
+    return Wiring(drawn.reshape(layer.k, layer.width).T[:, :, None].copy())
 
 
-def random_unique(sources: I32x1, nodes: int, k: int, _: int, rng: np.random.Generator) -> I32x3:
+def random_unique(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:
     """Wire at random, the pins of a node reading different sources."""
-    return _distinct(random(sources, nodes, k, 1, rng)[:, :, 0], sources, rng)[:, :, None]
+    drawn = random(layer, sources, 1, rng).candidates[:, :, 0]
+    return Wiring(_distinct(drawn, sources.index, rng)[:, :, None])
 
 
-def learned(sources: I32x1, nodes: int, k: int, candidates: int, rng: np.random.Generator) -> I32x3:
+def learned(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:
     """Draw different candidates per pin, evenly over the sources; training chooses one of them.
 
     Top-K connections of LILogicNet (arXiv 2511.12340) and of Mommen (arXiv 2607.09399).
     """
-    count = min(candidates, len(sources))
-    drawn = _even(sources, nodes * k * count, rng).reshape(nodes * k, count)
-    return _distinct(drawn, sources, rng).reshape(nodes, k, count)
+    count = min(layer.candidates, len(sources.index))
+    drawn = _even(sources.index, layer.width * layer.k * count, rng).reshape(-1, count)
+    return Wiring(_distinct(drawn, sources.index, rng).reshape(layer.width, layer.k, count))
+
+
+def local(layer: LayerConfig, sources: Sources, groups: int, rng: np.random.Generator) -> Wiring:
+    """Draw candidates inside a window of the image; training chooses one of them per pin.
+
+    Nodes spread evenly over the image, separately in each of `groups` equal runs of nodes, so that
+    every class sees all of it. All candidates of a node differ. Short wires are what lets a full
+    device route, and neighbouring pixels say more together than distant ones.
+    """
+    if sources.position is None:
+        raise UsageError(
+            "Local connections need to know where their sources are in an image.",
+            hint="Use image data, and local connections in the layers before; or connections = learned.",
+        )
+    count = layer.k * layer.candidates
+    if count > len(sources.index):
+        raise UsageError(
+            f"{layer.k} inputs with {layer.candidates} candidates each exceed {len(sources.index)} sources.",
+            hint="Use fewer candidates.",
+        )
+    low, high = sources.position.min(axis=0), sources.position.max(axis=0)
+    centres = low + _spread(layer.width, groups, rng) * (high - low)
+    chosen = np.empty((layer.width, count), np.int32)
+    for i, centre in enumerate(centres):
+        distance = np.abs(sources.position - centre).max(axis=1)
+        inside = max(count, int((distance <= layer.window / 2).sum()))
+        near = np.argsort(distance, kind="stable")[:inside]
+        chosen[i] = sources.index[rng.permutation(near)[:count]]
+    return Wiring(chosen.reshape(layer.width, layer.k, layer.candidates), centres.astype(np.float32))
+
+
+def _spread(nodes: int, groups: int, rng: np.random.Generator) -> F32x2:
+    """Points of the unit square float32 `[nodes, 2]`, evenly spread within each group."""
+    within = np.arange(nodes) % (nodes // groups)
+    start = np.repeat(rng.random((groups, 2)), nodes // groups, axis=0)
+    points: F32x2 = ((start + within[:, None] * np.array(_R2)) % 1).astype(np.float32)
+    return points
 
 
 def _distinct(rows: I32x2, sources: I32x1, rng: np.random.Generator) -> I32x2:
@@ -70,12 +132,23 @@ def _distinct(rows: I32x2, sources: I32x1, rng: np.random.Generator) -> I32x2:
     return rows
 
 
-CONNECTIONS: dict[str, Wiring] = {"random": random, "random-unique": random_unique, "learned": learned}
+CONNECTIONS: dict[str, Callable[[LayerConfig, Sources, int, np.random.Generator], Wiring]] = {
+    "random": random,
+    "random-unique": random_unique,
+    "learned": learned,
+    "local": local,
+}
 """Named choices of `connections` in the configuration."""
 
 
-def wire(name: str, sources: I32x1, nodes: int, k: int, candidates: int, rng: np.random.Generator) -> I32x3:
-    """Draw a layer's candidate sources, int32 `[nodes, k, candidates]`; fixed wiring has one each."""
-    if name not in CONNECTIONS:
-        raise UsageError(f"There are no connections {name!r}.", hint=nearest(name, CONNECTIONS))
-    return CONNECTIONS[name](sources, nodes, k, candidates, rng)
+def wire(layer: LayerConfig, sources: Sources, groups: int, rng: np.random.Generator) -> Wiring:
+    """Draw a layer's candidates; fixed wiring has one per pin.
+
+    `groups` is the number of equal, contiguous runs of nodes that should be wired alike: the classes
+    in the last layer, 1 elsewhere.
+    """
+    if layer.connections not in CONNECTIONS:
+        raise UsageError(
+            f"There are no connections {layer.connections!r}.", hint=nearest(layer.connections, CONNECTIONS)
+        )
+    return CONNECTIONS[layer.connections](layer, sources, groups, rng)

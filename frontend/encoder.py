@@ -9,6 +9,7 @@ from lgc.ir.encoder import FixedPoint, Thermometer
 
 from ._typing import Array, Bool1, I32x1
 from .config import EncoderConfig
+from .connections import Sources
 
 
 def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
@@ -36,6 +37,15 @@ def informative(encoder: Thermometer, x: Array) -> Bool1:
     threshold = encoder.threshold
     fresh = np.diff(threshold, axis=1, prepend=encoder.format.low) > 0
     return np.ravel((threshold > low) & (threshold <= high) & fresh)
+
+
+def sources(encoder: Thermometer, x: Array, image_shape: tuple[int, ...] | None) -> Sources:
+    """List the informative input bits, with the pixel each belongs to if the features are an image."""
+    index = np.flatnonzero(informative(encoder, x)).astype(np.int32)
+    if image_shape is None:
+        return Sources(index)
+    pixels = np.unravel_index(index // encoder.levels, image_shape)
+    return Sources(index, np.stack(pixels[:2], axis=1).astype(np.float32))
 
 
 def _explicit(thresholds: tuple[float, ...], form: FixedPoint) -> I32x1:

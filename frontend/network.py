@@ -11,10 +11,10 @@ from torch.autograd.function import FunctionCtx
 
 from lgc.errors import UsageError
 
-from ._typing import Bool1, Bool2, I32x1, I64x1
+from ._typing import Bool2, I64x1
 from .checkpoint import Layer
 from .config import LayerConfig, ModelConfig
-from .connections import wire
+from .connections import Sources, Wiring, wire
 from .kernels import cpu
 from .kernels.threads import share
 from .relaxations import relaxation
@@ -85,7 +85,7 @@ class LutLayer(nn.Module):
 
     source: Tensor
 
-    def __init__(self, config: LayerConfig, sources: I32x1, rng: np.random.Generator) -> None:
+    def __init__(self, config: LayerConfig, wiring: Wiring, rng: np.random.Generator) -> None:
         super().__init__()
         self.config = config
         self.relaxation = relaxation(config.relaxation)
@@ -94,8 +94,8 @@ class LutLayer(nn.Module):
                 f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
                 hint="Choose k = 2, or relaxation = light.",
             )
-        source = wire(config.connections, sources, config.width, config.k, config.candidates, rng)
         initial = self.relaxation.initial(config.width, config.k, config.residual, rng)
+        source = wiring.candidates
         self.register_buffer("source", torch.from_numpy(source))
         self.functions = nn.Parameter(torch.from_numpy(initial))
         self.choice: nn.Parameter | None = None
@@ -138,7 +138,7 @@ class LutLayer(nn.Module):
 class Network(nn.Module):
     """Layers, then counts per class over tau (GroupSum of DiffLogic, arXiv 2210.08277)."""
 
-    def __init__(self, config: ModelConfig, used: Bool1, classes: int, rng: np.random.Generator) -> None:
+    def __init__(self, config: ModelConfig, inputs: Sources, classes: int, rng: np.random.Generator) -> None:
         super().__init__()
         if config.layers[-1].width % classes:
             raise UsageError(
@@ -147,11 +147,11 @@ class Network(nn.Module):
             )
         self.config = config
         self.classes = classes
-        sources = np.flatnonzero(used).astype(np.int32)
-        layers = []
-        for layer in config.layers:
-            layers.append(LutLayer(layer, sources, rng))
-            sources = np.arange(layer.width, dtype=np.int32)
+        sources, layers = inputs, []
+        for i, layer in enumerate(config.layers):
+            wiring = wire(layer, sources, classes if i == len(config.layers) - 1 else 1, rng)
+            layers.append(LutLayer(layer, wiring, rng))
+            sources = Sources(np.arange(layer.width, dtype=np.int32), wiring.position)
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, *, hard: bool) -> Tensor:

@@ -121,10 +121,10 @@ class _Run:
         self.bits = self.encoder.encode(self.x)
         self.val_x = val_x
         self.val_bits = self.encoder.encode(val_x)
-        used = encoder.informative(self.encoder, self.x)
-        _LOG.info("%d of %d input bits change in the training set", used.sum(), used.size)
+        sources = encoder.sources(self.encoder, self.x, data.image_shape)
+        _LOG.info("%d of %d input bits change in training", len(sources.index), self.encoder.bits)
         rng = np.random.default_rng([config.train.seed, 0])
-        self.network = Network(config.model, used, len(data.class_names), rng)
+        self.network = Network(config.model, sources, len(data.class_names), rng)
         self.adam = torch.optim.Adam(self._parameter_groups())
         self.distortion: augment.Distortion | None = None
         self.hard = False
