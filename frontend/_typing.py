@@ -6,6 +6,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.generic]
 Bool1 = npt.NDArray[np.bool_]
 Bool2 = npt.NDArray[np.bool_]
+F64x1 = npt.NDArray[np.float64]
 F32x2 = npt.NDArray[np.float32]
 F32x3 = npt.NDArray[np.float32]
 F32x4 = npt.NDArray[np.float32]

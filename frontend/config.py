@@ -122,8 +122,8 @@ class OptimiserConfig:
 
     epochs: int = _number(30, 1)
     batch: int = _number(128, 1)
-    lr: float = _number(0.01, 0)
-    lr_connections: float = _number(0.05, 0)
+    lr: float = _number(0.01, 0, 1000)
+    lr_connections: float = _number(0.05, 0, 1000)
     schedule: str = _name("constant", "constant", "cosine")
     seed: int = _number(0, 0)
 
@@ -195,7 +195,7 @@ def _override(values: dict[str, Any], text: str) -> None:
         elif isinstance(here, dict):
             here = here.setdefault(key, {})
         else:
-            raise UsageError(f"{where} is not a section.")
+            raise UsageError(f"{'.'.join(keys[:depth])} is not a section.")
     if isinstance(here, list):
         _item(here, keys[-1], dotted)
         here[int(keys[-1])] = value

@@ -7,7 +7,7 @@ import numpy as np
 from lgc.errors import LgcError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
-from ._typing import Array, Bool1, I32x1
+from ._typing import Array, Bool1, F64x1, I32x1, I64x1
 from .config import EncoderConfig
 from .connections import Sources
 
@@ -83,11 +83,20 @@ def _quantile(codes: Array, levels: int, low: int) -> I32x1:
     candidates = values[1:]  # a threshold at the smallest value would never split
     if len(candidates) <= levels:
         return _padded(candidates, levels, low)
-    mass = np.minimum(counts / len(codes), 1 / (levels + 1))
-    below = np.cumsum(mass)[:-1] / mass.sum()
-    ideal = (np.arange(levels) + 1) / (levels + 1)
-    pick = np.searchsorted(below, ideal - 1e-9)
+    below = np.cumsum(_bins(counts, levels + 1))[:-1]
+    pick = np.searchsorted(below, np.arange(levels) + 1 - 1e-9)
     # distinct: push duplicates up, then what left the range back down
     pick = np.maximum.accumulate(pick - np.arange(levels)) + np.arange(levels)
     top = len(candidates) - levels + np.arange(levels)
     return candidates[np.minimum(pick, top)].astype(np.int32)
+
+
+def _bins(counts: I64x1, bins: int) -> F64x1:
+    """Share `bins` among more values than bins in proportion to their counts, at most one bin each."""
+    heavy = np.zeros(len(counts), np.bool_)
+    while True:
+        share = counts[~heavy].sum() / (bins - heavy.sum())
+        more = ~heavy & (counts >= share)
+        if not more.any():
+            return np.where(heavy, 1.0, counts / share)
+        heavy |= more

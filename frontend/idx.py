@@ -64,10 +64,11 @@ def read(path: Path, rank: int) -> Array:
                 f"{path} holds {magic[3]}-dimensional data of type {magic[2]:#04x}; "
                 f"expected {rank} dimensions of unsigned bytes (0x08)."
             )
-        shape = tuple(int(n) for n in np.frombuffer(_take(file, 4 * rank), ">u4"))
+        sizes = _take(file, 4 * rank)
+        shape = tuple(int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
         size = math.prod(shape)
         if len(shape) < rank or size > available:
-            raise LgcError(f"{path} is truncated: its header promises {size} bytes.", hint="Fetch it again.")
+            raise LgcError(f"{path} is truncated: its header says {list(shape)}.", hint="Fetch it again.")
         data = _take(file, size + 1)
     if len(data) != size:
         found = "more" if len(data) > size else str(len(data))

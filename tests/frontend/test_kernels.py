@@ -1,0 +1,145 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lgc.frontend.kernels import cpu, threads
+from lgc.frontend.kernels.warp import warp
+from lgc.frontend.network import blocks, fused, monomials
+
+
+def reference(x: Tensor, source: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+    """The layer's definition in plain autograd: the table row by row, weighed by its inputs."""
+    pins = (x[:, source.long()] * weight[None, ..., None]).sum(3)
+    k = source.shape[1]
+    y = torch.zeros_like(pins[:, :, 0])
+    for row, bits in enumerate(itertools.product((0, 1), repeat=k)):
+        reached = torch.ones_like(y)
+        for pin, bit in enumerate(reversed(bits)):
+            reached = reached * (pins[:, :, pin] if bit else 1 - pins[:, :, pin])
+        y = y + table[:, row, None] * reached
+    return y
+
+
+def problem(k: int, candidates: int, *, features: int = 9, nodes: int = 6, count: int = 3) -> list[Tensor]:
+    rng = torch.Generator().manual_seed(k * 10 + candidates)
+    x = torch.rand((count, features, cpu.LANES), generator=rng, dtype=torch.float64)
+    source = torch.randint(0, features, (nodes, k, candidates), generator=rng, dtype=torch.int32)
+    weight = torch.rand((nodes, k, candidates), generator=rng, dtype=torch.float64).softmax(2)
+    table = torch.rand((nodes, 2**k), generator=rng, dtype=torch.float64)
+    seed = torch.randn((count, nodes, cpu.LANES), generator=rng, dtype=torch.float64)
+    return [x, source, weight, table, seed]
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 6])
+def test_outputs_and_gradients_match_autograd(k: int, candidates: int) -> None:
+    x, source, weight, table, seed = problem(k, candidates)
+    exact = [tensor.clone().requires_grad_() for tensor in (x, weight, table)]
+    expected = reference(exact[0], source, exact[1], exact[2])
+    (expected * seed).sum().backward()
+    single = [tensor.float().requires_grad_() for tensor in (x, weight, table)]
+    found = fused(single[0], source, single[1], monomials(single[2]))
+    (found * seed.float()).sum().backward()
+    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(single, exact, strict=True):
+        assert theirs.grad is not None
+        torch.testing.assert_close(ours.grad, theirs.grad.float(), rtol=1e-4, atol=1e-3)
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32))
+def test_bits_give_exact_bits(k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = rng.integers(0, 2, (5, 2**k))
+    bits = rng.integers(0, 2, (1, 8, cpu.LANES))
+    source = rng.integers(0, 8, (5, k, 1)).astype(np.int32)
+    coef = monomials(torch.from_numpy(table).float())
+    x = torch.from_numpy(bits).float()
+    y = fused(x, torch.from_numpy(source), torch.ones(source.shape), coef)
+    row = (bits[0][source[:, :, 0]] << np.arange(k)[None, :, None]).sum(1)
+    assert np.array_equal(y[0].numpy(), np.take_along_axis(table, row, axis=1))
+
+
+def test_exact_output_relaxed_gradient() -> None:
+    x, source, weight, table, seed = (t.float() if t.is_floating_point() else t for t in problem(3, 1))
+    coef = monomials(table).requires_grad_()
+    hard = monomials((table > 0.5).float())
+    y = fused(x, source, weight, coef, hard)
+    torch.testing.assert_close(y, fused(x, source, weight, hard))
+    (y * seed).sum().backward()
+    given_coef = coef.grad
+    coef.grad = None
+    (fused(x, source, weight, coef) * seed).sum().backward()
+    assert torch.equal(given_coef, coef.grad)  # type: ignore[arg-type]
+
+
+def test_results_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, source, weight, table, seed = (
+        t.float() if t.is_floating_point() else t for t in problem(4, 3, features=40, nodes=50, count=7)
+    )
+    results = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(threads, "cores", lambda cores=cores: cores)
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, weight, table)]
+        y = fused(leaves[0], source, leaves[1], monomials(leaves[2]))
+        (y * seed).sum().backward()
+        results.append([y, *(leaf.grad for leaf in leaves)])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))  # type: ignore[arg-type]
+
+
+def test_threads_pass_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+
+    def kernel(first: int, _: int) -> None:
+        if first:
+            raise ValueError("from the other thread")
+
+    with pytest.raises(ValueError, match="from the other thread"):
+        threads.share(kernel, 2)
+
+
+@given(st.integers(1, 200), st.integers(1, 9))
+def test_blocks_hold_the_samples_in_order(samples: int, bits: int) -> None:
+    rng = np.random.default_rng(samples)
+    data = rng.random((300, bits)) < 0.5
+    order = rng.integers(0, 300, samples)
+    x = blocks(data, order)
+    assert x.shape == (-(-samples // cpu.LANES), bits, cpu.LANES)
+    assert np.array_equal(x.transpose(1, 2).reshape(-1, bits)[:samples].numpy(), data[order])
+
+
+IDENTITY = [1, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("affine", "change"),
+    [
+        (IDENTITY, lambda image: image),
+        ([1, 0, 1, 0, 1, 0], lambda image: np.concatenate([image[1:], 0 * image[:1]])),
+        ([1, 0, 0, 0, 1, -1], lambda image: np.concatenate([0 * image[:, :1], image[:, :-1]], axis=1)),
+        ([0, 1, 0, -1, 0, 0], np.rot90),
+        ([-1, 0, 0, 0, -1, 0], lambda image: image[::-1, ::-1]),
+    ],
+    ids=["identity", "up", "right", "quarter turn", "half turn"],
+)
+def test_warps_that_move_whole_pixels(affine: list[float], change: object) -> None:
+    image = np.random.default_rng(0).random((1, 5, 5, 2), np.float32)
+    out = np.empty_like(image)
+    warp(image, np.array([affine], np.float32), np.zeros((1, 3, 3, 2), np.float32), out, 0, 1)
+    np.testing.assert_allclose(out[0], change(image[0]), atol=1e-6)  # type: ignore[operator]
+
+
+def test_warp_displaces_smoothly() -> None:
+    ramp = np.tile(np.arange(9, dtype=np.float32), (9, 1))[None, :, :, None]
+    grids = np.zeros((1, 3, 3, 2), np.float32)
+    grids[0, 1, 1, 1] = 2  # the middle reads two columns further right
+    out = np.empty_like(ramp)
+    warp(ramp, np.array([IDENTITY], np.float32), grids, out, 0, 1)
+    moved = (out - ramp)[0, :, :, 0]
+    assert moved[4].tolist()[:5] == [0, 0.5, 1, 1.5, 2]
+    assert not moved[0].any()
