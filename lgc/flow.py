@@ -274,7 +274,7 @@ class _Flow:
 
         def run(out: Path) -> Outcome:
             before = text.parse(source.read_text())
-            fabric = expand(before, k=self.target.k)
+            fabric = expand(before, k=self.target.k, position=models.positions(self.checkpoint))
             staged = passes.Pipeline(levels=self.options.levels)(fabric.netlist)
             fabric = dataclasses.replace(fabric, netlist=staged)
             (out / "fabric.lgc").write_text(text.dump(staged))
@@ -294,7 +294,7 @@ class _Flow:
             return Outcome(values | {"check": dataclasses.asdict(check)})
 
         key = {"k": self.target.k, "levels": self.options.levels} | self.sample_key
-        return self.step("03-expand", run, key, source)
+        return self.step("03-expand", run, key, source, self.path)
 
     # 04
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,10 +94,18 @@ def _check_fit(model: Classifier, found: Dataset) -> None:
         )
 
 
+def positions(found: Checkpoint) -> npt.NDArray[np.float64] | None:
+    """Where each input bit belongs in the image, float64 `[bits, 2]` within 0 and 1; None if no image."""
+    shape = found.metadata.get("image_shape")
+    encoder = found.encoder
+    known = isinstance(shape, list) and len(shape) >= 2 and all(isinstance(n, int) and n > 0 for n in shape)
+    if not known or math.prod(shape) != encoder.features:
+        return None
+    pixel = np.unravel_index(np.arange(encoder.features).repeat(encoder.levels), shape)
+    return np.stack([pixel[0] / shape[0], pixel[1] / shape[1]], axis=1)
+
+
 def seed_of(found: Checkpoint) -> int | None:
     """Training seed that a checkpoint records."""
-    try:
-        seed = found.metadata["config"]["train"]["seed"]
-    except (KeyError, TypeError):
-        return None
+    seed = found.metadata.get("seed")
     return seed if isinstance(seed, int) else None

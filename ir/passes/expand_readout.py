@@ -23,10 +23,10 @@ import numpy as np
 from lgc.errors import LgcError
 
 from .. import _kernels
-from .._typing import Bool1, F64x1
+from .._typing import Bool1, F64x1, F64x2, I64x1
 from ..builder import Builder, Literal
 from ..fabric import Fabric
-from ..netlist import Netlist, table_dtype
+from ..netlist import FIRST_INPUT, Netlist, table_dtype
 from ..readout import Readout
 from .absorb import Absorb
 from .base import run
@@ -58,8 +58,15 @@ class ExpandReadout:
         return expand(net, k=self.k).netlist
 
 
-def expand(net: Netlist, *, k: int = 4) -> Fabric:
+def expand(net: Netlist, *, k: int = 4, position: F64x2 | None = None) -> Fabric:
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
+
+    Args:
+        net: any netlist with a readout and LUTs of at most k pins.
+        k: pins per LUT.
+        position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
+            as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
+            wires short. In the order of the inputs if None.
 
     Raises:
         LgcError: the netlist has no readout, or has other outputs besides.
@@ -69,7 +76,7 @@ def expand(net: Netlist, *, k: int = 4) -> Fabric:
     net = run((Strash(), Absorb(), Dce()), net)
     columns, constant = _columns(net.readout)  # type: ignore[arg-type]
     offset = int(constant.min())
-    mapped, heaps = _encode_pairs(net, columns, k)
+    mapped, heaps = _encode_pairs(net, columns, k, _places(net, position))
     builder = Builder(mapped, k=k)
     low, high = net.readout.bounds()  # type: ignore[union-attr]
     width = max(1, int((high - offset).max()).bit_length())
@@ -121,12 +128,11 @@ def _columns(head: Readout) -> tuple[list[dict[int, list[Literal]]], np.ndarray]
 
 
 def _encode_pairs(
-    net: Netlist, classes: list[dict[int, list[Literal]]], k: int
+    net: Netlist, classes: list[dict[int, list[Literal]]], k: int, place: list[float]
 ) -> tuple[Netlist, list[dict[int, _Column]]]:
     """Choose pairs, map the network with their XORs, and return the columns over its signals."""
     pins = np.concatenate([np.zeros(net.first_lut, np.int64), (net.fanin != 0).sum(axis=1)]).tolist()
     readers = np.bincount(np.concatenate([net.fanin.ravel(), net.roots()]), minlength=net.signals).tolist()
-    place = _places(net).tolist()
     roots: list[Literal] = []
     xors: list[tuple[Literal, Literal]] = []
     plans: list[dict[int, tuple[int, int]]] = []
@@ -148,14 +154,31 @@ def _encode_pairs(
     return mapped, [{w: _take(plain, encoded, *sizes) for w, sizes in plan.items()} for plan in plans]
 
 
-def _places(net: Netlist) -> F64x1:
-    """Mean position among the inputs of what each signal depends on, float64 `[signals]`.
+def _places(net: Netlist, position: F64x2 | None) -> list[float]:
+    """Place of each signal on a line, from the mean of the inputs it depends on; `[signals]`."""
+    if position is None:
+        place = np.arange(net.signals, dtype=np.float64)
+        _kernels.places(net.fanin, net.first_lut, place)
+        return place.tolist()
+    plane = np.zeros((2, net.signals))
+    plane[:, FIRST_INPUT : net.first_lut] = position.T
+    for axis in plane:
+        _kernels.places(net.fanin, net.first_lut, axis)
+    return _hilbert(*plane).tolist()
 
-    Counted in this order, bits of inputs that lie together meet early, which keeps wires short.
-    """
-    place = np.arange(net.signals, dtype=np.float64)
-    _kernels.places(net.fanin, net.first_lut, place)
-    return place
+
+def _hilbert(x: F64x1, y: F64x1, order: int = 6) -> I64x1:
+    """Index along the Hilbert curve of points within 0 and 1: near on the curve, near in the plane."""
+    side = 1 << order
+    x, y = (np.clip(axis * side, 0, side - 1).astype(np.int64) for axis in (x, y))
+    index = np.zeros(len(x), np.int64)
+    for bit in range(order - 1, -1, -1):
+        right, up = x >> bit & 1, y >> bit & 1
+        index += ((3 * right) ^ up) << (2 * bit)
+        flip = (up == 0) & (right == 1)
+        x, y = np.where(flip, side - 1 - x, x), np.where(flip, side - 1 - y, y)
+        x, y = np.where(up == 0, y, x), np.where(up == 0, x, y)
+    return index
 
 
 def _take(plain: Iterator[Literal], encoded: Iterator[Literal], first: int, pairs: int) -> _Column:

@@ -61,3 +61,15 @@ def test_bits_without_gates_cost_little_more() -> None:
 def test_a_netlist_without_readout_is_refused() -> None:
     with pytest.raises(LgcError, match="^Only a netlist with a readout and no other outputs can be expanded"):
         expand(parse("netlist k=1 inputs=1\noutput %2"))
+
+
+def test_bits_of_neighbouring_inputs_are_counted_together() -> None:
+    """With positions the order of counting follows them, and the scores stay what they are."""
+    net = difflogic(256, [600], classes=4, seed=3)
+    position = np.stack(np.unravel_index(np.arange(256), (16, 16)), axis=1) / 16
+    shuffled = position[np.random.default_rng(0).permutation(256)]
+    bits = patterns(256, samples=200, seed=1)
+    fabrics = [expand(net), expand(net, position=position), expand(net, position=shuffled)]
+    for fabric in fabrics:
+        assert np.array_equal(fabric.scores(bits), scores(net, bits))
+    assert not np.array_equal(fabrics[1].netlist.fanin, fabrics[2].netlist.fanin)
