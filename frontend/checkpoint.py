@@ -90,9 +90,12 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> None:
     """Write arrays and a JSON header as safetensors, by renaming a finished temporary file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        os.close(handle)
+    except OSError as error:
+        raise LgcError(f"Cannot write {path}: {error.strerror}.") from error
     try:
         contiguous = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
         save_file(contiguous, name, metadata={_KEY: json.dumps(header)})

@@ -97,7 +97,7 @@ def train(
         if resume:
             run.restore()
         else:
-            metrics_path(out).unlink(missing_ok=True)
+            _start_log(metrics_path(out))
         start = time.monotonic()
         while run.epoch < config.train.epochs:
             run.advance(progress, start)
@@ -106,6 +106,14 @@ def train(
         torch.set_num_threads(threads)
     checkpoint.save(out, result)
     return result
+
+
+def _start_log(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", "utf-8")
+    except OSError as error:
+        raise LgcError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 class _Run:
@@ -118,7 +126,6 @@ class _Run:
         self.class_names = data.class_names
         self.x, self.y, val_x, self.val_y = split_validation(data, config.data.validation, config.data.seed)
         self.encoder: Thermometer = encoder.fit(config.encoder, self.x, data.format)
-        self.bits = self.encoder.encode(self.x)
         self.val_x = val_x
         self.val_bits = self.encoder.encode(val_x)
         sources = encoder.sources(self.encoder, self.x, data.image_shape)
@@ -167,9 +174,10 @@ class _Run:
         soft, hard = self._validate()
         seconds = time.monotonic() - start
         done = Progress(self.epoch, settings.epochs, steps, steps, mean, soft, hard, seconds)
-        state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
+        # in this order: a resumed run drops lines beyond its state
         with metrics_path(self.out).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(done)) + "\n")
+        state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
         if progress:
             progress(done)
 
@@ -182,10 +190,8 @@ class _Run:
                 group["lr"] = group["base"] * factor
 
     def _inputs(self, order: I64x1) -> torch.Tensor:
-        if self.distortion is None:
-            return blocks(self.bits, order)
-        distorted = self.encoder.encode(self.distortion.apply(self.x, order))
-        return blocks(distorted, np.arange(len(order)))
+        x = self.distortion.apply(self.x, order) if self.distortion else self.x[order]
+        return blocks(self.encoder.encode(x), np.arange(len(order)))
 
     def _step(self, order: I64x1) -> float:
         """One step of Adam; returns the loss."""
@@ -233,6 +239,7 @@ class _Run:
             "config": self.config.to_dict(),
             "seed": self.config.train.seed,
             "source": self.source,
+            "image_shape": data.image_shape,
             "epoch": self.best.epoch,
             "validation_accuracy": self.best.score[0],
             "validation_samples": len(self.val_y),

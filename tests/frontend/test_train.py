@@ -215,6 +215,14 @@ def test_settings_that_contradict(
         train(small(override), digits, out=tmp_path / "m.safetensors")
 
 
+def test_unwritable_places(small: Small, digits: data.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LgcError, match="^Cannot write .*m.metrics.jsonl: "):
+        train(small(), digits, out=tmp_path / "file" / "m.safetensors")
+    with pytest.raises(LgcError, match="^Cannot write .*m.safetensors: "):
+        checkpoint.write_tensors(tmp_path / "file" / "m.safetensors", {}, {})
+
+
 def test_data_that_is_no_image(small: Small, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 6)), rng.integers(0, 2, 300)
