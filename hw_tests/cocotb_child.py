@@ -10,19 +10,38 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cocotb_tools.runner import get_runner
+from cocotb_tools.runner import Runner, Verilator, get_runner
 
-_VERILATOR_ARGS = ["--timing", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast"]
+_VERILATOR_ARGS = ["--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-TIMESCALEMOD", "-O3"]
+_VERILATOR_ARGS += ["--x-assign", "fast", "--x-initial", "fast"]
+
+_PUBLIC = """\
+`verilator_config
+public_flat_rw -module "stream_bench" -var "*"
+"""
+
+
+class _Verilator(Verilator):
+    """cocotb's runner, which makes every signal public; that keeps Verilator from optimising the LUTs."""
+
+    def _build_command(self) -> list[list[str]]:
+        return [
+            [word for word in command if word != "--public-flat-rw"] for command in super()._build_command()
+        ]
 
 
 def main() -> None:
     """Read `bench.json`, build, run the tests it names."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # it makes the runner rename the results file
     job: dict[str, Any] = json.loads(Path("bench.json").read_text())
-    runner = get_runner(job["simulator"])
     verilator = job["simulator"] == "verilator"
+    runner: Runner = _Verilator() if verilator else get_runner("icarus")
+    sources = [Path(source) for source in job["sources"]]
+    if verilator:
+        Path("public.vlt").write_text(_PUBLIC)
+        sources.insert(0, Path("public.vlt"))
     runner.build(
-        sources=[Path(source) for source in job["sources"]],
+        sources=sources,
         hdl_toplevel="stream_bench",
         parameters=job["parameters"],
         build_args=_VERILATOR_ARGS if verilator else [],

@@ -213,9 +213,10 @@ def _environment(tools: tuple[Tool, ...]) -> dict[str, str]:
     env = {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}
     for tool in tools:
         env |= tool.env
-        if tool.name == "c++":
-            # The wheel's makefile names the compiler of the machine that built it.
-            env["MAKEFLAGS"] = f"CXX={tool.command[0]} LINK={tool.command[0]}"
+        if tool.name == "c++" and tools[0].env:
+            # The wheel's makefile names the compiler of the machine that built it, without options.
+            flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
+            env["MAKEFLAGS"] = f"{flags} CXX={tool.command[0]} LINK={tool.command[0]}"
     return env
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import cocotb
 import numpy as np
 import numpy.typing as npt
+from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 
 
@@ -52,6 +53,13 @@ def _split(word: int | None, width: int, count: int, offset: int) -> list[int] |
     return [(word >> (c * width) & ((1 << width) - 1)) + offset for c in range(count)]
 
 
+async def _start(dut: Any) -> None:
+    """Start the clock, where the bench has none, and reset."""
+    if cocotb.SIM_NAME.startswith("Verilator"):
+        Clock(dut.clk, 10, unit="ns").start()
+    await _reset(dut)
+
+
 async def _reset(dut: Any) -> None:
     """Hold reset for a few clocks."""
     dut.rst.value = 1
@@ -72,7 +80,7 @@ async def bulk(dut: Any) -> None:
     """All samples at full rate: classes, scores, latency, throughput."""
     want = Expectation.load()
     facts = want.facts
-    await _reset(dut)
+    await _start(dut)
     dut.bulk.value = 1
     await RisingEdge(dut.finished)
     got = int(dut.results.value)
@@ -119,7 +127,7 @@ async def stress(dut: Any) -> None:
     rng = np.random.default_rng(want.facts["seed"])
     frames = min(want.facts["stress_frames"], len(want.codes))
     dut.bulk.value = 0
-    await _reset(dut)
+    await _start(dut)
     cut = int(rng.integers(want.facts["features"]))
     await _send(dut, want.codes[0].tolist()[:cut], rng)
     await _reset(dut)

@@ -34,7 +34,9 @@ module stream_bench #(
   );
 
   initial $readmemh("codes.hex", codes);
+`ifndef VERILATOR  // there cocotb makes the clock, which needs no C++ coroutines
   always #5 clk = ~clk;
+`endif
 
   always @(posedge clk) begin
     cycle <= cycle + 1;
