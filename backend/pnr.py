@@ -20,6 +20,9 @@ ROUTERS = ("auto", "router1", "router2")
 DENSE = 0.6
 """From this utilisation on router1 may not end, and `auto` leaves it out."""
 
+SPREAD = 0.7
+"""Highest local density the placer aims at in a dense design; its own 0.9 leaves no room for wires."""
+
 ROUTER1_S = 15.0, 0.02
 """Seconds that `auto` grants router1, at all and per logic cell; it finds the faster clock where it ends."""
 
@@ -101,6 +104,8 @@ def place_and_route(
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
     args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
     args += ["--pcf", relative(pins, out), "--pcf-allow-unconstrained"] if pins else []
+    share = synthesis.cells / target.resources.lut
+    args += ["--placer-heap-beta", str(SPREAD)] if share > DENSE else []
     attempts = _attempts(router, synthesis.cells, target, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
