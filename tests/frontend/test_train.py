@@ -71,7 +71,7 @@ def test_digits_preset_reaches_its_accuracy(digits: data.Dataset, tmp_path: Path
     seen: list[Progress] = []
     result = train(config.load("digits"), digits, out=tmp_path / "digits.safetensors", progress=seen.append)
     assert result.metadata["test_accuracy"] >= 0.955
-    assert result.metadata["validation_accuracy"] >= 0.96
+    assert result.metadata["validation_accuracy"] >= 0.95
     # the reported figures are those of the written file, compiled
     loaded = checkpoint.load(tmp_path / "digits.safetensors")
     assert same(loaded, result)
