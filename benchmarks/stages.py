@@ -39,7 +39,9 @@ def measure(preset: str, source: str, epochs: int | None, images: int | None) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mnist", metavar="DIR", help="folder with MNIST's idx files")
     parser.add_argument("--epochs", type=int, help="train fewer epochs than the presets say")
     parser.add_argument("--images", type=int, default=500, help="MNIST images to simulate (default 500)")

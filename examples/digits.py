@@ -1,6 +1,6 @@
 """The Python interface: train on scikit-learn's digits, compile, look at the report, verify.
 
-    python examples/digits.py
+python examples/digits.py
 """
 
 from pathlib import Path

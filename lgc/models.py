@@ -98,8 +98,9 @@ def positions(found: Checkpoint) -> npt.NDArray[np.float64] | None:
     """Where each input bit belongs in the image, float64 `[bits, 2]` within 0 and 1; None if no image."""
     shape = found.metadata.get("image_shape")
     encoder = found.encoder
-    known = isinstance(shape, list) and len(shape) >= 2 and all(isinstance(n, int) and n > 0 for n in shape)
-    if not known or math.prod(shape) != encoder.features:
+    if not isinstance(shape, list) or len(shape) < 2 or not all(isinstance(n, int) and n > 0 for n in shape):
+        return None
+    if math.prod(shape) != encoder.features:
         return None
     pixel = np.unravel_index(np.arange(encoder.features).repeat(encoder.levels), shape)
     return np.stack([pixel[0] / shape[0], pixel[1] / shape[1]], axis=1)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def _columns(head: Readout) -> tuple[list[dict[int, list[Literal]]], np.ndarray]
 
 
 def _encode_pairs(
-    net: Netlist, classes: list[dict[int, list[Literal]]], k: int, place: list[float]
+    net: Netlist, classes: list[dict[int, list[Literal]]], k: int, place: list[Any]
 ) -> tuple[Netlist, list[dict[int, _Column]]]:
     """Choose pairs, map the network with their XORs, and return the columns over its signals."""
     pins = np.concatenate([np.zeros(net.first_lut, np.int64), (net.fanin != 0).sum(axis=1)]).tolist()
@@ -154,30 +154,30 @@ def _encode_pairs(
     return mapped, [{w: _take(plain, encoded, *sizes) for w, sizes in plan.items()} for plan in plans]
 
 
-def _places(net: Netlist, position: F64x2 | None) -> list[float]:
+def _places(net: Netlist, position: F64x2 | None) -> list[Any]:
     """Place of each signal on a line, from the mean of the inputs it depends on; `[signals]`."""
     if position is None:
         place = np.arange(net.signals, dtype=np.float64)
         _kernels.places(net.fanin, net.first_lut, place)
-        return place.tolist()
+        return list(place)
     plane = np.zeros((2, net.signals))
     plane[:, FIRST_INPUT : net.first_lut] = position.T
     for axis in plane:
         _kernels.places(net.fanin, net.first_lut, axis)
-    return _hilbert(*plane).tolist()
+    return list(_hilbert(*plane))
 
 
 def _hilbert(x: F64x1, y: F64x1, order: int = 6) -> I64x1:
     """Index along the Hilbert curve of points within 0 and 1: near on the curve, near in the plane."""
     side = 1 << order
-    x, y = (np.clip(axis * side, 0, side - 1).astype(np.int64) for axis in (x, y))
+    column, row = (np.clip(axis * side, 0, side - 1).astype(np.int64) for axis in (x, y))
     index = np.zeros(len(x), np.int64)
     for bit in range(order - 1, -1, -1):
-        right, up = x >> bit & 1, y >> bit & 1
+        right, up = column >> bit & 1, row >> bit & 1
         index += ((3 * right) ^ up) << (2 * bit)
         flip = (up == 0) & (right == 1)
-        x, y = np.where(flip, side - 1 - x, x), np.where(flip, side - 1 - y, y)
-        x, y = np.where(up == 0, y, x), np.where(up == 0, x, y)
+        column, row = np.where(flip, side - 1 - column, column), np.where(flip, side - 1 - row, row)
+        column, row = np.where(up == 0, row, column), np.where(up == 0, column, row)
     return index
 
 
