@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
+from cocotb.types import LogicArray
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Expectation:
 
 def _number(value: Any) -> int | None:
     """Unsigned number of a signal, or None where a bit is undefined."""
-    return value.to_unsigned() if value.is_resolvable else None
+    if not value.is_resolvable:
+        return None
+    return value.to_unsigned() if isinstance(value, LogicArray) else int(value)  # one bit is a Logic
 
 
 def _split(word: int | None, width: int, count: int, offset: int) -> list[int] | None:
