@@ -612,7 +612,8 @@ class Build:
         watch("simulate", None, False)
         result = self._simulate(found.first(images), simulator=simulator, seed=seed, waves=waves)
         watch("simulate", result.seconds, False)
-        return dataclasses.asdict(result)
+        files = [str(path) for path in (self.path / "sim").rglob("*.fst")]
+        return dataclasses.asdict(result) | ({"waves": files[0]} if files else {})
 
     def _simulate(
         self, samples: models.Samples, *, simulator: str, seed: int, waves: bool = False
