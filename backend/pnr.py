@@ -21,10 +21,13 @@ DENSE = 0.6
 """From this utilisation on router1 may not end, and `auto` leaves it out."""
 
 SPREAD = 0.7
-"""Highest local density the placer aims at in a dense design; its own 0.9 leaves no room for wires."""
+"""Highest local density the placer aims at; its own 0.9 leaves no room for wires."""
 
-ROUTER1_S = 15.0, 0.02
-"""Seconds that `auto` grants router1, at all and per logic cell; it finds the faster clock where it ends."""
+ROUTER1_S = 60.0, 0.06
+"""Seconds that `auto` grants router1, at all and per logic cell: it finds clocks up to twice as fast."""
+
+TUNED = (0, 7)
+"""Version of nextpnr from which on its finer options are used."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
 
@@ -102,10 +105,9 @@ def place_and_route(
         path.unlink(missing_ok=True)
     args = [*target.pnr, "--json", relative(synthesis.netlist, out), "--asc", asc.name]
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
+    args += ["--placer-heap-beta", str(SPREAD)] if _tuned(nextpnr) else []
     args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
     args += ["--pcf", relative(pins, out), "--pcf-allow-unconstrained"] if pins else []
-    share = synthesis.cells / target.resources.lut
-    args += ["--placer-heap-beta", str(SPREAD)] if share > DENSE else []
     attempts = _attempts(router, synthesis.cells, target, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
@@ -127,7 +129,7 @@ def place_and_route(
         seed=seed,
         router=router,
         tool=nextpnr.identity,
-        commands=(nextpnr.shell([*args, "--router", router]),),
+        commands=(nextpnr.shell([*args, *_router(nextpnr, router)]),),
         seconds=round(seconds, 3),
     )
 
@@ -142,6 +144,17 @@ def _attempts(router: str, cells: int, target: Target, timeout_s: float) -> list
     return [("router1", first), ("router2", timeout_s - first)]
 
 
+def _tuned(nextpnr: Tool) -> bool:
+    """Whether this version has the finer options."""
+    return tuple(map(int, re.findall(r"\d+", nextpnr.version)[:2])) >= TUNED
+
+
+def _router(nextpnr: Tool, router: str) -> list[str]:
+    """Options of a router; the other weights of router2 give up to twice the clock."""
+    alternative = ["--router2-alt-weights"] if router == "router2" and _tuned(nextpnr) else []
+    return ["--router", router, *alternative]
+
+
 def _run(
     nextpnr: Tool, args: list[str], attempts: list[tuple[str, float]], out: Path, target: Target
 ) -> tuple[str, float]:
@@ -149,7 +162,7 @@ def _run(
     spent = 0.0
     for router, limit in attempts:
         log = out / f"nextpnr-{router}.log"
-        command = [*args, "--router", router]
+        command = [*args, *_router(nextpnr, router)]
         try:
             return router, spent + run(nextpnr, command, cwd=out, log=log, timeout_s=limit)
         except TimeLimitError:
