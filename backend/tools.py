@@ -167,7 +167,7 @@ def all_tools() -> list[Finding]:
 def _named(name: str, spec: Spec, variable: str) -> Tool:
     """Return the tool that an environment variable names; it may hold arguments too."""
     command = tuple(shlex.split(os.environ[variable]))
-    executable = shutil.which(command[0])
+    executable = shutil.which(command[0]) if command else None
     version = executable and _ask(spec, (executable, *command[1:]))
     if not executable or version is None:
         raise ToolMissingError(

@@ -1,0 +1,65 @@
+"""Targets: ours, a user's, and broken ones."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from lgc.backend.target import load, names
+from lgc.errors import LgcError, UsageError
+
+HX1K = (files("lgc.backend") / "targets" / "ice40-hx1k.toml").read_text()
+
+
+def test_every_target_loads_under_its_name() -> None:
+    assert {"ice40-hx1k", "ice40-hx8k", "ice40-up5k"} <= set(names())
+    for name in names():
+        target = load(name)
+        assert target.name == name
+        assert target.luts == target.resources.lut > 1000
+        assert f"--{target.device}" in target.pnr
+
+
+def test_a_users_own_target(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HX1K.replace('name = "ice40-hx1k"', 'name = "mine"').replace("io = 95", "io = 12"))
+    target = load(path)
+    assert (target.name, target.resources.io, target.k) == ("mine", 12, 4)
+
+
+def test_an_unknown_name_gets_a_suggestion() -> None:
+    with pytest.raises(UsageError, match=r"^Unknown target 'ice40-hx9k'\. Did you mean .*ice40-hx8k"):
+        load("ice40-hx9k")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("k = 4", "k = = 4", "is not valid TOML: "),
+        ("k = 4", "", "lacks the entry 'k'."),
+        ("k = 4", "k = 6", "has LUTs of 4 inputs, not 6."),
+        ("k = 4", 'k = "four"', "'k' is 'four', expected a number not below 0."),
+        ('family = "ice40"', 'family = "virtex"', "lgc cannot build for family 'virtex'."),
+        ("io = 95", "io = -1", "'io' is -1, expected a number not below 0."),
+        ("io = 95", "io = true", "'io' is True, expected a number not below 0."),
+        ("io = 95", "oi = 95", "has an unknown entry 'oi'. Did you mean io?"),
+        ('synth = ["-device", "hx"]', 'synth = "-device hx"', "expected a list of strings."),
+        ("[tools]", "[tool]", "lacks the entry 'tools'."),
+    ],
+)
+def test_broken_targets_say_what_is_wrong(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "broken.toml"
+    assert old in HX1K
+    path.write_text(HX1K.replace(old, new))
+    with pytest.raises(LgcError, match=re.escape(message)) as error:
+        load(path)
+    assert "broken.toml" in str(error.value)
+
+
+def test_a_target_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(LgcError, match=r"^Cannot read the target .*none\.toml: No such file or directory\.$"):
+        load(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LgcError, match=r"bytes\.toml: not text\.$"):
+        load(tmp_path / "bytes.toml")
