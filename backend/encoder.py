@@ -71,9 +71,36 @@ class Plan:
         return int(values[0]) if values.size == 1 else None
 
     @property
+    def table(self) -> tuple[list[int], npt.NDArray[np.int64]]:
+        """Comparators whose threshold depends on the feature, and the thresholds `[features, own]`.
+
+        Where a comparator's bit is not used, its lowest threshold stands in.
+        """
+        own = [column for column in range(self.levels.size) if self.constant(column) is None]
+        table = np.empty((self.encoder.features, len(own)), np.int64)
+        for n, column in enumerate(own):
+            features = self.feature[self.column == column]
+            values = self.thresholds[features, column]
+            table[:, n] = values.min()
+            table[features, n] = values
+        return own, table
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Words and bits per word of the threshold memory, 0 bits if there is none."""
+        own, table = self.table
+        return self.encoder.features, len(own) * _span(table).width
+
+    @property
     def chunks(self) -> list[int]:
         """Widths of the vectors that carry the used bits."""
         return [min(CHUNK, self.used.size - start) for start in range(0, self.used.size, CHUNK)]
+
+
+def _span(table: npt.NDArray[np.int64]) -> Shape:
+    """Choose the number format of thresholds `[features, own]`."""
+    low, high = (int(table.min()), int(table.max())) if table.size else (0, 0)
+    return Shape.cast(range(low, high + 1))
 
 
 def store_text(plan: Plan) -> str:
@@ -177,18 +204,11 @@ class Encoder(wiring.Component):  # type: ignore[misc]
 
     def _thresholds(self, m: Module, accept: Value) -> list[Value]:
         """Threshold of each comparator for the feature in stage A: a constant, or read from a ROM."""
-        plan = self.plan
-        shared = [plan.constant(column) for column in range(plan.levels.size)]
-        own = [column for column, value in enumerate(shared) if value is None]
-        table = plan.thresholds[:, own]
-        needed = np.zeros(table.shape, np.bool_)
-        for n, column in enumerate(own):
-            needed[plan.feature[plan.column == column], n] = True
-        low, high = (int(table[needed].min()), int(table[needed].max())) if own else (0, 0)
-        shape = Shape.cast(range(low, high + 1))
-        values = [Const(0 if value is None else value) for value in shared]
+        own, table = self.plan.table
+        shape = _span(table)
+        values = [Const(self.plan.constant(column) or 0) for column in range(self.plan.levels.size)]
         if own:
-            word = self._rom(m, np.where(needed, table, low), shape, accept)
+            word = self._rom(m, table, shape, accept)
             for n, column in enumerate(own):
                 part = word.word_select(n, shape.width)
                 values[column] = part.as_signed() if shape.signed else part

@@ -47,6 +47,7 @@ class RtlFiles:
         class_width: bits of the result.
         score_width: bits per score of the internal signal `scores`.
         offset: what to add to a score read there.
+        memory: words and bits per word of the threshold memory, 0 bits if there is none.
         input_bits: encoder bits that are stored because the fabric reads them.
         network_luts: LUTs of the network.
         popcount_luts: LUTs that count its outputs.
@@ -66,6 +67,7 @@ class RtlFiles:
     class_width: int
     score_width: int
     offset: int
+    memory: tuple[int, int]
     input_bits: int
     network_luts: int
     popcount_luts: int
@@ -132,6 +134,7 @@ def write_rtl(
         class_width=len(design.argmax.index),
         score_width=fabric.score_width,
         offset=fabric.offset,
+        memory=plan.memory,
         input_bits=int(text.inputs.size),
         network_luts=fabric.network_luts,
         popcount_luts=fabric.netlist.luts - fabric.network_luts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from .tools import Tool, find, relative, run
 _SCRIPT = """\
 read_verilog blackbox.v {sources}
 hierarchy -check -top {top}
-synth_ice40 -top {top} -noflatten {options} -run begin:map_ffs
+{memory}synth_ice40 -top {top} -noflatten {options} -run begin:map_ffs
 dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 \
 -cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -mince 1000000 lgc_store
 synth_ice40 -top {top} -noflatten {options} -run map_ffs:blif
@@ -28,6 +29,12 @@ opt_clean
 tee -q -o stat.json stat -json
 write_json netlist.json
 """
+
+# Left to itself Yosys makes LUTs of memories that fill less than a quarter of a block.
+_BLOCK = 'setattr -set rom_style "block" */m:*\n'
+_LEAST_BITS = 256
+_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
+"""Words and bits per word that a block RAM can have."""
 
 _BLACKBOX = """\
 (* blackbox *)
@@ -84,7 +91,8 @@ def synthesise(
         path.unlink(missing_ok=True)
     (out / "blackbox.v").write_text(_BLACKBOX)
     sources = " ".join(f'"{relative(path, out)}"' for path in rtl.sources)
-    script = _SCRIPT.format(sources=sources, top=TOP, options=" ".join(target.synth))
+    memory = _BLOCK if math.prod(rtl.memory) > _LEAST_BITS and _blocks(rtl) <= target.resources.bram else ""
+    script = _SCRIPT.format(sources=sources, top=TOP, options=" ".join(target.synth), memory=memory)
     (out / "synth.ys").write_text(script)
     # After ABC a YoWASP build loses what it prints and may crash with exit code 0, so results come
     # from files.
@@ -107,6 +115,12 @@ def synthesise(
     )
     check_fit(target, cell=found.cells, ff=sum(found.ffs.values()), bram=found.brams, io=found.io)
     return result
+
+
+def _blocks(rtl: RtlFiles) -> int:
+    """Block RAMs that the threshold memory takes."""
+    words, bits = rtl.memory
+    return min(-(-words // depth) * -(-bits // width) for depth, width in _SHAPES)
 
 
 def check_fit(target: Target, **used: int) -> None:

@@ -66,7 +66,7 @@ def simulate(
     waves: bool = False,
     timeout_s: float = 600,
     seed: int = 0,
-    stress_frames: int = 3,
+    stress_frames: int = 6,
 ) -> SimResult:
     """Stream samples through the design and compare every class and every score.
 
@@ -107,7 +107,7 @@ def simulate(
             f"The simulation did not finish within {timeout_s:g} s.",
             hint="Simulate fewer samples or raise the limit.",
         )
-    bulk = _measurements(out, code, len(job["tests"]))["bulk"]
+    bulk = _measurements(out, code, job)
     _check_timing(rtl, bulk)
     return SimResult(
         simulator=f"{chosen} {tools[0].version}",
@@ -220,8 +220,8 @@ def _environment(tools: tuple[Tool, ...]) -> dict[str, str]:
     return env
 
 
-def _measurements(out: Path, code: int, tests: int) -> dict[str, Any]:
-    """Read what the tests measured; anything but complete success raises."""
+def _measurements(out: Path, code: int, job: dict[str, Any]) -> dict[str, Any]:
+    """Read what the tests measured at full rate; anything but complete success raises."""
     from cocotb_tools.check_results import get_results
 
     path = out / "measured.json"
@@ -230,15 +230,25 @@ def _measurements(out: Path, code: int, tests: int) -> dict[str, Any]:
         ran, failed = get_results(out / "results.xml")
     except (RuntimeError, SyntaxError) as error:
         raise LgcError(f"The simulation ended early (exit code {code}):\n{tail(out / 'sim.log')}") from error
-    bulk = found.get("bulk")
+    bulk: dict[str, Any] = found.get("bulk", {})
+    samples, tests = job["parameters"]["SAMPLES"], len(job["tests"])
     if bulk and bulk["first_mismatch"]:
         raise MismatchError(_describe(bulk))
+    if bulk and bulk["results"] < samples:
+        raise MismatchError(
+            f"The design gave {bulk['results']} of {samples} results, then none for a long time."
+        )
+    if bulk and failed and "stress" in job["tests"]:
+        raise MismatchError(
+            f"Right at full rate, wrong with gaps and back-pressure (seed {job['seed']}):\n"
+            f"{tail(out / 'sim.log')}"
+        )
     if code or failed or ran != tests or not bulk:
         raise MismatchError(
             f"{failed} of {ran} simulation tests failed, {tests} were to run, exit code {code}:\n"
             f"{tail(out / 'sim.log')}"
         )
-    return found
+    return bulk
 
 
 def _describe(bulk: dict[str, Any]) -> str:

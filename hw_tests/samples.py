@@ -29,7 +29,7 @@ class Sample:
 
     def bits(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Return encoded input bits, bool `[samples, bits]`."""
-        return (codes[:, :, None] >= self.encoder.threshold[None]).reshape(len(codes), -1)
+        return (codes[:, :, None] >= self.encoder.threshold[None]).reshape(len(codes), self.encoder.bits)
 
 
 def random_sample(

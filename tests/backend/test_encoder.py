@@ -44,6 +44,13 @@ def test_thresholds_no_code_can_tell_apart_are_clipped() -> None:
     assert plan([2, 5, 8]).thresholds.tolist() == [[0], [256], [7]]
 
 
+def test_thresholds_of_their_own_make_a_table() -> None:
+    own, table = plan([0, 1, 4, 6]).table
+    assert (own, table.tolist()) == ([1], [[20], [99], [20]])
+    assert plan([0, 1, 4, 6]).memory == (3, 7)
+    assert plan([0, 3, 6]).memory == (3, 0)
+
+
 def test_text_of_a_small_store() -> None:
     assert store_text(plan([0, 4, 7])) == (
         "module lgc_store (\n"
