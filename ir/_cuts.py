@@ -341,6 +341,17 @@ def _compose(
 
 
 @njit(cache=True, nogil=True)
+def _without(pins: I32x1, size: int, signal: int, rest: I32x1) -> int:
+    """Copy all pins but `signal` to `rest`; returns their number."""
+    left = 0
+    for j in range(size):
+        if pins[j] != signal:
+            rest[left] = pins[j]
+            left += 1
+    return left
+
+
+@njit(cache=True, nogil=True)
 def eliminate(fanin: I32x2, sizes: I8x1, table: U64x1, first: int, is_root: Bool1, dead: Bool1) -> int:
     """Delete LUTs by absorbing each into all its readers where these stay within k pins.
 
@@ -373,11 +384,7 @@ def eliminate(fanin: I32x2, sizes: I8x1, table: U64x1, first: int, is_root: Bool
         fits = True
         for at in range(start[n], start[n + 1]):
             f = reader[at]
-            left = 0
-            for j in range(sizes[f]):
-                if fanin[f, j] != first + n:
-                    rest[left] = fanin[f, j]
-                    left += 1
+            left = _without(fanin[f], sizes[f], first + n, rest)
             if stale[f] or _merge(rest, left, fanin[n], sizes[n], pins, k) < 0:
                 fits = False
                 break
@@ -385,11 +392,7 @@ def eliminate(fanin: I32x2, sizes: I8x1, table: U64x1, first: int, is_root: Bool
             continue
         for at in range(start[n], start[n + 1]):
             f = reader[at]
-            left = 0
-            for j in range(sizes[f]):
-                if fanin[f, j] != first + n:
-                    rest[left] = fanin[f, j]
-                    left += 1
+            left = _without(fanin[f], sizes[f], first + n, rest)
             size = _merge(rest, left, fanin[n], sizes[n], pins, k)
             table[f] = _compose(
                 table[f : f + 1], fanin[f], sizes[f], table[n], fanin[n], sizes[n], first + n, pins, size

@@ -14,14 +14,15 @@ from __future__ import annotations
 import typing
 
 if typing.TYPE_CHECKING:
-    from lgc.flow import Build, compile
+    from lgc.build import Build
+    from lgc.flow import compile
     from lgc.models import load
 
 __all__ = ["Build", "__version__", "compile", "load"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Build": "lgc.flow", "compile": "lgc.flow", "load": "lgc.models"}
+_HOMES = {"Build": "lgc.build", "compile": "lgc.flow", "load": "lgc.models"}
 
 
 def __getattr__(name: str) -> object:

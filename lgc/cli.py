@@ -185,10 +185,11 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
     \b
     lgc sim build --images 500 --waves
     """
-    from lgc import commands, flow
+    from lgc import commands
+    from lgc.build import Build
 
     with console.step_lines(quiet) as watch:
-        result = flow.Build.open(build).simulate(watch=watch, **options)  # type: ignore[arg-type]
+        result = Build.open(build).simulate(watch=watch, **options)  # type: ignore[arg-type]
     console.show(result, as_json, lambda: commands.summary_table("Simulation", result))
 
 

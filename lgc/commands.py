@@ -14,7 +14,7 @@ from lgc import console, manifest, models
 from lgc.errors import LgcError, MismatchError
 
 if TYPE_CHECKING:
-    from lgc.flow import Build
+    from lgc.build import Build
     from lgc.frontend.config import TrainConfig
     from lgc.ir.netlist import Netlist
 

@@ -20,7 +20,6 @@ import hashlib
 import json
 import logging
 import platform
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,14 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lgc import __version__, models
+from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.errors import LgcError, MismatchError
 from lgc.ir import _kernels, passes, text
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
-from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.ir.equivalence import compare, patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
@@ -53,9 +51,6 @@ _LOG = logging.getLogger(__name__)
 
 STAGES = ("verilog", "simulation", "synthesis", "bitstream")
 """Where a compilation may end."""
-
-Watch = Callable[[str, float | None, bool], None]
-"""Called with a step's name when it starts (seconds None) and when it is done."""
 
 
 @dataclass(frozen=True)
@@ -110,67 +105,6 @@ def compile(
     flow = _Flow(path, settings, watch or (lambda *_: None))
     with BuildDir.open(Path(out) if out is not None else path.with_suffix(""), force=force) as build:
         return flow.run(build)
-
-
-def simulate_rtl(
-    files: RtlFiles,
-    network: Classifier,
-    samples: models.Samples,
-    out: Path,
-    *,
-    simulator: str = "auto",
-    waves: bool = False,
-    seed: int = 0,
-) -> tuple[model.Simulation, tuple[str, ...]]:
-    """Stream samples through the RTL; returns the report's section and the command lines run.
-
-    Raises:
-        MismatchError: a class or score differs from the network's.
-    """
-    from lgc.hw_tests import runner
-
-    expected = network.scores_of_codes(samples.codes)
-    classes = expected.argmax(axis=1)
-    result = runner.simulate(
-        files,
-        codes=samples.codes,
-        expected_class=classes,
-        expected_scores=expected,
-        out=out,
-        simulator=simulator,
-        waves=waves,
-        seed=seed,
-    )
-    # Every class was found equal to the network's, so the hardware is right where the network is.
-    correct = None if samples.labels is None else int((classes == samples.labels).sum())
-    section = model.Simulation(
-        simulator=result.simulator,
-        samples=result.samples,
-        source=samples.source,
-        classes_equal=result.matching_classes,
-        scores_equal=result.matching_scores,
-        correct=correct,
-        latency_cycles=result.latency,
-        cycles_per_sample=result.cycles_per_sample or files.cycles_per_sample,
-        seconds=round(result.seconds, 3),
-    )
-    return section, result.commands
-
-
-def read_rtl(path: Path) -> RtlFiles:
-    """Return the Verilog of the build in `path`.
-
-    Raises:
-        LgcError: not a build, not that far, or files were edited or lost since.
-    """
-    from lgc.backend.rtl import RtlFiles
-
-    record = read_step(path, "04-rtl")
-    values = dict(record["values"])
-    values["sources"] = tuple(path / "04-rtl" / name for name in values["sources"])
-    values["cells"] = path / "04-rtl" / values["cells"]
-    values["commands"] = tuple(values["commands"])
-    return RtlFiles(**values)
 
 
 def depth(net: Netlist) -> int:
@@ -530,98 +464,3 @@ def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
         depth=expanded["depth"],
         stages=expanded["stages"],
     )
-
-
-@dataclass(frozen=True)
-class Build:
-    """A finished build.
-
-    Attributes:
-        path: its directory.
-        report: what it has to say.
-    """
-
-    path: Path
-    report: Report
-
-    @classmethod
-    def open(cls, path: str | Path) -> Build:
-        """Open the build in a directory.
-
-        Raises:
-            LgcError: there is none, or it is not finished.
-        """
-        return cls(Path(path), Report.load(Path(path) / "report.json"))
-
-    @property
-    def bitstream(self) -> Path | None:
-        """The file to load into the FPGA, or None where the build ended earlier."""
-        found = self.report.bitstream
-        return None if found is None else self.path / found.file
-
-    @cached_property
-    def network(self) -> Classifier:
-        """The network the hardware must agree with, as lowered from the checkpoint."""
-        record = read_step(self.path, "01-lower")
-        encoder = json.loads((self.path / "01-lower" / "encoder.json").read_text())
-        net = text.parse((self.path / "01-lower" / "network.lgc").read_text())
-        form = FixedPoint(**encoder["format"])
-        threshold = np.array(encoder["threshold"], np.int32)
-        return Classifier(Thermometer(threshold, form), net, tuple(record["values"]["class_names"]))
-
-    def verify(self, x: npt.ArrayLike, *, simulator: str = "auto", seed: int = 0) -> model.Simulation:
-        """Stream samples `[samples, ...]` through the RTL and compare with the network.
-
-        Returns:
-            The simulation's section of a report; every class and score agreed.
-
-        Raises:
-            MismatchError: some class or score differs.
-            ToolMissingError: no simulator.
-        """
-        codes = self.network.encoder.codes(x)
-        return self._simulate(
-            models.Samples(codes, None, "given by the caller"), simulator=simulator, seed=seed
-        )
-
-    def simulate(
-        self,
-        *,
-        data: str = "",
-        images: int | None = None,
-        simulator: str = "auto",
-        seed: int = 0,
-        waves: bool = False,
-        watch: Watch | None = None,
-    ) -> dict[str, Any]:
-        """Simulate test samples, as `lgc sim` does; returns the section as JSON values.
-
-        Args:
-            data: data set, the one the build used if "".
-            images: samples, all if None.
-            simulator: "auto", "icarus" or "verilator".
-            seed: of the random gaps and back-pressure.
-            waves: keep a wave file in `sim/`.
-            watch: told when it starts and ends.
-
-        Raises:
-            MismatchError: some class or score differs.
-        """
-        watch = watch or (lambda *_: None)
-        found = models.samples(self.network, data or self.report.model.data_source, required=bool(data))
-        watch("simulate", None, False)
-        result = self._simulate(found.first(images), simulator=simulator, seed=seed, waves=waves)
-        watch("simulate", result.seconds, False)
-        files = [str(path) for path in (self.path / "sim").rglob("*.fst")]
-        return dataclasses.asdict(result) | ({"waves": files[0]} if files else {})
-
-    def _simulate(
-        self, samples: models.Samples, *, simulator: str, seed: int, waves: bool = False
-    ) -> model.Simulation:
-        out = self.path / "sim"
-        shutil.rmtree(out, ignore_errors=True)
-        files = read_rtl(self.path)
-        found, _ = simulate_rtl(
-            files, self.network, samples, out, simulator=simulator, waves=waves, seed=seed
-        )
-        return found

@@ -114,7 +114,7 @@ def test_edited_verilog_is_not_trusted(built: lgc.Build) -> None:
 def test_wrong_hardware_is_a_mismatch(model: Path, tmp_path: Path) -> None:
     """The RTL of one network against another one: simulation must tell."""
     from lgc import models
-    from lgc.flow import read_rtl, simulate_rtl
+    from lgc.build import read_rtl, simulate_rtl
 
     lgc.compile(model, out=tmp_path / "b", until="verilog")
     checkpoint.save(tmp_path / "other.safetensors", tiny(seed=1))
