@@ -22,7 +22,7 @@ from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError, ne
 SIMULATORS = ("auto", "icarus", "verilator")
 """Names that `simulate` accepts."""
 
-VERILATOR_CLOCKS = 2_000_000
+VERILATOR_CLOCKS = 1_000_000
 """From this many clocks on Verilator's build time pays."""
 
 
