@@ -8,11 +8,12 @@ from .dce import Dce
 from .expand_readout import ExpandReadout
 from .fold import Fold
 from .lut_map import LutMap
+from .merge import Merge
 from .pipeline import Pipeline
 from .strash import Strash
 
 REGISTRY = Registry(
-    passes={kind.name: kind for kind in (Fold, Strash, Dce, Absorb, LutMap, ExpandReadout, Pipeline)},
+    passes={kind.name: kind for kind in (Fold, Strash, Dce, Absorb, LutMap, Merge, ExpandReadout, Pipeline)},
     aliases={"simplify": "strash,absorb,dce"},
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "ExpandReadout",
     "Fold",
     "LutMap",
+    "Merge",
     "Pass",
     "Pipeline",
     "Registry",

@@ -22,11 +22,30 @@ def test_scores_count_as_well_as_outputs() -> None:
     assert not compare(a, b).equal
 
 
-def test_wide_netlists_are_simulated_and_say_so() -> None:
+def test_wide_netlists_are_proved_or_simulated_and_say_so() -> None:
     text = "netlist k=1 inputs=40\noutput %2\n"
-    comparison = compare(parse(text), parse(text), samples=100, data=np.ones((3, 40), bool))
-    assert comparison.equal
-    assert comparison.method == "simulation of 103 vectors"
+    data = np.ones((3, 40), bool)
+    simulated = compare(parse(text), parse(text), samples=100, data=data, prove=False)
+    assert simulated.equal
+    assert simulated.method == "simulation of 103 vectors"
+    assert compare(parse(text), parse(text)).method.startswith("proof (SAT sweeping")
+
+
+def test_data_is_tried_too() -> None:
+    a = parse("netlist k=1 inputs=40\noutput %2\n")
+    b = parse("netlist k=1 inputs=40\noutput %3\n")
+    data = np.zeros((1, 40), bool)
+    data[0, 1] = True
+    assert compare(a, b, samples=0, data=data, prove=False).counterexample is not None
+
+
+def test_scores_are_proved_by_equal_weights_on_equal_signals() -> None:
+    head = "netlist k=2 inputs=20\n%22 = lut 0x8 %2 %3\n%23 = lut 0x7 %2 %3\n"
+    a = parse(head + "class 0 = 0 + %22 + %23 + %4\nclass 1 = 2 - 2 * %23\n")
+    b = parse(head + "class 0 = 1 + %4\nclass 1 = 0 + %22 + %22\n")
+    assert compare(a, b).proof
+    c = parse(head + "class 0 = 1 + %4\nclass 1 = 0 + %22 + %23\n")
+    assert not compare(a, c).equal
 
 
 @given(netlists(max_k=3))

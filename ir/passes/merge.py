@@ -1,0 +1,51 @@
+"""Merging of equivalent signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .. import satsweep
+from ..netlist import Netlist
+from ._sweep import _follow, _restore_outputs
+from .dce import Dce
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Merge signals that are equal or complementary whatever their structure, and constant ones.
+
+    Simulation proposes pairs, proofs over small cuts and SAT decide (`satsweep`). Pairs that SAT
+    does not settle within `conflicts` stay apart.
+
+    Attributes:
+        thermometer: inputs are thermometer codes of so many bits, so that patterns in which a later
+            bit is set without the earlier ones never occur; 1 if any pattern can.
+        conflicts: SAT conflicts spent on a pair.
+    """
+
+    name: ClassVar[str] = "merge"
+    thermometer: int = 1
+    conflicts: int = 2000
+
+    def __post_init__(self) -> None:
+        """Reject options out of range."""
+        if self.thermometer < 1:
+            raise ValueError(f"thermometer must be 1 or more, not {self.thermometer}")
+
+    def __call__(self, net: Netlist) -> Netlist:
+        """Return the netlist with every function of the inputs computed once, as far as proved.
+
+        Raises:
+            ValueError: the inputs do not divide into thermometer codes of that many bits.
+        """
+        found = satsweep.sweep(net, levels=self.thermometer, conflicts=self.conflicts)
+        merged = Netlist(
+            inputs=net.inputs,
+            fanin=found.fanin,
+            table=found.table.astype(net.table.dtype),
+            outputs=net.outputs,
+            readout=net.readout and _follow(net.readout, found.literal[net.readout.signal]),
+            origin=found.kept if net.origin is None else net.origin[found.kept],
+        )
+        return Dce()(_restore_outputs(merged, found.literal[net.outputs]))
