@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from . import _kernels
 from .netlist import Netlist, table_dtype
 
 Literal = int
@@ -47,6 +48,9 @@ class Builder:
 
     def __init__(self, base: Netlist, *, k: int) -> None:
         self.base, self.k = base, k
+        level = np.zeros(base.signals, np.int32)
+        _kernels.levels(base.fanin, base.first_lut, level)
+        self._level: list[int] = level.tolist()
         self._fanin: list[tuple[int, ...]] = []
         self._table: list[int] = []
         self._known: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -72,14 +76,16 @@ class Builder:
             raise ValueError(f"a function of {len(pins)} signals does not fit a {self.k}-input LUT")
         key = (table, tuple(pins))
         if key not in self._known:
-            self._known[key] = self.base.signals + len(self._table)
-            self._fanin.append(tuple(pins))
-            self._table.append(table)
+            self._known[key] = self._append(table, tuple(pins))
         return 2 * self._known[key]
+
+    def level(self, literal: Literal) -> int:
+        """LUTs on the longest path from an input to `literal`."""
+        return self._level[literal >> 1]
 
     def netlist(self, outputs: list[Literal]) -> Netlist:
         """Return the base and the new LUTs with the given outputs and no readout."""
-        signals = [self._plain(literal) for literal in outputs]
+        signals = [self.plain(literal) for literal in outputs]
         fanin = np.zeros((len(self._table), self.k), np.int32)
         for row, pins in enumerate(self._fanin):
             fanin[row, : len(pins)] = pins
@@ -93,16 +99,20 @@ class Builder:
             outputs=np.array(signals, np.int32),
         )
 
-    def _plain(self, literal: Literal) -> int:
-        """Return the signal of a literal, through an inverter where it needs one."""
+    def plain(self, literal: Literal) -> int:
+        """Return the signal of a literal, through an inverter LUT where it needs one."""
         if literal < 2 or not literal & 1:
             return literal >> 1 if literal > 1 else literal
         key = (1, (literal >> 1,))
         if key not in self._known:
-            self._known[key] = self.base.signals + len(self._table)
-            self._fanin.append((literal >> 1,))
-            self._table.append(1)
+            self._known[key] = self._append(1, key[1])
         return self._known[key]
+
+    def _append(self, table: int, pins: tuple[int, ...]) -> int:
+        self._fanin.append(pins)
+        self._table.append(table)
+        self._level.append(1 + max(self._level[pin] for pin in pins))
+        return self.base.signals + len(self._table) - 1
 
 
 def _shrink(table: int, kept: list[int]) -> int:

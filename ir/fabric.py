@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._typing import Bool2, I64x2
+from .ledger import Ledger
 from .netlist import Netlist
 from .simulate import outputs
 
@@ -22,6 +23,7 @@ class Fabric:
         score_width: bits per score.
         offset: `score[c] = offset +` the number that the bits of class c spell.
         network_luts: the first so many LUTs are the network, the others count its outputs.
+        ledger: how the scores came about, for a proof; None for a fabric read from a file.
     """
 
     netlist: Netlist
@@ -29,6 +31,7 @@ class Fabric:
     score_width: int
     offset: int
     network_luts: int
+    ledger: Ledger | None = None
 
     @property
     def latency(self) -> int:

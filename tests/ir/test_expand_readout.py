@@ -1,9 +1,13 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from lgc.errors import LgcError
 from lgc.ir.equivalence import patterns
+from lgc.ir.fabric import Fabric
+from lgc.ir.ledger import DEAD, SINGLE, Block, Ledger, Term
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.readout import Readout
@@ -14,12 +18,95 @@ from lgc.ir.verify import check
 from .netlists import difflogic, netlists
 
 
+def replay(fabric: Fabric, *, seed: int = 0) -> int:
+    """Follow the ledger from the entries to the score bits; returns the number of blocks tried.
+
+    Each block is simulated on all or on random values of its input signals, with every signal before
+    them left unknown: only the LUTs between inputs and outputs may decide.
+    """
+    book = fabric.ledger
+    assert book is not None
+    width, rng = fabric.score_width, np.random.default_rng(seed)
+    terms = [Counter(entry_terms(book, c, width)) for c in range(fabric.classes)]
+    for block in book.folded:
+        settle(terms[block.group], block, book.extended, width, rng)
+    over = dict(zip(*(side.tolist() for side in book.crossing), strict=True))
+    for c, left in enumerate(terms):
+        terms[c] = Counter()
+        for (w, x, p), times in (+left).items():
+            terms[c][w, over[x], over[p] if p >= 0 else p] += times
+    for block in book.counted:
+        settle(terms[block.group], block, fabric.netlist, width, rng)
+    for c, left in enumerate(terms):
+        bits = [(w, x, SINGLE) for w, x in enumerate(book.outputs[c].tolist()) if x]
+        assert {t for t in left.elements() if t[0] < width} == set(bits)
+        assert sum(times for t, times in left.items() if t[0] < width) == len(bits)
+    signals = np.where(book.outputs == 1, 1, book.outputs >> 1).ravel()
+    assert np.array_equal(signals, fabric.netlist.outputs)
+    assert fabric.offset == book.offset
+    return len(book.folded) + len(book.counted)
+
+
+def entry_terms(book: Ledger, c: int, width: int) -> list[Term]:
+    head = book.network.readout
+    assert head is not None
+    chosen = head.class_of_entry == c
+    entries = list(zip(head.signal[chosen].tolist(), head.weight[chosen].tolist(), strict=True))
+    assert book.constant[c] == head.bias[c] + sum(min(v, 0) for _, v in entries)
+    extra = int(book.constant[c]) - book.offset
+    assert extra >= 0
+    assert extra + sum(abs(v) for _, v in entries) < 1 << width
+    bits = [(w, 2 * s + (v < 0), SINGLE) for s, v in entries for w in range(width) if abs(v) >> w & 1]
+    return bits + [(w, 1, SINGLE) for w in range(width) if extra >> w & 1]
+
+
+def settle(terms: Counter[Term], block: Block, net: Netlist, width: int, rng: np.random.Generator) -> None:
+    for term in block.inputs:
+        assert terms[term] > 0, "a term is consumed that is not there"
+        terms[term] -= 1
+    terms.update(block.outputs)
+    leaves = sorted({x >> 1 for _, *pair in block.inputs for x in pair if x > 1})
+    assert len(leaves) <= 12
+    rows = np.arange(1 << len(leaves)) if len(leaves) <= 6 else rng.integers(0, 1 << len(leaves), 64)
+    values = {0: np.zeros(len(rows), np.int64)}
+    values |= {leaf: rows >> at & 1 for at, leaf in enumerate(leaves)}
+    before, after = (worth(side, net, values, width) for side in (block.inputs, block.outputs))
+    assert (before == after).all()
+
+
+def worth(terms: tuple[Term, ...], net: Netlist, values: dict[int, np.ndarray], width: int) -> np.ndarray:
+    total = np.zeros_like(values[0])
+    for w, x, p in terms:
+        assert (x == DEAD) == (w >= width)
+        if x != DEAD:
+            bit = literal(x, net, values)
+            total += (bit + (bit ^ literal(p, net, values) if p != SINGLE else 0)) << w
+    return total % (1 << width)
+
+
+def literal(x: int, net: Netlist, values: dict[int, np.ndarray]) -> np.ndarray:
+    return values_of(x >> 1, net, values) ^ (x & 1)
+
+
+def values_of(signal: int, net: Netlist, values: dict[int, np.ndarray]) -> np.ndarray:
+    if signal not in values:
+        assert signal >= net.first_lut, "a block reads an input that it does not count"
+        lut = signal - net.first_lut
+        row = np.zeros_like(values[0])
+        for pin, s in enumerate(net.fanin[lut].tolist()):
+            row += values_of(s, net, values) << pin
+        values[signal] = int(net.table[lut]) >> row.astype(object) & 1
+        values[signal] = values[signal].astype(np.int64)
+    return values[signal]
+
+
 @given(netlists(max_k=4, outputs=0))
 def test_scores_are_exact(net: Netlist) -> None:
     fabric = expand(net)
     check(fabric.netlist)
     bits = patterns(net.inputs, samples=0, seed=0)
     assert np.array_equal(fabric.scores(bits), scores(net, bits))
+    replay(fabric)
 
 
 @pytest.mark.parametrize("inputs", range(1, 14))
@@ -35,6 +122,7 @@ def test_popcount_of_bare_inputs_exhaustively(inputs: int) -> None:
     bits = patterns(inputs, samples=0, seed=0)
     assert np.array_equal(fabric.scores(bits)[:, 0], bits.sum(axis=1))
     assert fabric.network_luts == 0
+    replay(fabric)
 
 
 @pytest.mark.parametrize("k", [4, 6])
@@ -44,6 +132,7 @@ def test_gates_in_front_of_the_popcount_encode_its_pairs(k: int) -> None:
     bits = patterns(784, samples=256, seed=1)
     assert np.array_equal(fabric.scores(bits), scores(net, bits))
     assert net.readout is not None
+    assert replay(fabric) > 100
     counted = len(np.unique(net.readout.signal))
     assert (fabric.netlist.luts - fabric.network_luts) / counted < 1.34
 
