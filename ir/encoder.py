@@ -74,6 +74,11 @@ class Thermometer:
         return int(self.threshold.shape[1])
 
     @property
+    def code_levels(self) -> int:
+        """Bits per thermometer code, of which a later one implies the earlier; 1 if none does."""
+        return self.levels if self.levels and (np.diff(self.threshold) >= 0).all() else 1
+
+    @property
     def bits(self) -> int:
         """Number of input bits the network sees."""
         return self.threshold.size

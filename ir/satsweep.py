@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from lgc.errors import LgcError
+
 from . import _satsweep
 from ._typing import Bool1, Bool2, I64x1, I64x2, U64x1
 from .netlist import FIRST_INPUT, Netlist
@@ -76,10 +78,10 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
         conflicts: SAT conflicts spent on a pair.
 
     Raises:
-        ValueError: the inputs do not divide into codes of `levels` bits.
+        LgcError: the inputs do not divide into codes of `levels` bits.
     """
     if levels < 1 or net.inputs % levels:
-        raise ValueError(f"{net.inputs} inputs are not thermometer codes of {levels} bits")
+        raise LgcError(f"{net.inputs} inputs are not thermometer codes of {levels} bits each.")
     words = int(np.clip(_VALUE_BYTES // (8 * net.signals), 4, 32))
     tried = patterns(net.inputs, samples=64 * words, seed=seed, levels=levels)
     forced = np.full(net.luts, -1, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .absorb import Absorb
 from .base import Pass, Registry, Watcher, run, spell
+from .checked import Verdict, codes_of, know_inputs, run_checked
 from .dce import Dce
 from .expand_readout import ExpandReadout
 from .fold import Fold
@@ -29,7 +30,11 @@ __all__ = [
     "Pipeline",
     "Registry",
     "Strash",
+    "Verdict",
     "Watcher",
+    "codes_of",
+    "know_inputs",
     "run",
+    "run_checked",
     "spell",
 ]

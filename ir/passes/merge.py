@@ -20,26 +20,27 @@ class Merge:
 
     Attributes:
         thermometer: inputs are thermometer codes of so many bits, so that patterns in which a later
-            bit is set without the earlier ones never occur; 1 if any pattern can.
+            bit is set without the earlier ones never occur; 1 if any pattern can occur, 0 for what a
+            compilation knows from the encoder, and 1 elsewhere.
         conflicts: SAT conflicts spent on a pair.
     """
 
     name: ClassVar[str] = "merge"
-    thermometer: int = 1
+    thermometer: int = 0
     conflicts: int = 2000
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
-        if self.thermometer < 1:
-            raise ValueError(f"thermometer must be 1 or more, not {self.thermometer}")
+        if self.thermometer < 0:
+            raise ValueError(f"thermometer must be 0 or more, not {self.thermometer}")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with every function of the inputs computed once, as far as proved.
 
         Raises:
-            ValueError: the inputs do not divide into thermometer codes of that many bits.
+            LgcError: the inputs do not divide into thermometer codes of that many bits.
         """
-        found = satsweep.sweep(net, levels=self.thermometer, conflicts=self.conflicts)
+        found = satsweep.sweep(net, levels=self.thermometer or 1, conflicts=self.conflicts)
         merged = Netlist(
             inputs=net.inputs,
             fanin=found.fanin,
