@@ -1,56 +1,130 @@
-"""Bit-parallel simulation: 64 samples per machine word."""
+"""Bit-parallel simulation, which is also software inference: 512 samples at a time.
+
+`outputs` and `scores` evaluate a netlist as it stands and are what passes are checked with;
+`Classifier.predict` runs an optimised program. Both use all cores for many samples.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
-from . import _kernels
-from ._typing import Bool2, I64x2, U64x2
+from . import _engine
+from ._lanes import LANES
+from ._typing import Bool2, I64x1, I64x2, U64x1, U64x2
 from .netlist import FIRST_INPUT, Netlist
+from .program import Program, prepare
 
-_WORDS_PER_BLOCK = 16
-"""Words simulated at once: 1,024 samples keep a 10,000-LUT network inside the L2 cache."""
+_BLOCKS_PER_PART = 4
+"""Blocks of samples that are worth a thread."""
+
+_plain: WeakKeyDictionary[Netlist, Program] = WeakKeyDictionary()
+"""Programs of netlists that are still in use; netlists are immutable."""
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="lgc-inference")
+
+
+def share(job: Callable[[int, int], None], blocks: int, threads: int | None = None) -> None:
+    """Call `job(first, stop)` on ranges that cover `blocks`, on `threads` threads (None: all cores)."""
+    parts = max(1, min(threads or cores(), blocks // _BLOCKS_PER_PART))
+    bounds = [blocks * i // parts for i in range(parts + 1)]
+    others = [_pool().submit(job, first, stop) for first, stop in pairwise(bounds[1:])]
+    try:
+        job(0, bounds[1])
+    finally:
+        for future in others:
+            future.result()
+
+
+def blocks_of(samples: int) -> int:
+    """Blocks of `_engine.BLOCK` samples that hold `samples`."""
+    return -(-samples // _engine.BLOCK)
+
+
+def planes(slots: int) -> U64x1:
+    """Buffer of `slots` planes on cache lines, slot 1 all ones; uint64 `[8 * slots]`."""
+    raw = np.empty((slots + 1) * LANES, np.uint64)
+    start = -raw.ctypes.data // raw.itemsize % LANES
+    values = raw[start : start + slots * LANES]
+    values[:LANES] = 0
+    values[LANES : 2 * LANES] = ~np.uint64(0)
+    return values
+
+
+def arguments(program: Program) -> tuple[Any, Any]:
+    """Arrays of a program as the engine takes them: LUTs, counters."""
+    c = program.counters
+    return (
+        (program.ops.ravel(), program.tables, program.starts),
+        (c.items, c.eights, c.first, c.plain, c.sums, c.planes, c.plane_starts, c.base),
+    )
 
 
 def pack(bits: Bool2) -> U64x2:
-    """Pack bool `[samples, signals]` to uint64 `[signals, words]`, sample 0 in bit 0."""
-    samples = bits.shape[0]
-    padded = np.zeros((bits.shape[1], -(-samples // 64) * 64), np.bool_)
-    padded[:, :samples] = bits.T
-    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+    """Pack bool `[samples, signals]` to uint64 `[signals, words]`, sample 0 in bit 0, 0 beyond the end."""
+    x = _bytes(bits)
+    out = np.empty((x.shape[1], -(-len(x) // 64)), np.uint64)
+
+    def job(first: int, stop: int) -> None:
+        _engine.pack(x, first, stop, planes(FIRST_INPUT + x.shape[1] + LANES), out)
+
+    share(job, blocks_of(len(x)))
+    return out
 
 
 def unpack(words: U64x2, samples: int) -> Bool2:
     """Undo `pack`: uint64 `[signals, words]` to bool `[samples, signals]`."""
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1, bitorder="little")
-    return bits[:, :samples].T.astype(np.bool_)
+    dense = np.ascontiguousarray(words)
+    out = np.empty((samples, len(dense)), np.bool_)
+
+    def job(first: int, stop: int) -> None:
+        _engine.unpack(dense, samples, first, stop, out)
+
+    share(job, blocks_of(samples))
+    return out
 
 
 def simulate_words(net: Netlist, inputs: U64x2) -> U64x2:
     """Values of every signal, uint64 `[signals, words]`, for packed `inputs` `[inputs, words]`."""
     if inputs.shape[0] != net.inputs:
         raise ValueError(f"the netlist has {net.inputs} inputs, the data {inputs.shape[0]} bits")
-    values = np.zeros((net.signals, inputs.shape[1]), np.uint64)
+    words = inputs.shape[1]
+    vectors = -(-words // LANES)
+    values = planes(net.signals * vectors).reshape(net.signals, -1)
+    values[0] = 0
     values[1] = ~np.uint64(0)
-    values[FIRST_INPUT : net.first_lut] = inputs
-    _kernels.simulate(net.fanin, net.table.astype(np.uint64), net.first_lut, values)
-    return values
+    values[FIRST_INPUT : net.first_lut, :words] = inputs
+    values[FIRST_INPUT : net.first_lut, words:] = 0
+    scratch = np.empty(32 * LANES, np.uint64)
+    table = net.table.astype(np.uint64)
+    _engine.evaluate(net.fanin, table, net.first_lut, vectors, values.ravel(), scratch)
+    return values[:, :words]
+
+
+def outputs(net: Netlist, bits: Bool2) -> Bool2:
+    """Values of `net.outputs`, bool `[samples, outputs]`, for input `bits` bool `[samples, inputs]`."""
+    return _run(net, bits)[1]
 
 
 def simulate_roots(net: Netlist, bits: Bool2) -> Bool2:
     """Values of `net.roots()`, bool `[samples, roots]`, for input `bits` bool `[samples, inputs]`."""
-    packed = pack(bits)
-    out = np.empty((len(bits), len(net.roots())), np.bool_)
-    for start in range(0, packed.shape[1], _WORDS_PER_BLOCK):
-        values = simulate_words(net, packed[:, start : start + _WORDS_PER_BLOCK])
-        rows = slice(start * 64, min((start + _WORDS_PER_BLOCK) * 64, len(bits)))
-        out[rows] = unpack(values[net.roots()], rows.stop - rows.start)
-    return out
-
-
-def outputs(net: Netlist, bits: Bool2) -> Bool2:
-    """Values of `net.outputs`, bool `[samples, outputs]`."""
-    return simulate_roots(net, bits)[:, : len(net.outputs)]
+    return _run(replace(net, outputs=net.roots(), readout=None), bits)[1]
 
 
 def scores(net: Netlist, bits: Bool2) -> I64x2:
@@ -59,10 +133,49 @@ def scores(net: Netlist, bits: Bool2) -> I64x2:
     Raises:
         ValueError: the netlist has no readout, or `bits` has the wrong width.
     """
-    head = net.readout
-    if head is None:
+    if net.readout is None:
         raise ValueError("the netlist has no readout")
-    values = simulate_roots(net, bits)[:, len(net.outputs) :]
-    weights = np.zeros((len(head.signal), head.classes), np.float64)
-    weights[np.arange(len(head.signal)), head.class_of_entry] = head.weight
-    return (values.astype(np.float32) @ weights.astype(np.float32)).round().astype(np.int64) + head.bias
+    return _run(net, bits)[0]
+
+
+def _run(net: Netlist, bits: Bool2) -> tuple[I64x2, Bool2]:
+    if net not in _plain:
+        _plain[net] = prepare(net)
+    return run_bits(_plain[net], bits)
+
+
+def run_bits(program: Program, bits: Bool2, threads: int | None = None) -> tuple[I64x2, Bool2]:
+    """Scores int64 `[samples, classes]` and outputs bool `[samples, outputs]` of input `bits`.
+
+    Raises:
+        ValueError: `bits` has the wrong width.
+    """
+    x = _bytes(bits)
+    if x.shape[1] != program.inputs:
+        raise ValueError(f"the netlist has {program.inputs} inputs, the data {x.shape[1]} bits")
+    scores, roots = _results(program, len(x))
+    luts, counters = arguments(program)
+
+    def job(first: int, stop: int) -> None:
+        values = planes(program.slots)
+        _engine.run_bits(x, first, stop, luts, counters, program.outputs, values, scores, roots)
+
+    share(job, blocks_of(len(x)), threads)
+    return scores, roots
+
+
+def _results(program: Program, samples: int) -> tuple[I64x2, Bool2]:
+    classes = len(program.counters.base)
+    return np.empty((samples, classes), np.int64), np.empty((samples, len(program.outputs)), np.bool_)
+
+
+def _bytes(bits: Bool2) -> Any:
+    """Return the bools as contiguous uint8 `[samples, inputs]`."""
+    return np.ascontiguousarray(bits, np.bool_).view(np.uint8)
+
+
+def argmax(scores: I64x2) -> I64x1:
+    """Class of the highest score, int64 `[samples]`; ties go to the lowest class."""
+    out = np.empty(len(scores), np.int64)
+    _engine.argmax(scores, out)
+    return out

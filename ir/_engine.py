@@ -1,0 +1,460 @@
+"""Compiled loops of software inference: planes in, LUTs, counters, integers out.
+
+A *plane* is the value of one signal for 512 samples: 8 words, sample 0 in bit 0 of word 0. The
+buffer `values` holds one plane per slot; slots 0 and 1 are the constants, slot 2 + i is input i.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ._lanes import (
+    both,
+    broadcast,
+    choose,
+    either,
+    flip,
+    gather,
+    interpret,
+    left,
+    load,
+    majority,
+    parity,
+    right,
+    store,
+)
+from ._typing import Bool2, I32x1, I32x2, I64x1, I64x2, U64x1, U64x2
+
+U8x1 = npt.NDArray[np.uint8]
+U8x2 = npt.NDArray[np.uint8]
+
+BLOCK = 512
+"""Samples per plane."""
+TILE = 512
+"""Columns packed at once; 64 bytes of each fit the first-level cache."""
+
+
+@njit(cache=True, nogil=True)
+def _transpose(tile: U64x1, columns: int, values: U64x1, slot: int) -> None:
+    """Turn bytes `[64 groups of samples, TILE columns]` into one plane per column, from `slot` on.
+
+    8x8 bytes at a time in the usual three exchanges, eight such squares side by side in a vector.
+    """
+    even8, even16 = broadcast(np.uint64(0x00FF00FF00FF00FF)), broadcast(np.uint64(0x0000FFFF0000FFFF))
+    odd8, odd16 = broadcast(np.uint64(0xFF00FF00FF00FF00)), broadcast(np.uint64(0xFFFF0000FFFF0000))
+    even32, odd32 = broadcast(np.uint64(0x00000000FFFFFFFF)), broadcast(np.uint64(0xFFFFFFFF00000000))
+    row = TILE // 8
+    for f in range((columns + 7) // 8):
+        r0 = gather(tile, f, 8 * row)
+        r1 = gather(tile, f + row, 8 * row)
+        r2 = gather(tile, f + 2 * row, 8 * row)
+        r3 = gather(tile, f + 3 * row, 8 * row)
+        r4 = gather(tile, f + 4 * row, 8 * row)
+        r5 = gather(tile, f + 5 * row, 8 * row)
+        r6 = gather(tile, f + 6 * row, 8 * row)
+        r7 = gather(tile, f + 7 * row, 8 * row)
+        a0 = either(both(r0, even8), left(both(r1, even8), 8))
+        a1 = either(right(both(r0, odd8), 8), both(r1, odd8))
+        a2 = either(both(r2, even8), left(both(r3, even8), 8))
+        a3 = either(right(both(r2, odd8), 8), both(r3, odd8))
+        a4 = either(both(r4, even8), left(both(r5, even8), 8))
+        a5 = either(right(both(r4, odd8), 8), both(r5, odd8))
+        a6 = either(both(r6, even8), left(both(r7, even8), 8))
+        a7 = either(right(both(r6, odd8), 8), both(r7, odd8))
+        b0 = either(both(a0, even16), left(both(a2, even16), 16))
+        b2 = either(right(both(a0, odd16), 16), both(a2, odd16))
+        b1 = either(both(a1, even16), left(both(a3, even16), 16))
+        b3 = either(right(both(a1, odd16), 16), both(a3, odd16))
+        b4 = either(both(a4, even16), left(both(a6, even16), 16))
+        b6 = either(right(both(a4, odd16), 16), both(a6, odd16))
+        b5 = either(both(a5, even16), left(both(a7, even16), 16))
+        b7 = either(right(both(a5, odd16), 16), both(a7, odd16))
+        at = slot + 8 * f
+        store(values, at, either(both(b0, even32), left(both(b4, even32), 32)))
+        store(values, at + 1, either(both(b1, even32), left(both(b5, even32), 32)))
+        store(values, at + 2, either(both(b2, even32), left(both(b6, even32), 32)))
+        store(values, at + 3, either(both(b3, even32), left(both(b7, even32), 32)))
+        store(values, at + 4, either(right(both(b0, odd32), 32), both(b4, odd32)))
+        store(values, at + 5, either(right(both(b1, odd32), 32), both(b5, odd32)))
+        store(values, at + 6, either(right(both(b2, odd32), 32), both(b6, odd32)))
+        store(values, at + 7, either(right(both(b3, odd32), 32), both(b7, odd32)))
+
+
+@njit(cache=True, nogil=True)
+def _bits_of_8(x: Any, r: I64x1, at: int, columns: int, out: U8x1) -> None:
+    """Bit s of `out[c]` is whether `x[r[s], at + c]` is not zero."""
+    x0, x1, x2, x3 = x[r[0], at:], x[r[1], at:], x[r[2], at:], x[r[3], at:]
+    x4, x5, x6, x7 = x[r[4], at:], x[r[5], at:], x[r[6], at:], x[r[7], at:]
+    for c in range(columns):
+        byte = np.uint8(x7[c] != 0)
+        byte = np.uint8(byte + byte + np.uint8(x6[c] != 0))
+        byte = np.uint8(byte + byte + np.uint8(x5[c] != 0))
+        byte = np.uint8(byte + byte + np.uint8(x4[c] != 0))
+        byte = np.uint8(byte + byte + np.uint8(x3[c] != 0))
+        byte = np.uint8(byte + byte + np.uint8(x2[c] != 0))
+        byte = np.uint8(byte + byte + np.uint8(x1[c] != 0))
+        out[c] = np.uint8(byte + byte + np.uint8(x0[c] != 0))
+
+
+@njit(cache=True, nogil=True)
+def _compare_8(x: Any, threshold: Any, within: U8x1, r: I64x1, at: int, columns: int, out: U8x1) -> None:
+    """Bit s of `out[c]` is whether `x[r[s], at + c] >= threshold[at + c]`, 0 where `within` is 0."""
+    x0, x1, x2, x3 = x[r[0], at:], x[r[1], at:], x[r[2], at:], x[r[3], at:]
+    x4, x5, x6, x7 = x[r[4], at:], x[r[5], at:], x[r[6], at:], x[r[7], at:]
+    t, w = threshold[at:], within[at:]
+    for c in range(columns):
+        byte = np.uint8(x7[c] >= t[c])
+        byte = np.uint8(byte + byte + np.uint8(x6[c] >= t[c]))
+        byte = np.uint8(byte + byte + np.uint8(x5[c] >= t[c]))
+        byte = np.uint8(byte + byte + np.uint8(x4[c] >= t[c]))
+        byte = np.uint8(byte + byte + np.uint8(x3[c] >= t[c]))
+        byte = np.uint8(byte + byte + np.uint8(x2[c] >= t[c]))
+        byte = np.uint8(byte + byte + np.uint8(x1[c] >= t[c]))
+        out[c] = np.uint8(byte + byte + np.uint8(x0[c] >= t[c])) & w[c]
+
+
+@njit(cache=True, nogil=True)
+def _rows(first: int, samples: int, r: I64x1) -> None:
+    """Rows of eight samples; the last sample stands in for those beyond the end."""
+    for s in range(8):
+        r[s] = min(first + s, samples - 1)
+
+
+@njit(cache=True, nogil=True)
+def pack_bits(x: U8x2, first: int, tile: U8x2, values: U64x1) -> None:
+    """Planes of the bits `x` uint8 `[samples, inputs]`, zero or not, of `BLOCK` samples."""
+    samples, inputs = x.shape
+    r = np.empty(8, np.int64)
+    words = tile.view(np.uint64).ravel()
+    for at in range(0, inputs, TILE):
+        columns = min(TILE, inputs - at)
+        for g in range(64):
+            _rows(first + 8 * g, samples, r)
+            _bits_of_8(x, r, at, columns, tile[g])
+        _transpose(words, columns, values, 2 + at)
+
+
+@njit(cache=True, nogil=True)
+def pack_features(x: Any, threshold: Any, within: U8x2, first: int, tile: U8x2, values: U64x1) -> None:
+    """Planes of the comparisons of `BLOCK` samples, see `run_features`."""
+    samples, features = x.shape
+    r = np.empty(8, np.int64)
+    words = tile.view(np.uint64).ravel()
+    # Ascending slots: the up to seven planes that a tile writes too many are written over.
+    for level in range(len(threshold)):
+        for at in range(0, features, TILE):
+            columns = min(TILE, features - at)
+            for g in range(64):
+                _rows(first + 8 * g, samples, r)
+                _compare_8(x, threshold[level], within[level], r, at, columns, tile[g])
+            _transpose(words, columns, values, 2 + level * features + at)
+
+
+@njit(cache=True, nogil=True)
+def run_luts(values: U64x1, ops: I32x1, tables: I32x1, starts: I64x1) -> None:
+    """Evaluate all LUTs on one plane each; run i applies `tables[i]` to `starts[i] ..`."""
+    for i in range(len(tables)):
+        interpret(values, ops, tables[i], starts[i], starts[i + 1])
+
+
+@njit(cache=True, nogil=True)
+def _add8(sums: Any, x: Any) -> Any:
+    """Add eight planes to ones, twos and fours; the eights that come out are the fourth."""
+    ones, twos, fours = sums
+    a = majority(ones, x[0], x[1])
+    ones = parity(ones, x[0], x[1])
+    b = majority(ones, x[2], x[3])
+    ones = parity(ones, x[2], x[3])
+    c = majority(twos, a, b)
+    twos = parity(twos, a, b)
+    a = majority(ones, x[4], x[5])
+    ones = parity(ones, x[4], x[5])
+    b = majority(ones, x[6], x[7])
+    ones = parity(ones, x[6], x[7])
+    d = majority(twos, a, b)
+    twos = parity(twos, a, b)
+    return ones, twos, parity(fours, c, d), majority(fours, c, d)
+
+
+@njit(cache=True, nogil=True)
+def count(values: U64x1, items: I32x2, eights: I32x1, first: I64x1, plain: I64x1, sums: I32x2) -> None:
+    """Add up columns of planes by carry-save adders, eight planes a step (Harley and Seal).
+
+    Column j consists of the steps `first[j] .. first[j + 1] - 1`; step i adds the slots `items[i]`,
+    inverted from step `plain[j]` on, and stores its eights in slot `eights[i]`. The ones, twos and
+    fours of the column go to the slots `sums[j]`; slots read later carry them on.
+    """
+    for j in range(len(sums)):
+        ones = twos = fours = load(values, 0)
+        for i in range(first[j], plain[j]):
+            s = items[i]
+            x = (
+                load(values, s[0]), load(values, s[1]), load(values, s[2]), load(values, s[3]),
+                load(values, s[4]), load(values, s[5]), load(values, s[6]), load(values, s[7]),
+            )  # fmt: skip
+            ones, twos, fours, out = _add8((ones, twos, fours), x)
+            store(values, eights[i], out)
+        for i in range(plain[j], first[j + 1]):
+            s = items[i]
+            x = (
+                flip(load(values, s[0])), flip(load(values, s[1])),
+                flip(load(values, s[2])), flip(load(values, s[3])),
+                flip(load(values, s[4])), flip(load(values, s[5])),
+                flip(load(values, s[6])), flip(load(values, s[7])),
+            )  # fmt: skip
+            ones, twos, fours, out = _add8((ones, twos, fours), x)
+            store(values, eights[i], out)
+        store(values, sums[j, 0], ones)
+        store(values, sums[j, 1], twos)
+        store(values, sums[j, 2], fours)
+
+
+@njit(cache=True, nogil=True)
+def _integers(values: U64x1, planes: I32x1, base: int, total: I64x1) -> None:
+    """`total[s] = base + sum(2**b * bit s of plane b)`, int64 `[BLOCK]`."""
+    for word in range(8):
+        block = total[64 * word : 64 * word + 64]
+        for s in range(64):
+            block[s] = base
+        for b in range(len(planes)):
+            bits = values[planes[b] * 8 + word]
+            for s in range(64):
+                block[s] += np.int64(((bits >> np.uint64(s)) & np.uint64(1)) << np.uint64(b))
+
+
+@njit(cache=True, nogil=True)
+def score(values: U64x1, planes: I32x1, starts: I64x1, base: I64x1, total: I64x2, out: I64x2) -> None:
+    """Scores int64 `out[samples, classes]` of up to `BLOCK` samples from the counters' planes."""
+    classes = len(base)
+    for c in range(classes):
+        _integers(values, planes[starts[c] : starts[c + 1]], base[c], total[c])
+    for s in range(len(out)):
+        for c in range(classes):
+            out[s, c] = total[c, s]
+
+
+@njit(cache=True, nogil=True)
+def _unpack(planes: U8x2, rows: I64x1, byte: int, out: Bool2) -> None:
+    """Bools `out[samples, len(rows)]` from the bits of `planes[rows]`, from byte `byte` on."""
+    samples = len(out)
+    row = np.empty(len(rows), np.uint8)
+    for g in range((samples + 7) // 8):
+        for i in range(len(rows)):
+            row[i] = planes[rows[i], byte + g]
+        for s in range(min(8, samples - 8 * g)):
+            to = out[8 * g + s]
+            for i in range(len(rows)):
+                to[i] = (row[i] >> np.uint8(s)) & np.uint8(1)
+
+
+@njit(cache=True, nogil=True)
+def unpack(words: U64x2, samples: int, first: int, stop: int, out: Bool2) -> None:
+    """Blocks `first .. stop - 1` of bools `out[samples, signals]` from `words[signals, words]`."""
+    planes = words.view(np.uint8)
+    signals = len(words)
+    for b in range(first, stop):
+        for at in range(0, signals, TILE):
+            rows = np.arange(at, min(at + TILE, signals))
+            _unpack(planes, rows, 64 * b, out[BLOCK * b : min(BLOCK * (b + 1), samples), at : at + TILE])
+
+
+@njit(cache=True, nogil=True)
+def pack(x: U8x2, first: int, stop: int, values: U64x1, out: U64x2) -> None:
+    """Blocks `first .. stop - 1` of `out[inputs, words]`, the planes of `x`; bits beyond the end are 0."""
+    samples, inputs = x.shape
+    tile = np.empty((64, TILE), np.uint8)
+    for b in range(first, stop):
+        pack_bits(x, BLOCK * b, tile, values)
+        words = min(8, out.shape[1] - 8 * b)
+        left_over = samples - BLOCK * b - 64 * (words - 1)
+        last = ~np.uint64(0) if left_over >= 64 else (np.uint64(1) << np.uint64(left_over)) - np.uint64(1)
+        for i in range(inputs):
+            for w in range(words):
+                out[i, 8 * b + w] = values[(2 + i) * 8 + w]
+            out[i, 8 * b + words - 1] &= last
+
+
+@njit(cache=True, nogil=True)
+def run_bits(
+    x: U8x2, first: int, stop: int, luts: Any, counters: Any, slots: I64x1, values: U64x1,
+    scores: I64x2, roots: Bool2,
+) -> None:  # fmt: skip
+    """Run blocks `first .. stop - 1` of bits `x` uint8 `[samples, inputs]`.
+
+    `luts` are the arguments of `run_luts`, `counters` those of `count` and of `score`. Fills
+    `scores` `[samples, classes]` and `roots` `[samples, len(slots)]`, the planes of `slots`; what
+    nobody wants has no columns.
+    """
+    tile = np.empty((64, TILE), np.uint8)
+    total = np.empty((scores.shape[1], BLOCK), np.int64)
+    for b in range(first, stop):
+        pack_bits(x, BLOCK * b, tile, values)
+        rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
+        _run(luts, counters, slots, values, total, scores[rows], roots[rows])
+
+
+@njit(cache=True, nogil=True)
+def run_features(
+    x: Any, threshold: Any, within: U8x2, first: int, stop: int, luts: Any, counters: Any,
+    slots: I64x1, values: U64x1, scores: I64x2, roots: Bool2,
+) -> None:  # fmt: skip
+    """Like `run_bits` for features `x` `[samples, features]`, compared with thresholds of their type.
+
+    Input bit `level * features + f` is `x[f] >= threshold[level, f]`, or 0 where `within` is 0.
+    """
+    tile = np.empty((64, TILE), np.uint8)
+    total = np.empty((scores.shape[1], BLOCK), np.int64)
+    for b in range(first, stop):
+        pack_features(x, threshold, within, BLOCK * b, tile, values)
+        rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
+        _run(luts, counters, slots, values, total, scores[rows], roots[rows])
+
+
+@njit(cache=True, nogil=True)
+def _run(
+    luts: Any, counters: Any, slots: I64x1, values: U64x1, total: I64x2, scores: I64x2, roots: Bool2
+) -> None:
+    ops, tables, starts = luts
+    items, eights, first, plain, sums, planes, plane_starts, base = counters
+    run_luts(values, ops, tables, starts)
+    if len(base):
+        count(values, items, eights, first, plain, sums)
+        score(values, planes, plane_starts, base, total, scores)
+    if len(slots):
+        _unpack(values.view(np.uint8).reshape(-1, 64), slots, 0, roots)
+
+
+@njit(cache=True, nogil=True)
+def evaluate(fanin: I32x2, table: U64x1, first: int, planes: int, values: U64x1, scratch: U64x1) -> None:
+    """Evaluate every LUT as it stands; signal s has the planes `s * planes ..` of `values`.
+
+    A tree of multiplexers, the last pin selecting first, in 2**(k - 1) slots of `scratch`.
+    """
+    for i in range(len(fanin)):
+        used = max(_pins(fanin[i]), 1)
+        for p in range(planes):
+            x = load(values, fanin[i, 0] * planes + p)
+            half = 1 << (used - 1)
+            for r in range(half):
+                low = np.uint64(0) - ((table[i] >> np.uint64(2 * r)) & np.uint64(1))
+                high = np.uint64(0) - ((table[i] >> np.uint64(2 * r + 1)) & np.uint64(1))
+                store(scratch, r, choose(x, broadcast(high), broadcast(low)))
+            for pin in range(1, used):
+                half >>= 1
+                x = load(values, fanin[i, pin] * planes + p)
+                for r in range(half):
+                    store(scratch, r, choose(x, load(scratch, 2 * r + 1), load(scratch, 2 * r)))
+            store(values, (first + i) * planes + p, load(scratch, 0))
+
+
+@njit(cache=True, nogil=True)
+def argmax(scores: I64x2, out: I64x1) -> None:
+    """Class of the highest score, the lowest on ties."""
+    for s in range(len(scores)):
+        best = 0
+        for c in range(1, scores.shape[1]):
+            if scores[s, c] > scores[s, best]:
+                best = c
+        out[s] = best
+
+
+@njit(cache=True, nogil=True)
+def any_masked(x: Any, mask: Any) -> bool:
+    """Whether all bits of `mask` are set in some number of `x`, an unsigned matrix."""
+    found = 0
+    for row in x:
+        for i in range(len(row)):
+            found += (row[i] & mask) == mask
+    return found > 0
+
+
+@njit(cache=True, nogil=True)
+def allocate(
+    fanin: I32x2, signal: I64x1, first: int, roots: I32x1, free: int, slot: I32x1, ops: I32x2
+) -> int:
+    """Give planes slots as registers are allocated; the number of slots used.
+
+    LUT i, in the order they run, drives `signal[i]` and reads `fanin[i]`. A slot is free again when
+    its last reader has run; roots, inputs and constants keep theirs. Slots from `free` on are
+    available. `slot` `[signals]` is given for what is before `first`; fills the rest, and `ops`.
+    """
+    luts, k = fanin.shape
+    last = np.full(len(slot), -1, np.int64)
+    for i in range(luts):
+        for pin in range(k):
+            last[fanin[i, pin]] = i
+    for s in range(len(roots)):
+        last[roots[s]] = luts
+    for s in range(first):
+        last[s] = luts
+    stack = np.empty(luts + 1, np.int32)
+    depth = 0
+    for i in range(luts):
+        for pin in range(k):
+            s = fanin[i, pin]
+            ops[i, 1 + pin] = slot[s]
+            if last[s] == i:
+                stack[depth] = slot[s]
+                depth += 1
+                last[s] = luts
+        if depth:
+            depth -= 1
+            slot[signal[i]] = stack[depth]
+        else:
+            slot[signal[i]] = free
+            free += 1
+        ops[i, 0] = slot[signal[i]]
+        if last[signal[i]] < 0:
+            stack[depth] = ops[i, 0]
+            depth += 1
+    return free
+
+
+@njit(cache=True, nogil=True)
+def _pins(pins: I32x1) -> int:
+    used = len(pins)
+    while used > 0 and pins[used - 1] == 0:
+        used -= 1
+    return used
+
+
+@njit(cache=True, nogil=True)
+def count_split(fanin: I32x2) -> int:
+    """LUTs that `split` makes."""
+    rows = 0
+    for i in range(len(fanin)):
+        rows += 2 * (1 << max(_pins(fanin[i]) - 3, 0)) - 1
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def split(fanin: I32x2, table: U64x1, first: int, signal: I32x1, new_fanin: I32x2, new_table: U8x1) -> None:
+    """Split LUTs of up to six pins into cofactors of three pins and multiplexers on the other pins.
+
+    Fills `signal` `[signals]` with the new number of each old signal, and the new LUTs.
+    """
+    count = 0
+    node = np.empty(8, np.int32)
+    for i in range(len(fanin)):
+        used = _pins(fanin[i])
+        parts = 1 << max(used - 3, 0)
+        for part in range(parts):
+            for pin in range(min(used, 3)):
+                new_fanin[count, pin] = signal[fanin[i, pin]]
+            new_table[count] = (table[i] >> np.uint64(8 * part)) & np.uint64(0xFF)
+            node[part] = first + count
+            count += 1
+        for pin in range(3, used):
+            parts >>= 1
+            for part in range(parts):
+                new_fanin[count, 0] = node[2 * part]
+                new_fanin[count, 1] = node[2 * part + 1]
+                new_fanin[count, 2] = signal[fanin[i, pin]]
+                new_table[count] = 0xCA  # pin 2 ? pin 1 : pin 0
+                node[part] = first + count
+                count += 1
+        signal[first + i] = first + count - 1
