@@ -58,6 +58,12 @@ class Tally:
         else:
             self.columns[w].pairs.append((x, p))
 
+    def take(self, w: int, single: Literal) -> Literal:
+        """Take the newest single bit of column w out again; 0 if a constant 0 left no bit."""
+        if self.columns[w].singles[-1:] == [single]:
+            return self.columns[w].singles.pop()
+        return 0
+
     def hold(self, w: int, single: Literal) -> None:
         """Set the newest single bit of column w aside, to become half of a pair."""
         if w < self.width and self.columns[w].singles[-1:] == [single]:
@@ -66,6 +72,10 @@ class Tally:
     def release(self, w: int) -> Literal | None:
         """Return the bit set aside for column w, if any."""
         return self._held.pop(w, None)
+
+    def holds(self, w: int) -> bool:
+        """Whether a bit is set aside for column w."""
+        return w in self._held
 
     def settle(self, w: int) -> None:
         """Put the bit set aside for column w back; called when no more carries come."""

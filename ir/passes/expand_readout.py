@@ -28,7 +28,8 @@ from ..fabric import Fabric
 from ..ledger import SINGLE, Ledger, Term, renumber
 from ..netlist import FIRST_INPUT, Netlist
 from ..readout import Readout
-from ._count4 import count, xor2
+from ._count import count
+from ._fold import STRATEGIES, fold, foldable
 from ._tally import Tally
 from .absorb import Absorb
 from .base import run
@@ -41,29 +42,39 @@ from .strash import Strash
 class ExpandReadout:
     """Turn the readout into popcount LUTs; the outputs become the scores in binary.
 
-    Maps to k-input LUTs on the way, because pairs are encoded where gates and popcount meet.
+    Maps to k-input LUTs on the way, because gates and the first counters share LUTs.
     Run it last: its structure is what general optimisation destroys.
+
+    Attributes:
+        k: pins per LUT.
+        strategy: see `expand`.
     """
 
     name: ClassVar[str] = "expand-readout"
     k: int = 4
+    strategy: str = "auto"
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
-        if self.k not in (4, 5, 6):
+        if self.k not in STRATEGIES:
             raise ValueError(f"k must be 4, 5 or 6, not {self.k}")
+        if self.strategy not in ("auto", *STRATEGIES[self.k]):
+            known = ", ".join(STRATEGIES[self.k])
+            raise ValueError(f"strategy must be auto or, with k={self.k}, {known}, not {self.strategy!r}")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with class-major unsigned score bits as outputs, see `Fabric`."""
-        return expand(net, k=self.k).netlist
+        return expand(net, k=self.k, strategy=self.strategy).netlist
 
 
-def expand(net: Netlist, *, k: int = 4, position: F64x2 | None = None) -> Fabric:
+def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 | None = None) -> Fabric:
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
 
     Args:
         net: any netlist with a readout and LUTs of at most k pins.
         k: pins per LUT.
+        strategy: how gates are folded into the first counters, one of `STRATEGIES[k]`, or "auto" to
+            map with each and take the one with the fewest LUTs.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -74,29 +85,26 @@ def expand(net: Netlist, *, k: int = 4, position: F64x2 | None = None) -> Fabric
     if net.readout is None or net.outputs.size:
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
-    assert net.readout is not None
-    terms, constant, offset, width = first_terms(net.readout)
-    extension = Builder(net, k=max(net.k, 3))
-    folds = [Tally(extension, c, width, first) for c, first in enumerate(terms)]
-    encode_pairs(net, folds, k, _places(net, position))
-    extended = extension.netlist([])
-    remaining = [list(fold.terms()) for fold in folds]
-    mapped, crossing = _map(extended, remaining, k)
+    place = _places(net, position)
+    names = STRATEGIES[k] if strategy == "auto" else (strategy,)
+    front = min((_front(net, k, name, place) for name in names), key=lambda found: found.estimate)
+    mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
+    constant, offset = front.constant, front.offset
     builder = Builder(mapped, k=k)
     over = dict(zip(*(side.tolist() for side in crossing), strict=True))
     tallies = [
-        Tally(builder, c, width, [(w, over[x], over[p] if p >= 0 else p) for w, x, p in first])
-        for c, first in enumerate(remaining)
+        Tally(builder, c, width, [(w, over[x], over[p] if p >= 0 else p) for w, x, p in fold.terms()])
+        for c, fold in enumerate(folds)
     ]
     for tally in tallies:
-        count(tally)
+        count(tally, k)
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])
     live = _live(full, tallies)
     smaller = keep_luts(full, live)
     literal = _renumbered(full, live)
     ledger = Ledger(
         network=net,
-        extended=extended,
+        extended=front.extended,
         constant=constant,
         offset=offset,
         folded=tuple(block for fold in folds for block in fold.blocks),
@@ -159,21 +167,43 @@ def first_terms(head: Readout) -> tuple[list[list[Term]], I64x1, int, int]:
     return terms, constant, offset, width
 
 
-def encode_pairs(net: Netlist, folds: list[Tally], k: int, place: list[Any]) -> None:
-    """Pair cheap gates, whose LUT has a pin left for an XOR, with other bits."""
-    pins = np.concatenate([np.zeros(net.first_lut, np.int64), (net.fanin != 0).sum(axis=1)]).tolist()
-    readers = np.bincount(np.concatenate([net.fanin.ravel(), net.roots()]), minlength=net.signals).tolist()
-    for fold in folds:
-        for w, column in enumerate(fold.columns[:-1]):
-            bits = [x for x in column.singles if x > 1]
-            cheap = [x for x in bits if 2 <= pins[x >> 1] < k and readers[x >> 1] == 1]
-            cheap.sort(key=lambda x: (pins[x >> 1], x))
-            second = sorted(cheap[: len(bits) // 2], key=lambda x: place[x >> 1])
-            chosen = set(second)
-            first = sorted((x for x in bits if x not in chosen), key=lambda x: place[x >> 1])
-            column.singles = [x for x in column.singles if x == 1] + first[len(second) :]
-            for x, y in zip(first, second, strict=False):
-                fold.replace([(w, x, SINGLE), (w, y, SINGLE)], [(w, x, fold.lut(xor2, x, y))])
+@dataclass(frozen=True)
+class _Front:
+    """The network, mapped together with its first counters.
+
+    Attributes:
+        extended: the network and the counters before mapping.
+        mapped: after mapping.
+        crossing: literals of `extended` and of `mapped`, see `Ledger`.
+        folds: per class, the terms that are left, over `extended`.
+        constant: see `Ledger`.
+        offset: see `Ledger`.
+        estimate: LUTs of `mapped` and of the counters that follow.
+    """
+
+    extended: Netlist
+    mapped: Netlist
+    crossing: tuple[I64x1, I64x1]
+    folds: list[Tally]
+    constant: I64x1
+    offset: int
+    estimate: float
+
+
+def _front(net: Netlist, k: int, strategy: str, place: list[Any]) -> _Front:
+    """Fold first counters into `net` and map both."""
+    assert net.readout is not None
+    terms, constant, offset, width = first_terms(net.readout)
+    extension = Builder(net, k=max(net.k, k))
+    folds = [Tally(extension, c, width, first) for c, first in enumerate(terms)]
+    seen = net if strategy.endswith("-all") else LutMap(k=k)(net)
+    fold(folds, STRATEGIES[k][strategy], foldable(net, seen, folds), place)
+    extended = extension.netlist([])
+    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], k)
+    singles = sum(len(column.singles) for tally in folds for column in tally.columns)
+    pairs = sum(len(column.pairs) for tally in folds for column in tally.columns)
+    estimate = mapped.luts + (singles if k == 6 else (14 * singles + 24 * pairs) / 9)
+    return _Front(extended, mapped, crossing, folds, constant, offset, estimate)
 
 
 def _places(net: Netlist, position: F64x2 | None) -> list[Any]:
