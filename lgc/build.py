@@ -37,16 +37,28 @@ def simulate_rtl(
     simulator: str = "auto",
     waves: bool = False,
     seed: int = 0,
+    scored: Classifier | None = None,
 ) -> tuple[model.Simulation, tuple[str, ...]]:
     """Stream samples through the RTL; returns the report's section and the command lines run.
+
+    Args:
+        files: the RTL.
+        network: what its classes must agree with.
+        samples: what to stream.
+        out: folder of the simulation.
+        simulator: "auto", "icarus" or "verilator".
+        waves: keep a wave file.
+        seed: of the random gaps and back-pressure.
+        scored: what its scores must agree with, `network` if None.
 
     Raises:
         MismatchError: a class or score differs from the network's.
     """
     from lgc.hw_tests import runner
 
-    expected = network.scores_of_codes(samples.codes)
-    classes = expected.argmax(axis=1)
+    scores = network.scores_of_codes(samples.codes)
+    classes = scores.argmax(axis=1)
+    expected = scores if scored is None else scored.scores_of_codes(samples.codes)
     result = runner.simulate(
         files,
         codes=samples.codes,
@@ -119,9 +131,19 @@ class Build:
     @cached_property
     def network(self) -> Classifier:
         """The network the hardware must agree with, as lowered from the checkpoint."""
+        return self._classifier("01-lower", "network.lgc")
+
+    @cached_property
+    def scored(self) -> Classifier | None:
+        """What the hardware's scores must agree with where a pass left out what all classes share."""
+        if read_step(self.path, "02-optimise")["values"].get("keeps_scores", True):
+            return None
+        return self._classifier("02-optimise", "optimised.lgc")
+
+    def _classifier(self, step: str, file: str) -> Classifier:
         record = read_step(self.path, "01-lower")
         encoder = json.loads((self.path / "01-lower" / "encoder.json").read_text())
-        net = text.parse((self.path / "01-lower" / "network.lgc").read_text())
+        net = text.parse((self.path / step / file).read_text())
         form = FixedPoint(**encoder["format"])
         threshold = np.array(encoder["threshold"], np.int32)
         return Classifier(Thermometer(threshold, form), net, tuple(record["values"]["class_names"]))
@@ -179,6 +201,6 @@ class Build:
         shutil.rmtree(out, ignore_errors=True)
         files = read_rtl(self.path)
         found, _ = simulate_rtl(
-            files, self.network, samples, out, simulator=simulator, waves=waves, seed=seed
+            files, self.network, samples, out, simulator=simulator, waves=waves, seed=seed, scored=self.scored
         )
         return found

@@ -189,6 +189,7 @@ class _Flow:
             used = used[(used >= 2) & (used < after.first_lut)]
             counted = 0 if after.readout is None else len(after.readout.signal)
             facts = {"luts": after.luts, "counted_bits": counted, "input_bits": len(used)}
+            facts["keeps_scores"] = all(getattr(step, "keeps_scores", True) for step in self.pipeline)
             return Outcome(facts | {"checks": [dataclasses.asdict(check) for check in checks]})
 
         source = self.build.path / "01-lower" / "network.lgc"
@@ -289,6 +290,14 @@ class _Flow:
         return self.lowered.encoder.compare(self.samples.codes)
 
     @property
+    def scored(self) -> Classifier | None:
+        """What the scores must agree with, None for the network itself; see `Build.scored`."""
+        if read_step(self.build.path, "02-optimise")["values"]["keeps_scores"]:
+            return None
+        net = text.parse((self.build.path / "02-optimise" / "optimised.lgc").read_text())
+        return dataclasses.replace(self.lowered, netlist=net)
+
+    @property
     def sample_key(self) -> dict[str, str]:
         """What a step that uses the samples depends on."""
         return {"samples": hashlib.sha256(np.ascontiguousarray(self.samples.codes).tobytes()).hexdigest()}
@@ -298,7 +307,7 @@ class _Flow:
         from lgc.hw_tests.runner import choose
 
         chosen = self.samples.first(self.options.images)
-        files = self.rtl_files
+        files, scored = self.rtl_files, self.scored
         name, found = choose(self.options.simulator, clocks=len(chosen) * files.cycles_per_sample)
         key = {
             "simulator": [name, *(tool.identity for tool in found)],
@@ -306,7 +315,7 @@ class _Flow:
         } | self.sample_key
 
         def run(out: Path) -> Outcome:
-            section, commands = simulate_rtl(files, self.lowered, chosen, out, simulator=name)
+            section, commands = simulate_rtl(files, self.lowered, chosen, out, simulator=name, scored=scored)
             return Outcome(dataclasses.asdict(section), commands)
 
         return self.step("05-simulate", run, key, *files.sources, files.cells)

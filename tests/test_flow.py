@@ -71,6 +71,19 @@ def test_the_report_covers_every_stage(built: lgc.Build) -> None:
     assert built.bitstream.read_bytes()[:4] == bytes.fromhex("ff0000ff")
 
 
+def test_every_step_before_the_rtl_is_proved(built: lgc.Build) -> None:
+    methods = {check.rung: check.method for check in built.report.checks}
+    assert methods["network ↔ optimised"].startswith("proof (SAT sweeping")
+    assert methods["optimised ↔ LUTs with popcount"].startswith("proof (SAT sweeping of the network, ")
+
+
+def test_scores_without_what_classes_share_are_simulated_as_such(model: Path) -> None:
+    build = lgc.compile(model, passes="simplify,drop-common", until="simulation", images=20)
+    assert build.report.simulation is not None
+    assert build.report.simulation.scores_equal == 20
+    assert build.simulate(images=5)["classes_equal"] == 5
+
+
 def test_the_report_round_trips_and_renders(built: lgc.Build) -> None:
     assert Report.load(built.path / "report.json") == built.report
     text = (built.path / "report.md").read_text()

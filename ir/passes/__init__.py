@@ -6,15 +6,20 @@ from .absorb import Absorb
 from .base import Pass, Registry, Watcher, run, spell
 from .checked import Verdict, codes_of, know_inputs, run_checked
 from .dce import Dce
+from .drop_common import DropCommon
 from .expand_readout import ExpandReadout
 from .fold import Fold
 from .lut_map import LutMap
 from .merge import Merge
 from .pipeline import Pipeline
+from .satlut import SatLut
 from .strash import Strash
 
 REGISTRY = Registry(
-    passes={kind.name: kind for kind in (Fold, Strash, Dce, Absorb, LutMap, Merge, ExpandReadout, Pipeline)},
+    passes={
+        kind.name: kind
+        for kind in (Fold, Strash, Dce, Absorb, LutMap, SatLut, Merge, DropCommon, ExpandReadout, Pipeline)
+    },
     aliases={"simplify": "strash,absorb,dce"},
 )
 
@@ -22,6 +27,7 @@ __all__ = [
     "REGISTRY",
     "Absorb",
     "Dce",
+    "DropCommon",
     "ExpandReadout",
     "Fold",
     "LutMap",
@@ -29,6 +35,7 @@ __all__ = [
     "Pass",
     "Pipeline",
     "Registry",
+    "SatLut",
     "Strash",
     "Verdict",
     "Watcher",
