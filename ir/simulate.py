@@ -40,9 +40,14 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="lgc-inference")
 
 
+def threads_for(blocks: int, threads: int | None = None) -> int:
+    """Threads that `blocks` of samples are shared among, at most `threads` (None: one per core)."""
+    return max(1, min(threads or cores(), blocks // _BLOCKS_PER_PART))
+
+
 def share(job: Callable[[int, int], None], blocks: int, threads: int | None = None) -> None:
     """Call `job(first, stop)` on ranges that cover `blocks`, on `threads` threads (None: all cores)."""
-    parts = max(1, min(threads or cores(), blocks // _BLOCKS_PER_PART))
+    parts = threads_for(blocks, threads)
     bounds = [blocks * i // parts for i in range(parts + 1)]
     others = [_pool().submit(job, first, stop) for first, stop in pairwise(bounds[1:])]
     try:
