@@ -7,31 +7,40 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import _cuts
-from .._typing import I8x2, I32x1, I32x3
+from .. import _cones, _cover, _cuts
+from .._typing import I8x1, I8x2, I32x1, I32x2, I32x3
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
+
+_LEAVES_AT_MOST = 1 << 30
+"""Entries of the array of cuts: 4 GiB."""
+_FEWEST_CUTS = 4
+_FLOW_ROUNDS = 3
+_AREA_ROUNDS = 3
+_EVICTION_ROUNDS = 16
+_WORTH_A_ROUND = 2000
+"""Four more rounds follow if the last four saved more than one LUT in so many."""
 
 
 @dataclass(frozen=True)
 class LutMap:
     """Merge LUTs into as few k-input LUTs as possible, by priority cuts and exact area.
 
-    Priority cuts with area flow, then exact area (Mishchenko et al., ICCAD 2007), then fan-out
-    elimination: a LUT that fits into all its readers is deleted. Fan-out in a logic-gate network
-    is about 2, a move that single-node area recovery cannot see.
+    Priority cuts with area flow, then exact area (Mishchenko et al., ICCAD 2007), then eviction:
+    the readers of a LUT choose other cuts together, so that it is no longer needed. Fan-out in a
+    logic-gate network is about 2, a move that single-node area recovery cannot see.
 
     Attributes:
         k: pins per LUT of the result, 2 to 6; at least the pins of the LUTs given.
         depth: keep the smallest depth that cuts allow, instead of trading depth for area.
-        cuts: cuts kept per LUT.
+        cuts: cuts kept per LUT, fewer where the netlist has tens of millions.
     """
 
     name: ClassVar[str] = "lut-map"
     k: int = 4
     depth: bool = False
-    cuts: int = 8
+    cuts: int = 12
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -50,65 +59,150 @@ class LutMap:
         widest = int((net.fanin != 0).sum(axis=1).max(initial=0))
         if widest > self.k:
             raise ValueError(f"a LUT with {widest} pins does not fit LUTs of {self.k}")
-        mapped = _cover(net, self)
-        return Dce()(sweep(_eliminate(mapped), share=True))
+        mapped = _map(net, self)
+        return Dce()(sweep(_eliminate(Dce()(sweep(mapped, share=True))), share=True))
 
 
-def _cover(net: Netlist, options: LutMap) -> Netlist:
+def _map(net: Netlist, options: LutMap) -> Netlist:
     """Choose cuts and turn those of the cover into LUTs."""
-    n, k, first = net.luts, options.k, net.first_lut
-    leaves = np.zeros((n, options.cuts, k), np.int32)
-    sizes, counts = np.zeros((n, options.cuts), np.int8), np.zeros(n, np.int8)
-    depth, flow = np.zeros(net.signals, np.int32), np.zeros(net.signals, np.float32)
-    required = np.full(net.signals, _cuts.UNREACHED, np.int32)
-    refs = np.zeros(net.signals, np.int32)
-    roots = net.roots()
-    estimate = (np.bincount(net.fanin.ravel(), minlength=net.signals) + _count(roots, net.signals)).astype(
-        np.float32
-    )
-    cuts = (leaves, sizes, counts)
-    _cuts.enumerate_cuts(net.fanin, first, k, options.depth, required, estimate, *cuts, depth, flow)
-    limit = int(depth[roots].max(initial=0)) if options.depth else int(_cuts.UNREACHED)
-    for _ in range(2):
-        _cuts.cover(leaves, sizes, first, roots, refs)
-        _cuts.require(leaves, sizes, first, refs, roots, limit, required)
-        estimate = ((estimate + 2 * refs) / 3).astype(np.float32)
-        _cuts.enumerate_cuts(net.fanin, first, k, False, required, estimate, *cuts, depth, flow)
-    for _ in range(3):
-        _cuts.cover(leaves, sizes, first, roots, refs)
-        _cuts.require(leaves, sizes, first, refs, roots, limit, required)
-        _cuts.exact_area(leaves, sizes, counts, first, required, refs, depth)
-    _cuts.cover(leaves, sizes, first, roots, refs)
-    return _extract(net, k, np.flatnonzero(refs[first:] > 0).astype(np.int32), leaves, sizes)
+    mapper = _Mapper.of(net, options)
+    limit = mapper.enumerate_cuts()
+    mapper.recover_area(limit)
+    mapper.evict(limit)
+    return mapper.extract()
 
 
-def _count(signals: I32x1, size: int) -> I32x1:
-    return np.bincount(signals, minlength=size).astype(np.int32)
+@dataclass(frozen=True, eq=False)
+class _Mapper:
+    """Cuts and cover of a netlist; the arrays change in place.
+
+    Attributes:
+        net: the netlist that is mapped.
+        options: the pass.
+        leaves: int32 `[luts, cuts, k]`, see `_cuts`.
+        sizes: int8 `[luts, cuts]`.
+        counts: int8 `[luts]`, cuts kept.
+        depth: int32 `[signals]`, LUTs to the signal through best cuts.
+        required: int32 `[signals]`, latest allowed depth.
+        refs: int32 `[signals]`, readers in the cover.
+        roots: int32 `[roots]`.
+    """
+
+    net: Netlist
+    options: LutMap
+    leaves: I32x3
+    sizes: I8x2
+    counts: I8x1
+    depth: I32x1
+    required: I32x1
+    refs: I32x1
+    roots: I32x1
+
+    @classmethod
+    def of(cls, net: Netlist, options: LutMap) -> _Mapper:
+        """Set aside the arrays; a huge netlist gets fewer cuts per LUT."""
+        n, k = net.luts, options.k
+        cuts = max(min(options.cuts, _LEAVES_AT_MOST // max(n * k, 1)), min(options.cuts, _FEWEST_CUTS))
+        return cls(
+            net=net,
+            options=options,
+            leaves=np.empty((n, cuts, k), np.int32),
+            sizes=np.zeros((n, cuts), np.int8),
+            counts=np.zeros(n, np.int8),
+            depth=np.zeros(net.signals, np.int32),
+            required=np.full(net.signals, _cover.UNREACHED, np.int32),
+            refs=np.zeros(net.signals, np.int32),
+            roots=net.roots(),
+        )
+
+    def enumerate_cuts(self) -> int:
+        """List cuts by depth or area flow, then twice by area flow with better fan-out estimates.
+
+        Returns the depth that roots are allowed.
+        """
+        net, options, limit = self.net, self.options, int(_cover.UNREACHED)
+        estimate = (_count(net.fanin, net.signals) + _count(self.roots, net.signals)).astype(np.float32)
+        flow = np.zeros(net.signals, np.float32)
+        for round_ in range(_FLOW_ROUNDS):
+            if round_:
+                self._update(limit)
+                estimate = (estimate + 2 * self.refs.astype(np.float32)) / np.float32(3)
+            _cuts.enumerate_cuts(
+                net.fanin, net.first_lut, options.k, options.depth and not round_, self.required,
+                estimate, self.leaves, self.sizes, self.counts, self.depth, flow,
+            )  # fmt: skip
+            if options.depth and not round_:
+                limit = int(self.depth[self.roots].max(initial=0))
+        return limit
+
+    def recover_area(self, limit: int) -> None:
+        """Choose among the cuts by exact area."""
+        for _ in range(_AREA_ROUNDS):
+            self._update(limit)
+            _cover.exact_area(
+                self.leaves, self.sizes, self.counts, self.net.first_lut, self.required, self.refs, self.depth
+            )
+
+    def evict(self, limit: int) -> None:
+        """Evict LUTs from the cover until it hardly shrinks; every other round may move sideways."""
+        used = self._update(limit)
+        first = self.net.first_lut
+        is_root = _count(self.roots, self.net.signals) > 0
+        late = np.empty(self.net.signals if self.options.depth else 0, np.int32)
+        saved = [0]
+        for round_ in range(_EVICTION_ROUNDS):
+            if self.options.depth:
+                # the two orders allow different moves
+                self._update(limit)
+                early = round_ % 4 < 2
+                _cover.order(self.leaves, self.sizes, first, self.refs, self.required, early, late)
+            sideways = round_ % 2 == 1
+            saved.append(
+                _cover.evict(self.leaves, self.sizes, self.counts, first, is_root, self.refs, late, sideways)
+            )
+            if round_ >= 3 and sum(saved[-4:]) * _WORTH_A_ROUND < used:
+                break
+
+    def _update(self, limit: int) -> int:
+        """Count the readers in the cover and the depths they allow; returns the LUTs used."""
+        first = self.net.first_lut
+        used = _cover.cover(self.leaves, self.sizes, first, self.roots, self.refs)
+        _cover.require(self.leaves, self.sizes, first, self.refs, self.roots, limit, self.required)
+        return int(used)
+
+    def extract(self) -> Netlist:
+        """Build the netlist of the cover."""
+        net, k = self.net, self.options.k
+        chosen = np.flatnonzero(self.refs[net.first_lut :] > 0).astype(np.int32)
+        table = np.zeros(len(chosen), np.uint64)
+        _cones.cone_tables(
+            net.fanin, net.table.astype(np.uint64), net.first_lut, chosen, self.leaves, self.sizes, table
+        )
+        signal = np.arange(net.signals, dtype=np.int32)
+        signal[net.first_lut + chosen] = net.first_lut + np.arange(len(chosen), dtype=np.int32)
+        pins = np.where(np.arange(k) < self.sizes[chosen, 0, None], self.leaves[chosen, 0], 0)
+        mapped = replace(
+            net,
+            fanin=signal[pins],
+            table=table.astype(table_dtype(k)),
+            stage=None,
+            origin=None if net.origin is None else net.origin[chosen],
+        )
+        return mapped.with_roots(signal[self.roots])
 
 
-def _extract(net: Netlist, k: int, chosen: I32x1, leaves: I32x3, sizes: I8x2) -> Netlist:
-    """Build the netlist of the chosen LUTs and their best cuts."""
-    table = np.zeros(len(chosen), np.uint64)
-    _cuts.cone_tables(net.fanin, net.table.astype(np.uint64), net.first_lut, chosen, leaves, sizes, table)
-    signal = np.arange(net.signals, dtype=np.int32)
-    signal[net.first_lut + chosen] = net.first_lut + np.arange(len(chosen), dtype=np.int32)
-    pins = np.where(np.arange(k) < sizes[chosen, 0, None], leaves[chosen, 0], 0)
-    mapped = replace(
-        net,
-        fanin=signal[pins],
-        table=table.astype(table_dtype(k)),
-        stage=None,
-        origin=None if net.origin is None else net.origin[chosen],
-    )
-    return mapped.with_roots(signal[net.roots()])
+def _count(signals: I32x1 | I32x2, size: int) -> I32x1:
+    found = np.zeros(size, np.int32)
+    _cover.count(signals.ravel(), found)
+    return found
 
 
 def _eliminate(net: Netlist) -> Netlist:
-    """Run fan-out elimination to its fixed point; deleted LUTs stay in the arrays, unread."""
+    """Absorb LUTs into all their readers to a fixed point; deleted LUTs stay in the arrays, unread."""
     fanin, table = net.fanin.copy(), net.table.astype(np.uint64)
     sizes = (fanin != 0).sum(axis=1).astype(np.int8)
     is_root = _count(net.roots(), net.signals) > 0
     dead = np.zeros(net.luts, np.bool_)
-    while _cuts.eliminate(fanin, sizes, table, net.first_lut, is_root, dead):
+    while _cones.eliminate(fanin, sizes, table, net.first_lut, is_root, dead):
         pass
     return replace(net, fanin=fanin, table=table.astype(net.table.dtype))
