@@ -147,7 +147,7 @@ def _samples(
 
     trained = found.metadata.get("config")
     settings: dict[str, Any] = trained.get("data", {}) if isinstance(trained, dict) else {}
-    source = source or str(settings.get("source", ""))
+    source = source or str(settings.get("source") or found.metadata.get("source") or "")
     if not source:
         raise LgcError(
             "The checkpoint does not say what it was trained on.", hint="Name a data set with --data."
