@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from .absorb import Absorb
 from .base import Pass, Registry, Watcher, run, spell
-from .checked import Verdict, codes_of, know_inputs, run_checked
+from .checked import Verdict, codes_of, know, run_checked
+from .data_merge import DataMerge
 from .dce import Dce
 from .drop_common import DropCommon
+from .drop_outputs import DropOutputs
+from .expand_argmax import ExpandArgmax
 from .expand_readout import ExpandReadout
 from .fold import Fold
 from .lut_map import LutMap
@@ -18,7 +21,21 @@ from .strash import Strash
 REGISTRY = Registry(
     passes={
         kind.name: kind
-        for kind in (Fold, Strash, Dce, Absorb, LutMap, SatLut, Merge, DropCommon, ExpandReadout, Pipeline)
+        for kind in (
+            Fold,
+            Strash,
+            Dce,
+            Absorb,
+            LutMap,
+            SatLut,
+            Merge,
+            DropCommon,
+            DataMerge,
+            DropOutputs,
+            ExpandReadout,
+            ExpandArgmax,
+            Pipeline,
+        )
     },
     aliases={"simplify": "strash,absorb,dce"},
 )
@@ -26,8 +43,11 @@ REGISTRY = Registry(
 __all__ = [
     "REGISTRY",
     "Absorb",
+    "DataMerge",
     "Dce",
     "DropCommon",
+    "DropOutputs",
+    "ExpandArgmax",
     "ExpandReadout",
     "Fold",
     "LutMap",
@@ -40,7 +60,7 @@ __all__ = [
     "Verdict",
     "Watcher",
     "codes_of",
-    "know_inputs",
+    "know",
     "run",
     "run_checked",
     "spell",

@@ -118,12 +118,12 @@ def adders(tally: Tally, w: int, bits: _Bits) -> None:
 
 
 def mixed(tally: Tally, w: int, bits: _Bits) -> None:
-    """Full adders of two-pin gates, and chains of wider ones; for 6-input LUTs."""
+    """Full adders of two-pin gates, and chains of three-pin ones; for 6-input LUTs."""
     adders(tally, w, bits)
-    narrow = bits.three
-    while len(narrow) >= 6 and len(bits) > len(narrow):
+    while len(bits.three) >= 6:
         (z,) = bits.any(1)
-        chain(tally, w, z, [narrow.pop() for _ in range(min(10, len(narrow) // 2 * 2))])
+        size = min(10, len(bits.three) // 2 * 2)
+        tally.columns[w].singles.append(chain(tally, w, z, [bits.three.pop() for _ in range(size)]))
 
 
 def _twins(tally: Tally, w: int, bits: _Bits) -> None:

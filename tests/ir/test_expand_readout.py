@@ -9,6 +9,7 @@ from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.ledger import DEAD, SINGLE, Block, Ledger, Term
 from lgc.ir.netlist import Netlist
+from lgc.ir.passes._fold import STRATEGIES
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.readout import Readout
 from lgc.ir.simulate import scores
@@ -136,6 +137,17 @@ def test_gates_in_front_of_the_popcount_encode_its_pairs(k: int) -> None:
     assert replay(fabric) > 100
     counted = len(np.unique(net.readout.signal))
     assert (fabric.netlist.luts - counted) / counted < {4: 1.35, 6: 0.6}[k]
+
+
+@pytest.mark.parametrize(("k", "strategy"), [(k, name) for k in (4, 5, 6) for name in STRATEGIES[k]])
+def test_every_strategy_counts_exactly(k: int, strategy: str) -> None:
+    for passing in (0.0, 0.5):
+        net = difflogic(60, [400, 400], classes=5, seed=k, passing=passing)
+        fabric = expand(net, k=k, strategy=strategy)
+        check(fabric.netlist)
+        bits = patterns(60, samples=300, seed=1)
+        assert np.array_equal(fabric.scores(bits), scores(net, bits))
+        replay(fabric)
 
 
 def test_bits_without_gates_cost_little_more() -> None:
