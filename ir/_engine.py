@@ -22,10 +22,12 @@ from ._lanes import (
     interpret,
     left,
     load,
+    load_at,
     majority,
     parity,
     right,
     store,
+    store_at,
 )
 from ._typing import Bool2, I32x1, I32x2, I64x1, I64x2, U64x1, U64x2
 
@@ -329,26 +331,54 @@ def _run(
 
 
 @njit(cache=True, nogil=True)
-def evaluate(fanin: I32x2, table: U64x1, first: int, planes: int, values: U64x1, scratch: U64x1) -> None:
-    """Evaluate every LUT as it stands; signal s has the planes `s * planes ..` of `values`.
+def evaluate(fanin: I32x2, table: U64x1, first: int, values: U64x2) -> None:
+    """Evaluate every LUT as it stands, in place, on `values` `[signals, words]`.
 
-    A tree of multiplexers, the last pin selecting first, in 2**(k - 1) slots of `scratch`.
+    A tree of multiplexers, the last pin selecting first, on eight words at a time; the last eight
+    may overlap those before.
     """
+    words = values.shape[1]
+    flat = values.ravel()
+    tree = np.empty(32 * 8, np.uint64)
     for i in range(len(fanin)):
         used = max(_pins(fanin[i]), 1)
-        for p in range(planes):
-            x = load(values, fanin[i, 0] * planes + p)
+        out = (first + i) * words
+        if words < 8:
+            for w in range(words):
+                flat[out + w] = _word(table[i], used, fanin[i], values, w, tree)
+        for step in range((words + 7) // 8 if words >= 8 else 0):
+            w = min(8 * step, words - 8)
+            x = load_at(flat, fanin[i, 0] * words + w)
             half = 1 << (used - 1)
             for r in range(half):
-                low = np.uint64(0) - ((table[i] >> np.uint64(2 * r)) & np.uint64(1))
-                high = np.uint64(0) - ((table[i] >> np.uint64(2 * r + 1)) & np.uint64(1))
-                store(scratch, r, choose(x, broadcast(high), broadcast(low)))
+                low, high = _row(table[i], 2 * r), _row(table[i], 2 * r + 1)
+                store(tree, r, choose(x, broadcast(high), broadcast(low)))
             for pin in range(1, used):
                 half >>= 1
-                x = load(values, fanin[i, pin] * planes + p)
+                x = load_at(flat, fanin[i, pin] * words + w)
                 for r in range(half):
-                    store(scratch, r, choose(x, load(scratch, 2 * r + 1), load(scratch, 2 * r)))
-            store(values, (first + i) * planes + p, load(scratch, 0))
+                    store(tree, r, choose(x, load(tree, 2 * r + 1), load(tree, 2 * r)))
+            store_at(flat, out + w, load(tree, 0))
+
+
+@njit(cache=True, nogil=True)
+def _row(table: np.uint64, row: int) -> np.uint64:
+    """All ones where bit `row` of `table` is set."""
+    return np.uint64(0) - ((table >> np.uint64(row)) & np.uint64(1))
+
+
+@njit(cache=True, nogil=True)
+def _word(table: np.uint64, used: int, pins: I32x1, values: U64x2, w: int, tree: U64x1) -> np.uint64:
+    """Evaluate one LUT on one word."""
+    rows = 1 << used
+    for r in range(rows):
+        tree[r] = _row(table, r)
+    for pin in range(used):
+        rows >>= 1
+        x = values[pins[pin], w]
+        for r in range(rows):
+            tree[r] = tree[2 * r] ^ (x & (tree[2 * r] ^ tree[2 * r + 1]))
+    return tree[0]
 
 
 @njit(cache=True, nogil=True)
@@ -373,17 +403,69 @@ def any_masked(x: Any, mask: Any) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def order(
+    fanin: I32x2, table: U8x1, level: I32x1, canonical: I32x1, permutation: I32x2, tables: I32x1,
+    starts: I64x1, signal: I32x1, pins: I32x2,
+) -> int:  # fmt: skip
+    """Sort LUTs of three pins by level, then by canonical function; the number of runs.
+
+    `level` is that of LUTs, from 1 on. Fills `signal` with the position of each LUT in the order
+    given and `pins` with its pins in the canonical order, and per run `tables` and `starts`, which
+    have a place for each level and function.
+    """
+    luts = len(fanin)
+    depth = 0
+    for i in range(luts):
+        depth = max(depth, level[i])
+    sizes = np.zeros((depth + 1, 256), np.int64)
+    function = np.empty(luts, np.uint8)
+    for i in range(luts):
+        used = _pins(fanin[i])
+        # The rows that pins reading constant 0 cannot reach repeat the others: less to load.
+        if used == 0:
+            function[i] = np.uint8(255) * (table[i] & np.uint8(1))
+        elif used == 1:
+            function[i] = np.uint8(0x55) * (table[i] & np.uint8(3))
+        elif used == 2:
+            function[i] = np.uint8(0x11) * (table[i] & np.uint8(15))
+        else:
+            function[i] = table[i]
+        sizes[level[i], canonical[function[i]]] += 1
+    runs, total = 0, 0
+    for d in range(depth + 1):
+        for t in range(256):
+            if sizes[d, t]:
+                if runs and tables[runs - 1] == t:
+                    runs -= 1  # the run goes on in the next level
+                else:
+                    starts[runs] = total
+                tables[runs] = t
+                runs += 1
+                total += sizes[d, t]
+                sizes[d, t] = total - sizes[d, t]
+    starts[runs] = total
+    for i in range(luts):
+        t = function[i]
+        at = sizes[level[i], canonical[t]]
+        sizes[level[i], canonical[t]] += 1
+        signal[at] = i
+        for pin in range(3):
+            pins[at, pin] = fanin[i, permutation[t, pin]]
+    return runs
+
+
+@njit(cache=True, nogil=True)
 def allocate(
-    fanin: I32x2, signal: I64x1, first: int, roots: I32x1, free: int, slot: I32x1, ops: I32x2
+    fanin: I32x2, signal: I32x1, first: int, roots: I32x1, free: int, slot: I32x1, ops: I32x2
 ) -> int:
     """Give planes slots as registers are allocated; the number of slots used.
 
-    LUT i, in the order they run, drives `signal[i]` and reads `fanin[i]`. A slot is free again when
+    LUT i, in the order they run, drives `first + signal[i]` and reads `fanin[i]`. A slot is free again when
     its last reader has run; roots, inputs and constants keep theirs. Slots from `free` on are
     available. `slot` `[signals]` is given for what is before `first`; fills the rest, and `ops`.
     """
     luts, k = fanin.shape
-    last = np.full(len(slot), -1, np.int64)
+    last = np.full(len(slot), -1, np.int32)
     for i in range(luts):
         for pin in range(k):
             last[fanin[i, pin]] = i
@@ -403,12 +485,12 @@ def allocate(
                 last[s] = luts
         if depth:
             depth -= 1
-            slot[signal[i]] = stack[depth]
+            slot[first + signal[i]] = stack[depth]
         else:
-            slot[signal[i]] = free
+            slot[first + signal[i]] = free
             free += 1
-        ops[i, 0] = slot[signal[i]]
-        if last[signal[i]] < 0:
+        ops[i, 0] = slot[first + signal[i]]
+        if last[first + signal[i]] < 0:
             stack[depth] = ops[i, 0]
             depth += 1
     return free

@@ -55,30 +55,41 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> A
 def _slot(context: Any, builder: Any, kind: Any, array: Any, slot: Any) -> Any:
     """Pointer to vector number `slot` of a uint64 array."""
     index = builder.mul(slot, ir.Constant(slot.type, LANES), flags=["nsw"])
-    return builder.bitcast(_address(context, builder, kind, array, index), _VECTOR.as_pointer())
+    return _vector(context, builder, kind, array, index)
 
 
-@_intrinsic
-def load(_typing: Any, values: Any, slot: Any) -> Any:
-    """Vector number `slot` of the uint64 array `values`."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        slot64 = context.cast(builder, args[1], signature.args[1], types.int64)
-        return builder.load(_slot(context, builder, signature.args[0], args[0], slot64), align=8)
-
-    return lanes(values, slot), code
+def _vector(context: Any, builder: Any, kind: Any, array: Any, word: Any) -> Any:
+    """Pointer to the vector from `word` on of a uint64 array."""
+    return builder.bitcast(_address(context, builder, kind, array, word), _VECTOR.as_pointer())
 
 
-@_intrinsic
-def store(_typing: Any, values: Any, slot: Any, vector: Any) -> Any:
-    """Write `vector` to place `slot` of the uint64 array `values`."""
+def _load(place: Callable[..., Any]) -> Any:
+    def load(_typing: Any, values: Any, index: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            index64 = context.cast(builder, args[1], signature.args[1], types.int64)
+            return builder.load(place(context, builder, signature.args[0], args[0], index64), align=8)
 
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        slot64 = context.cast(builder, args[1], signature.args[1], types.int64)
-        builder.store(args[2], _slot(context, builder, signature.args[0], args[0], slot64), align=8)
-        return context.get_dummy_value()
+        return lanes(values, index), code
 
-    return types.void(values, slot, vector), code
+    return _intrinsic(load)
+
+
+def _store(place: Callable[..., Any]) -> Any:
+    def store(_typing: Any, values: Any, index: Any, vector: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            index64 = context.cast(builder, args[1], signature.args[1], types.int64)
+            builder.store(args[2], place(context, builder, signature.args[0], args[0], index64), align=8)
+            return context.get_dummy_value()
+
+        return types.void(values, index, vector), code
+
+    return _intrinsic(store)
+
+
+load, store = _load(_slot), _store(_slot)
+"""`load(values, slot)` and `store(values, slot, vector)`: vectors of a uint64 array, by slot."""
+load_at, store_at = _load(_vector), _store(_vector)
+"""The same from any word on."""
 
 
 @_intrinsic

@@ -90,19 +90,17 @@ def prepare(net: Netlist, *, levels: int = 1) -> Program:
     small = three_pins(net)
     level = np.zeros(small.signals, np.int32)
     _kernels.levels(small.fanin, small.first_lut, level)
-    function, fanin = _canonical(small)
-    order = np.lexsort((function, level[small.first_lut :]))
-    function = function[order]
-    run = np.flatnonzero(np.diff(function, prepend=-1))
+    level = level[small.first_lut :]
+    most = min(small.luts, 256 * int(level.max(initial=0)))
+    tables, starts = np.empty(most, np.int32), np.empty(most + 1, np.int64)
+    order, pins = np.empty(small.luts, np.int32), np.empty((small.luts, 3), np.int32)
+    runs = _engine.order(small.fanin, small.table, level, *opcodes(), tables, starts, order, pins)
     slot = np.zeros(small.signals, np.int32)
     slot[1] = 1
-    plane = np.arange(small.inputs, dtype=np.int32).reshape(levels, -1).T.ravel()
-    slot[2 : small.first_lut] = 2 + plane
+    slot[2 : small.first_lut] = 2 + np.arange(small.inputs).reshape(levels, -1).T.ravel()
     ops = np.empty((small.luts, 4), np.int32)
     free = 2 + small.inputs + _STEP  # packing may write so many planes too many
-    free = _engine.allocate(
-        fanin[order], order + small.first_lut, small.first_lut, small.roots(), free, slot, ops
-    )
+    free = _engine.allocate(pins, order, small.first_lut, small.roots(), free, slot, ops)
     counters = NOTHING
     if small.readout is not None:
         counters, free = _counters(small.readout, slot, free)
@@ -110,8 +108,8 @@ def prepare(net: Netlist, *, levels: int = 1) -> Program:
         inputs=net.inputs,
         slots=free,
         ops=ops,
-        tables=function[run].astype(np.int32),
-        starts=np.append(run, small.luts).astype(np.int64),
+        tables=tables[:runs].copy(),
+        starts=starts[: runs + 1].copy(),
         outputs=slot[small.outputs].astype(np.int64),
         counters=counters,
     )
@@ -129,18 +127,6 @@ def three_pins(net: Netlist) -> Netlist:
     _engine.split(net.fanin, net.table.astype(np.uint64), net.first_lut, signal, fanin, table)
     small = replace(net, fanin=fanin, table=table, stage=None, origin=None)
     return small.with_roots(signal[net.roots()])
-
-
-def _canonical(net: Netlist) -> tuple[I32x1, I32x2]:
-    """Return the function of each LUT among `opcodes()` and its pins in that order."""
-    used = 3 - (net.fanin[:, ::-1] != 0).argmax(axis=1)
-    used[(net.fanin == 0).all(axis=1)] = 0
-    # The rows that pins reading constant 0 cannot reach repeat the others: less to load.
-    table = net.table.astype(np.int64)
-    for pins, rows, repeat in ((0, 0x1, 0xFF), (1, 0x3, 0x55), (2, 0xF, 0x11)):
-        table = np.where(used == pins, (table & rows) * repeat, table)
-    canonical, pin_order = opcodes()
-    return canonical[table], np.take_along_axis(net.fanin, pin_order[table].astype(np.int64), axis=1)
 
 
 def _merged(head: Readout) -> tuple[Readout, I64x1]:

@@ -109,17 +109,12 @@ def simulate_words(net: Netlist, inputs: U64x2) -> U64x2:
     """Values of every signal, uint64 `[signals, words]`, for packed `inputs` `[inputs, words]`."""
     if inputs.shape[0] != net.inputs:
         raise ValueError(f"the netlist has {net.inputs} inputs, the data {inputs.shape[0]} bits")
-    words = inputs.shape[1]
-    vectors = -(-words // LANES)
-    values = planes(net.signals * vectors).reshape(net.signals, -1)
+    values = np.empty((net.signals, inputs.shape[1]), np.uint64)
     values[0] = 0
     values[1] = ~np.uint64(0)
-    values[FIRST_INPUT : net.first_lut, :words] = inputs
-    values[FIRST_INPUT : net.first_lut, words:] = 0
-    scratch = np.empty(32 * LANES, np.uint64)
-    table = net.table.astype(np.uint64)
-    _engine.evaluate(net.fanin, table, net.first_lut, vectors, values.ravel(), scratch)
-    return values[:, :words]
+    values[FIRST_INPUT : net.first_lut] = inputs
+    _engine.evaluate(net.fanin, net.table.astype(np.uint64), net.first_lut, values)
+    return values
 
 
 def outputs(net: Netlist, bits: Bool2) -> Bool2:
