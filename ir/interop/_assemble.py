@@ -62,7 +62,7 @@ def assemble(nets: Nets) -> Netlist:
         raise LgcError(f"{nets.inputs} inputs are more than the {MAX_INPUTS} that lgc reads.")
     driver = _drivers(nets)
     order = np.empty(len(nets.target), np.int32)
-    stuck = _sort(nets.pins, nets.target, driver, order)
+    stuck = _sort(nets.pins, driver, order)
     if stuck >= 0:
         raise _cycle(nets, driver, stuck)
     fanin = np.zeros_like(nets.pins)
@@ -119,7 +119,7 @@ def _drivers(nets: Nets) -> I32x1:
 
 
 @njit(cache=True, nogil=True)
-def _sort(pins: I32x2, target: I32x1, driver: I32x1, order: I32x1) -> int:
+def _sort(pins: I32x2, driver: I32x1, order: I32x1) -> int:
     """Fill `order` with the rows in topological order; a row that waits for itself is returned.
 
     A depth-first search that leaves files in topological order as they are; -1 if all is well.
@@ -167,7 +167,7 @@ def _number(
     fanin: I32x2,
     functions: U64x1,
 ) -> tuple[int, int]:
-    """Number the rows in order, stripped; returns the number of LUTs and of the pins they need."""
+    """Strip the rows and number them in order; return the number of LUTs and of the pins they need."""
     rows, k = pins.shape
     for s in range(first):
         signal[s] = s

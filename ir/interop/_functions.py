@@ -190,7 +190,7 @@ def _decompose(function: np.uint64, pins: int, xor_cost: int, node: I32x2) -> tu
             step *= 3
     for code in range(codes):
         f = table[code]
-        trivial = f == 0 or f == _FULL
+        trivial = f == 0 or ~f == 0
         for v in range(pins):
             trivial = trivial or f == VARIABLE[v] or f == ~VARIABLE[v]
         if trivial:
@@ -203,9 +203,9 @@ def _decompose(function: np.uint64, pins: int, xor_cost: int, node: I32x2) -> tu
                 f0, f1 = table[a], table[b]
                 if f0 == f1:
                     here = cost[a]
-                elif f0 == 0 or f0 == _FULL:
+                elif f0 == 0 or ~f0 == 0:
                     here = 1 + cost[b]
-                elif f1 == 0 or f1 == _FULL:
+                elif f1 == 0 or ~f1 == 0:
                     here = 1 + cost[a]
                 elif f0 == ~f1:
                     here = xor_cost + cost[a]
@@ -309,7 +309,7 @@ def decompose(function: int, *, xor_cost: int) -> Circuit:
 
 
 def used_pins(function: int) -> int:
-    """Number of pins of a stripped function: it depends on each of its first ones and on no other."""
+    """Return the number of pins of a stripped function, which depends on its first ones and no other."""
     pins = 0
     while pins < 6:
         shift = 1 << pins

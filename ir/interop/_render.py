@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .._typing import I32x1, I32x2, I64x1, U64x1
+from .._typing import I32x2, I64x1, U64x1
 from ..netlist import Netlist
 from . import _functions
 
 U8x1 = npt.NDArray[np.uint8]
-PIN = "".join(map(chr, range(0x80, 0x86)))
+PIN = "".join(map(chr, range(0x80, 0x87)))
 """In a template, `PIN[i]` stands for the name of pin i."""
 OWN = "\x8f"
 """In a template: the name of what the row drives."""

@@ -148,7 +148,9 @@ def _expand(
             at = 7 + j - start[w]
             if b == 0 or a == b ^ 1:
                 local[at] = 0
-            elif b == 1 or a == b:
+            elif a == b:
+                local[at] = a
+            elif b == 1:
                 local[at] = a
             else:
                 h = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b) * np.uint64(
@@ -171,7 +173,8 @@ def _encode(ands: I64x1, first: int, out: U8x1) -> int:
     """Write the differences of each AND's literals, 7 bits a byte; returns the number of bytes."""
     at = 0
     for i in range(len(ands)):
-        for number in (2 * (first + i) - ands[i, 0], ands[i, 0] - ands[i, 1]):
+        for operand in range(2):
+            number = ands[i, 0] - ands[i, 1] if operand else 2 * (first + i) - ands[i, 0]
             while number >= 0x80:
                 out[at] = (number & 0x7F) | 0x80
                 number >>= 7
@@ -248,7 +251,8 @@ def _binary(data: bytes, at: int, inputs: int, outputs: int, ands: int) -> Netli
     bad, end = _decode(np.frombuffer(rest, np.uint8), 0, 1 + inputs, operands)
     if bad >= 0:
         raise LgcError(
-            f"AND {bad} of {ands} (variable {1 + inputs + bad}) is cut short or reads a variable not before it."
+            f"AND {bad} of {ands} (variable {1 + inputs + bad}) is cut short or "
+            "reads a variable not before it."
         )
     literals = _Literals(
         inputs=inputs,

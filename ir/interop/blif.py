@@ -6,6 +6,7 @@ Format, UC Berkeley, 1992.)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -19,12 +20,10 @@ from ._assemble import Nets, assemble
 from ._render import OWN, PIN
 
 _NAMES = _render.Names()
-_IGNORED = frozenset(
-    (
-        ".area .attr .cname .default_input_arrival .default_input_drive .default_max_input_load .delay "
-        ".default_output_load .default_output_required .input_arrival .input_drive .max_input_load "
-        ".no_merge .output_load .output_required .param .search_path .wire .wire_load_slope"
-    ).split()
+_IGNORED = re.compile(
+    r"\.(area|attr|cname|default_(input_arrival|input_drive|max_input_load|output_load|output_required)|delay"
+    r"|input_arrival|input_drive|max_input_load|no_merge|output_load|output_required|param|search_path"
+    r"|wire|wire_load_slope)"
 )
 """What says nothing about the function."""
 
@@ -136,7 +135,7 @@ class _Reader:
             self.seen_model = True
         elif word == ".end":
             self.ended = True
-        elif word not in _IGNORED:
+        elif not _IGNORED.fullmatch(word):
             raise LgcError(f"Line {number}: {word} is not read.", hint=_remedy(word))
 
     def _inputs(self, number: int, names: list[str]) -> None:
@@ -169,7 +168,7 @@ class _Reader:
     def _close(self) -> None:
         try:
             self.table.append(_table(self.width, tuple(self.row)))
-        except _BadRow as bad:
+        except _RowError as bad:
             names = list(self.number)
             raise LgcError(
                 f"Line {self.row_line[bad.row]}: the cover of {names[self.target[-1]]} {bad}."
@@ -213,7 +212,7 @@ def _remedy(word: str) -> str:
     return "lgc knows .model, .inputs, .outputs, .names and .end."
 
 
-class _BadRow(Exception):
+class _RowError(Exception):
     """A row of a cover is wrong."""
 
     def __init__(self, row: int, message: str) -> None:
@@ -236,9 +235,11 @@ def _table(width: int, rows: tuple[str, ...]) -> int:
             or words[1] not in {"0", "1"}
             or set(words[0]) - set("01-")
         ):
-            raise _BadRow(i, f"has the row {row.strip()[:40]!r}, expected {width} of 0, 1, - and then 0 or 1")
+            raise _RowError(
+                i, f"has the row {row.strip()[:40]!r}, expected {width} of 0, 1, - and then 0 or 1"
+            )
         if value and value != words[1]:
-            raise _BadRow(i, "mixes rows for 0 and for 1")
+            raise _RowError(i, "mixes rows for 0 and for 1")
         value = words[1]
         cube = full
         for v, letter in enumerate(words[0]):

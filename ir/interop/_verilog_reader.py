@@ -1,0 +1,720 @@
+"""Structural Verilog in: what Yosys and ABC write for a mapped combinational network.
+
+Read are one module of scalars and vectors, `assign` of expressions of `~ & | ^ ~^ ?:`, bit and part
+selects, concatenations, replications, sized constants and `CONSTANT >> {...}` (Yosys' way to write a
+`$lut`); the gate primitives; the cells `$_AND_` ... `$_OAI4_` and `$lut` of Yosys; LUT1 to LUT6, LUT4
+of ECP5 and SB_LUT4 with their tables. Anything else is refused with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from lgc.errors import LgcError
+
+from ..netlist import FIRST_INPUT, Netlist
+from . import _functions, _readout
+from ._assemble import MAX_INPUTS, Nets, assemble
+
+_SKIP = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\\S+|/\*|\(\*(?!\))|\"", re.DOTALL)
+_WORD = re.compile(r"[A-Za-z_$\xff][\w$]*")
+_DIRECTIVE = re.compile(r"[ \t]*`(timescale|default_nettype|ifndef LGC_LUT_CELLS|endif)\b[^\n]*")
+_TOKEN = re.compile(r"\s*(\d*\s*'[sS]?[bBoOdDhH]\s*\w+|\d+|[A-Za-z_$\xff][\w$]*|>>|~\^|\^~|&&|\|\||\S)")
+_REFERENCE = re.compile(r"(?<![\w'$])([A-Za-z_$\xff][\w$]*(?:\[\d+\])?)")
+_RANGE = re.compile(r"\[\s*(\d{1,9})\s*:\s*(\d{1,9})\s*\]")
+_INSTANCE = re.compile(
+    r"([A-Za-z_$\xff][\w$]*)\s*(?:#\s*\((.*)\)\s*)?([A-Za-z_$\xff][\w$]*)?\s*\((.*)\)\s*$", re.DOTALL
+)
+_PORT = re.compile(r"\s*\.\s*([A-Za-z_$\xff][\w$]*)\s*\(([^()]*)\)\s*(?:,|$)")
+_DEPTH = 60
+"""Parentheses nested deeper are refused."""
+_WIDEST = 1 << 20
+"""Bits of the widest expression."""
+_DECLARATION = re.compile(
+    r"(?:(input|output|inout)\s+)?(?:(wire|tri|reg|logic)\b\s*)?(?:(signed)\s+)?"
+    r"(\[\s*\d{1,9}\s*:\s*\d{1,9}\s*\])?\s*([A-Za-z_$\xff][\w$]*)?\s*",
+)
+_KEYWORDS = frozenset(
+    {"module", "endmodule", "input", "output", "inout", "wire", "assign", "and", "or", "not", "buf"}
+    | {"nand", "nor", "xor", "xnor", "reg", "always", "initial", "parameter", "signed", "tri", "logic"}
+)
+
+Value = tuple[tuple[int, ...], int]
+"""A bit as a function of up to 6 distinct nets, ascending: the nets and the table of 64 rows."""
+ZERO: Value = ((), 0)
+ONE: Value = ((), (1 << 64) - 1)
+_FULL = (1 << 64) - 1
+
+
+_CELLS: dict[str, tuple[str, Callable[..., int]]] = {
+    "$_BUF_": ("A", lambda a: a),
+    "$_NOT_": ("A", lambda a: ~a),
+    "$_AND_": ("A B", lambda a, b: a & b),
+    "$_NAND_": ("A B", lambda a, b: ~(a & b)),
+    "$_OR_": ("A B", lambda a, b: a | b),
+    "$_NOR_": ("A B", lambda a, b: ~(a | b)),
+    "$_XOR_": ("A B", lambda a, b: a ^ b),
+    "$_XNOR_": ("A B", lambda a, b: ~(a ^ b)),
+    "$_ANDNOT_": ("A B", lambda a, b: a & ~b),
+    "$_ORNOT_": ("A B", lambda a, b: a | ~b),
+    "$_MUX_": ("A B S", lambda a, b, s: (a & ~s) | (b & s)),
+    "$_NMUX_": ("A B S", lambda a, b, s: ~((a & ~s) | (b & s))),
+    "$_AOI3_": ("A B C", lambda a, b, c: ~((a & b) | c)),
+    "$_OAI3_": ("A B C", lambda a, b, c: ~((a | b) & c)),
+    "$_AOI4_": ("A B C D", lambda a, b, c, d: ~((a & b) | (c & d))),
+    "$_OAI4_": ("A B C D", lambda a, b, c, d: ~((a | b) & (c | d))),
+}
+"""Yosys' gates: input ports and function; the output is Y."""
+_TABLES = {
+    **{f"LUT{k}": ("INIT", [f"I{i}" for i in range(k)], "O") for k in range(1, 7)},
+    "SB_LUT4": ("LUT_INIT", ["I0", "I1", "I2", "I3"], "O"),
+}
+"""Cells with a table: its parameter, the inputs, the least significant first, and the output."""
+_ECP5 = ("INIT", ["A", "B", "C", "D"], "Z")
+_PRIMITIVES: dict[str, tuple[Callable[[int, int], int], bool]] = {
+    "and": (lambda a, b: a & b, False),
+    "nand": (lambda a, b: a & b, True),
+    "or": (lambda a, b: a | b, False),
+    "nor": (lambda a, b: a | b, True),
+    "xor": (lambda a, b: a ^ b, False),
+    "xnor": (lambda a, b: a ^ b, True),
+}
+"""Gate primitives of any number of inputs: the operator and whether the result is inverted."""
+
+
+class _RefusedError(Exception):
+    """A statement that is wrong or not read; the caller adds the line."""
+
+
+@dataclass(frozen=True)
+class _Vector:
+    """A declared name: its bits are the nets `base ..`, of index `low ..`; `down` as in [3:0]."""
+
+    base: int
+    low: int
+    size: int
+    down: bool
+    scalar: bool
+
+    def bits(self) -> list[int]:
+        """Nets, the least significant first."""
+        nets = list(range(self.base, self.base + self.size))
+        return nets if self.down else nets[::-1]
+
+    def bit(self, index: int) -> int:
+        """Net of an index."""
+        if self.scalar or not self.low <= index < self.low + self.size:
+            raise _RefusedError(f"bit {index} does not exist")
+        return self.base + index - self.low
+
+
+def parse(data: bytes) -> Netlist:
+    """Read structural Verilog; inputs and outputs follow the order of the ports, each from its bit 0.
+
+    Raises:
+        LgcError: naming the line and the signal that is wrong, or the construct that is not read.
+    """
+    text, comments, escaped = _clean(data.decode("latin-1"))
+    reader = _Reader(escaped)
+    line = 1
+    for statement in text.split(";"):
+        stripped = statement.lstrip()
+        here = line + statement.count("\n", 0, len(statement) - len(stripped))
+        line += statement.count("\n")
+        try:
+            reader.read(stripped.rstrip(), here)
+        except _RefusedError as refused:
+            raise LgcError(f"Line {here}: {refused}.") from None
+    return _readout.restore(reader.netlist(line), comments)
+
+
+def _clean(text: str) -> tuple[str, list[tuple[str, str]], dict[str, str]]:
+    """Blank comments and attributes, keeping lines, and give escaped names plain ones.
+
+    Returns the text, `// lgc` comments with their place, and the spelling of each name made up.
+    """
+    comments: list[tuple[str, str]] = []
+    escaped: dict[str, str] = {}
+    plain: dict[str, str] = {}
+    line = 1
+    last = 0
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal line, last
+        found = match[0]
+        if found[0] == "\\":
+            name = found[1:]
+            if name not in plain:
+                keep = _WORD.fullmatch(name) and name not in _KEYWORDS
+                plain[name] = name if keep else f"\xff{len(plain)}"
+                escaped[plain[name]] = name
+            return plain[name] + " "
+        line += text.count("\n", last, match.start())
+        last = match.start()
+        if found in {"/*", "(*", '"'}:
+            what = (
+                "a string is not read" if found == '"' else f"{found} is not closed; the file was cut short"
+            )
+            raise LgcError(f"Line {line}: {what}.")
+        if found.startswith("//"):
+            comments.append((f"Line {line}", found[2:]))
+        return " " + "\n" * found.count("\n")
+
+    text = _SKIP.sub(replace, text.replace("\xff", "?"))
+    directives = list(re.finditer(r"[ \t]*`[^\n]*", text))
+    for match in directives:
+        if not _DIRECTIVE.fullmatch(match[0]):
+            place = text.count("\n", 0, match.start()) + 1
+            raise LgcError(f"Line {place}: the directive {match[0].strip()[:40]} is not read.")
+    return (re.sub(r"[ \t]*`[^\n]*", "", text) if directives else text), comments, escaped
+
+
+def _expand(table: int, places: tuple[int, ...]) -> int:
+    """Return a table whose pin i is variable `places[i]`."""
+    out = 0
+    for row in range(64):
+        old = 0
+        for pin, place in enumerate(places):
+            old |= (row >> place & 1) << pin
+        out |= (table >> old & 1) << row
+    return out
+
+
+_expand = lru_cache(maxsize=1 << 16)(_expand)
+
+
+class _Reader:
+    """Collects statements into rows of nets."""
+
+    def __init__(self, escaped: dict[str, str]) -> None:
+        self.escaped = escaped
+        self.names: dict[str, _Vector] = {}
+        self.single: dict[str, int] = {}  # references to one bit, as they are spelt
+        self.ports: list[str] = []
+        self.way: dict[str, str] = {}
+        self.nets = FIRST_INPUT
+        self.state = "before"  # then "inside", "skipping" a cell's definition, "after"
+        self.found = False
+        self.target: list[int] = []
+        self.pins: list[tuple[int, ...]] = []
+        self.table: list[int] = []
+        self.lines: list[int] = []
+        self.line = 0
+        self.shapes: dict[tuple[str, ...], Value | None] = {}
+
+    def spell(self, name: str) -> str:
+        """Return a name as the file has it."""
+        return self.escaped.get(name, name)
+
+    def read(self, text: str, line: int) -> None:
+        """Read one statement."""
+        self.line = line
+        while text.startswith("endmodule") and self.state in {"inside", "skipping"}:
+            self.found |= self.state == "inside"
+            self.state = "after" if self.found else "before"
+            text = text[9:].lstrip()
+        if self.state == "skipping" or not text:
+            return
+        word = _WORD.match(text)
+        keyword = word[0] if word else text[:20]
+        rest = text[len(keyword) :]
+        if self.state in {"before", "after"}:
+            self._module(keyword, rest)
+        elif keyword == "assign":
+            self._assign(rest)
+        elif keyword in {"input", "output", "inout", "wire", "tri"}:
+            self._declare(text)
+        elif word is None or keyword in _KEYWORDS - _PRIMITIVES.keys() - {"not", "buf"}:
+            raise _RefusedError(f"{text[:40]!r} is not read; expected a structural netlist")
+        else:
+            self._instance(text)
+
+    def _module(self, keyword: str, rest: str) -> None:
+        match = re.fullmatch(
+            r"\s*([A-Za-z_$\xff][\w$]*)\s*(#\s*\(.*?\)\s*)?(?:\((.*)\))?\s*", rest, re.DOTALL
+        )
+        if keyword != "module" or match is None:
+            raise _RefusedError(f"expected 'module NAME (PORTS);', found {(keyword + rest)[:40]!r}")
+        if match[1] in _TABLES:
+            self.state = "skipping"
+            return
+        if self.state == "after":
+            raise _RefusedError(f"{self.spell(match[1])} is a second module; flatten the design first")
+        if match[2]:
+            raise _RefusedError("a module with parameters is not read")
+        self.state = "inside"
+        ports = (match[3] or "").strip()
+        if re.match(r"(input|output|inout)\b", ports):
+            self._declare(ports, header=True)
+        else:
+            self.ports = [name.strip() for name in ports.split(",")] if ports else []
+            for name in self.ports:
+                if not _WORD.fullmatch(name):
+                    raise _RefusedError(f"{name[:40]!r} is no port")
+
+    def _declare(self, text: str, *, header: bool = False) -> None:
+        way, kind, span = "", "", ""
+        at = 0
+        while True:
+            match = _DECLARATION.match(text, at)
+            assert match is not None
+            at = match.end()
+            if match[1] or match[2]:
+                way, kind, span = match[1] or "", match[2] or "wire", match[4] or ""
+            if (
+                not match[5]
+                or match[3]
+                or kind in {"reg", "logic"}
+                or way == "inout"
+                or (match[4] and match[4] != span)
+            ):
+                raise _RefusedError(f"the declaration {text[:60]!r} is not read")
+            self._name(match[5], span, way)
+            if header:
+                self.ports.append(match[5])
+            if text[at : at + 1] == "=" and not header and not way:
+                self._assign(match[5] + text[match.end(5) :])
+                return
+            if at == len(text):
+                return
+            if text[at] != ",":
+                raise _RefusedError(f"the declaration {text[:60]!r} is not read")
+            at += 1
+            at += len(text[at:]) - len(text[at:].lstrip())
+
+    def _name(self, name: str, span: str, way: str) -> None:
+        if name in _KEYWORDS:
+            raise _RefusedError(f"{name} is a keyword, not a name")
+        bounds = _RANGE.fullmatch(span)
+        first, last = (int(bounds[1]), int(bounds[2])) if bounds else (0, 0)
+        found = self.names.get(name)
+        size = abs(first - last) + 1
+        shape = (min(first, last), size, first >= last, not span)
+        if found is None:
+            if self.nets + size > MAX_INPUTS * 4:
+                raise _RefusedError(f"{self.spell(name)} is too wide, with {size} bits")
+            self.names[name] = _Vector(self.nets, *shape)
+            if size == 1:
+                self.single[name] = self.nets
+            self.nets += size
+        elif (found.low, found.size, found.down, found.scalar) != shape or (way and name in self.way):
+            raise _RefusedError(f"{self.spell(name)} is declared twice")
+        if way:
+            self.way[name] = way
+
+    def _bit(self, reference: str) -> int:
+        """Return the net of a reference to one bit, such as `a` or `a[3]`; -1 if it is not that."""
+        net = self.single.get(reference, -1)
+        if net < 0 and reference[-1] == "]":
+            name, _, index = reference[:-1].partition("[")
+            vector = self.names.get(name)
+            if vector is not None:
+                net = self.single[reference] = self._index(name, vector, int(index[:10]))
+        return net
+
+    def _index(self, name: str, vector: _Vector, index: int) -> int:
+        try:
+            return vector.bit(index)
+        except _RefusedError:
+            raise _RefusedError(f"{self.spell(name)} has no bit {index}") from None
+
+    def _assign(self, text: str) -> None:
+        """Read `target = expression`: statements of a known form need no parsing."""
+        parts = _REFERENCE.split(text)
+        shape, references = tuple(parts[::2]), parts[1::2]
+        nets = [self._bit(reference) for reference in references]
+        if nets and min(nets) >= 0 and not shape[0].strip() and shape[1].strip() == "=":
+            if shape not in self.shapes:
+                self.shapes[shape] = self._shape(shape)
+            known = self.shapes[shape]
+            if known is not None:
+                self._row(nets[0], tuple([nets[slot - FIRST_INPUT] for slot in known[0]]), known[1])
+                return
+        left, equals, right = text.partition("=")
+        if not equals:
+            raise _RefusedError(f"expected 'assign NET = EXPRESSION', found {text.strip()[:40]!r}")
+        targets = self._targets(left)
+        self._drive(targets, self._parser(right).right_side())
+
+    def _shape(self, shape: tuple[str, ...]) -> Value | None:
+        """Value of the right side over the references, numbered from 2; None if it is no plain function."""
+        text = "".join(f"\xffr{i} {part}" for i, part in enumerate(shape[1:]))
+        slots = {f"\xffr{i}": FIRST_INPUT + i for i in range(len(shape) - 1)}
+        scratch = _Reader({})
+        scratch.names = {name: _Vector(net, 0, 1, True, True) for name, net in slots.items()}
+        try:
+            bits = _Expression(scratch, text.partition("=")[2]).right_side()
+        except _RefusedError:
+            return None
+        return bits[0] if len(bits) == 1 and not scratch.target else None
+
+    def _parser(self, text: str) -> _Expression:
+        return _Expression(self, text)
+
+    def _targets(self, text: str) -> list[int]:
+        bits = self._parser(text).right_side()
+        if any(table != _VARIABLE0 for _, table in bits):
+            raise _RefusedError(f"{text.strip()[:40]!r} cannot be driven")
+        return [pins[0] for pins, _ in bits]
+
+    def _drive(self, targets: list[int], bits: list[Value]) -> None:
+        if len(bits) != len(targets):
+            raise _RefusedError(f"{len(bits)} bits are assigned to {len(targets)}; the widths must be equal")
+        for target, (pins, table) in zip(targets, bits, strict=True):
+            self._row(target, pins, table)
+
+    def _row(self, target: int, pins: tuple[int, ...], table: int) -> None:
+        self.target.append(target)
+        self.pins.append(pins)
+        self.table.append(table)
+        self.lines.append(self.line)
+
+    def combine(self, function: Callable[..., int], *values: Value) -> Value:
+        """Return `function` of bits; where it has over 6 nets, an operand becomes a net of its own."""
+        operands = list(values)
+        nets = sorted({net for pins, _ in operands for net in pins})
+        while len(nets) > 6:
+            widest = max(range(len(operands)), key=lambda i: len(operands[i][0]))
+            self._row(self.nets, *operands[widest])
+            operands[widest] = ((self.nets,), _VARIABLE0)
+            self.nets += 1
+            nets = sorted({net for pins, _ in operands for net in pins})
+        places = {net: i for i, net in enumerate(nets)}
+        tables = [_expand(table, tuple([places[net] for net in pins])) for pins, table in operands]
+        return tuple(nets), function(*tables) & _FULL
+
+    def lookup(self, table: int, inputs: list[Value]) -> Value:
+        """Return the bit of `table` that up to 6 inputs select, the least significant first."""
+        out = [ONE if table >> row & 1 else ZERO for row in range(1 << len(inputs))]
+        for bit in inputs:
+            out = [
+                low if low == high else self.combine(_choose, bit, high, low)
+                for low, high in zip(out[::2], out[1::2], strict=True)
+            ]
+        return out[0]
+
+    def _instance(self, text: str) -> None:
+        match = _INSTANCE.match(text)
+        if match is None:
+            raise _RefusedError(
+                f"{text[:40]!r} is not read; expected a cell such as 'LUT4 NAME (.PORT(NET), ...)'"
+            )
+        kind, parameters, _, arguments = match.groups()
+        if kind in _PRIMITIVES or kind in {"not", "buf"}:
+            self._primitive(kind, self._parser(arguments).arguments())
+        else:
+            self._cell(kind, self._connections(kind, parameters or ""), self._connections(kind, arguments))
+
+    def _connections(self, kind: str, text: str) -> dict[str, str]:
+        """Return what is connected to each port, or the value of each parameter."""
+        found: dict[str, str] = {}
+        at = 0
+        while at < len(text) and not text[at:].isspace():
+            match = _PORT.match(text, at)
+            if match is None or match[1] in found:
+                raise _RefusedError(f"the connections of {kind} are not read at {text[at:].strip()[:40]!r}")
+            found[match[1]] = match[2]
+            at = match.end()
+        return found
+
+    def _primitive(self, kind: str, arguments: list[list[Value]]) -> None:
+        if len(arguments) < 2 or any(len(bits) != 1 for bits in arguments):
+            raise _RefusedError(f"the gate {kind} needs an output and inputs of one bit each")
+        outputs, inputs = arguments[:1], arguments[1:]
+        if kind in {"not", "buf"}:
+            outputs, inputs = arguments[:-1], arguments[-1:]
+        value = inputs[0][0]
+        if kind in _PRIMITIVES:
+            operator, inverted = _PRIMITIVES[kind]
+            for bits in inputs[1:]:
+                value = self.combine(operator, value, bits[0])
+        else:
+            inverted = kind == "not"
+        value = (value[0], value[1] ^ (_FULL if inverted else 0))
+        for bits in outputs:
+            if bits[0][1] != _VARIABLE0:
+                raise _RefusedError(f"the output of the gate {kind} must be a net")
+            self._row(bits[0][0][0], *value)
+
+    def _cell(self, kind: str, parameters: dict[str, str], ports: dict[str, str]) -> None:
+        if kind == "$lut":
+            inputs = self._take(kind, ports, "A")
+            table = self._table(kind, parameters, "LUT", len(inputs))
+            value = [self.lookup(table, inputs)]
+            output = "Y"
+        elif kind in _TABLES:
+            parameter, names, output = _TABLES[kind] if "Z" not in ports or kind != "LUT4" else _ECP5
+            table = self._table(kind, parameters, parameter, len(names))
+            value = [self.lookup(table, [self._one(kind, ports, name) for name in names])]
+        elif kind in _CELLS:
+            names, function = _CELLS[kind][0].split(), _CELLS[kind][1]
+            value = [self.combine(function, *(self._one(kind, ports, name) for name in names))]
+            output = "Y"
+        else:
+            raise _RefusedError(
+                f"the cell {self.spell(kind)} is not read; map to gates or LUTs and flatten first"
+            )
+        if output in ports:
+            self._drive(self._targets(ports.pop(output)), value)
+        if ports:
+            raise _RefusedError(f"{kind} has no port {next(iter(ports))}")
+
+    def _one(self, kind: str, ports: dict[str, str], port: str) -> Value:
+        bits = self._take(kind, ports, port)
+        if len(bits) != 1:
+            raise _RefusedError(f"port {port} of {kind} has one bit, {len(bits)} are connected")
+        return bits[0]
+
+    def _take(self, kind: str, ports: dict[str, str], port: str) -> list[Value]:
+        text = ports.pop(port, "").strip()
+        if not text:
+            raise _RefusedError(f"port {port} of {kind} is not connected")
+        net = self._bit(text) if text in self.single else -1
+        return [((net,), _VARIABLE0)] if net >= 0 else self._parser(text).right_side()
+
+    def _table(self, kind: str, parameters: dict[str, str], name: str, inputs: int) -> int:
+        if inputs > 6:
+            raise _RefusedError(f"{kind} has {inputs} inputs, a LUT has at most 6")
+        if name not in parameters:
+            raise _RefusedError(f"{kind} has no parameter {name}")
+        value, _ = _constant(parameters[name].strip())
+        if value >> (1 << inputs):
+            raise _RefusedError(
+                f"{kind} of {inputs} inputs has the table {parameters[name].strip()[:40]}, which is too wide"
+            )
+        return value
+
+    def netlist(self, last: int) -> Netlist:
+        """Return the netlist of all that was read; `last` is the number of lines."""
+        if self.state != "after":
+            raise LgcError(f"Line {last}: the file ends before endmodule; it was cut short.")
+        for name in self.ports:
+            if name not in self.way:
+                raise LgcError(f"Line {last}: port {self.spell(name)} has no direction.")
+        if len(set(self.ports)) < len(self.ports) or len(self.way) > len(self.ports):
+            raise LgcError(f"Line {last}: the ports of the module and their declarations differ.")
+        ports = {
+            way: [n for p in self.ports if self.way[p] == way for n in self.names[p].bits()]
+            for way in ("input", "output")
+        }
+        final = np.full(self.nets, -1, np.int32)
+        final[:FIRST_INPUT] = (0, 1)
+        final[ports["input"]] = FIRST_INPUT + np.arange(len(ports["input"]))
+        others = np.flatnonzero(final < 0)
+        final[others] = FIRST_INPUT + len(ports["input"]) + np.arange(len(others))
+        pins = np.zeros((len(self.pins), 6), np.int32)
+        count = np.fromiter(map(len, self.pins), np.int64, len(self.pins))
+        flat = np.fromiter((net for row in self.pins for net in row), np.int32, int(count.sum()))
+        pins[np.arange(6) < count[:, None]] = flat
+        spelt = np.argsort(final)
+        return assemble(
+            Nets(
+                inputs=len(ports["input"]),
+                nets=self.nets,
+                target=final[np.array(self.target, np.int32)],
+                pins=final[pins],
+                table=np.array(self.table, np.uint64),
+                line=np.array(self.lines, np.int64),
+                outputs=final[np.array(ports["output"], np.int32)],
+                output_line=last,
+                name=lambda net: self._spelt(int(spelt[net])),
+            )
+        )
+
+    def _spelt(self, net: int) -> str:
+        """Spell a net for an error."""
+        for name, vector in self.names.items():
+            if vector.base <= net < vector.base + vector.size:
+                return self.spell(name) + ("" if vector.scalar else f"[{net - vector.base + vector.low}]")
+        return "an expression" if net >= FIRST_INPUT else str(net)
+
+
+_VARIABLE0 = int(_functions.VARIABLE[0])
+
+
+def _choose(s: int, a: int, b: int) -> int:
+    return (s & a) | (~s & b)
+
+
+def _constant(text: str) -> tuple[int, int]:
+    """Return value and width of a constant such as `4'h8`; an unsized one has 32 bits."""
+    match = re.fullmatch(r"(\d{0,9})\s*'[sS]?([bBoOdDhH])\s*([0-9a-fA-F_]{1,300})|(\d{1,9})", text)
+    if match is None:
+        raise _RefusedError(f"{text[:40]!r} is no constant of 0 and 1")
+    if match[4]:
+        return int(match[4]), 32
+    width = int(match[1] or 32)
+    if not 1 <= width <= _WIDEST:
+        raise _RefusedError(f"the constant {text[:40]} has {width} bits")
+    try:
+        value = int(match[3].replace("_", "") or "x", {"b": 2, "o": 8, "d": 10, "h": 16}[match[2].lower()])
+    except ValueError:
+        raise _RefusedError(f"{text[:40]!r} is no constant of 0 and 1") from None
+    return value & ((1 << width) - 1), width
+
+
+_LEVELS = (("||",), ("&&",), ("|",), ("^", "~^", "^~"), ("&",))
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "||": lambda a, b: a | b,
+    "&&": lambda a, b: a & b,
+    "|": lambda a, b: a | b,
+    "^": lambda a, b: a ^ b,
+    "~^": lambda a, b: ~(a ^ b),
+    "^~": lambda a, b: ~(a ^ b),
+    "&": lambda a, b: a & b,
+}
+
+
+class _Expression:
+    """Parses one expression to a list of bits, the least significant first."""
+
+    def __init__(self, reader: _Reader, text: str) -> None:
+        self.reader = reader
+        self.tokens = _TOKEN.findall(text)
+        self.tokens.reverse()
+        self.depth = 0
+
+    def _peek(self) -> str:
+        return self.tokens[-1] if self.tokens else ""
+
+    def _accept(self, token: str) -> bool:
+        if self._peek() == token:
+            self.tokens.pop()
+            return True
+        return False
+
+    def _expect(self, token: str) -> None:
+        if not self._accept(token):
+            raise _RefusedError(f"expected {token!r}, found {self._peek()[:40] or 'the end'!r}")
+
+    def right_side(self) -> list[Value]:
+        """Parse all of the text; `CONSTANT >> {...}` is a table and its pins."""
+        bits = self._ternary()
+        if self._accept(">>"):
+            table = sum(1 << i for i, bit in enumerate(bits) if bit == ONE)
+            if any(bit not in (ZERO, ONE) for bit in bits):
+                raise _RefusedError("only a constant is shifted")
+            pins = self._unary()
+            if len(pins) > 6:
+                raise _RefusedError(f"a table of {len(pins)} inputs, a LUT has at most 6")
+            bits = [self.reader.lookup(table & ((1 << (1 << len(pins))) - 1), pins)]
+        self._end()
+        return bits
+
+    def arguments(self) -> list[list[Value]]:
+        """Parse expressions between commas."""
+        found = [self._ternary()]
+        while self._accept(","):
+            found.append(self._ternary())
+        self._end()
+        return found
+
+    def _end(self) -> None:
+        if self.tokens:
+            raise _RefusedError(f"{self._peek()[:40]!r} is not read here")
+
+    def _ternary(self) -> list[Value]:
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise _RefusedError(f"the expression is nested more than {_DEPTH} deep")
+        condition = self._binary(0)
+        if self._accept("?"):
+            one = self._ternary()
+            self._expect(":")
+            other = self._ternary()
+            if len(condition) != 1 or len(one) != len(other):
+                raise _RefusedError("the operands of ?: differ in width")
+            condition = [
+                self.reader.combine(_choose, condition[0], a, b) for a, b in zip(one, other, strict=True)
+            ]
+        self.depth -= 1
+        return condition
+
+    def _binary(self, level: int) -> list[Value]:
+        if level == len(_LEVELS):
+            return self._unary()
+        left = self._binary(level + 1)
+        while self._peek() in _LEVELS[level]:
+            operator = self.tokens.pop()
+            right = self._binary(level + 1)
+            if len(left) != len(right) or (operator in {"||", "&&"} and len(left) != 1):
+                raise _RefusedError(f"the operands of {operator} differ in width")
+            function = _OPERATORS[operator]
+            left = [self.reader.combine(function, a, b) for a, b in zip(left, right, strict=True)]
+        return left
+
+    def _unary(self) -> list[Value]:
+        inverted = False
+        bits: list[Value] | None = None
+        while bits is None:
+            found = self.tokens.pop() if self.tokens else ""
+            if found in {"~", "!"}:
+                inverted = not inverted
+                if found == "!":
+                    bits = self._unary()
+                    if len(bits) != 1:
+                        raise _RefusedError("! is read for one bit only")
+            else:
+                bits = self._primary(found)
+        return [(pins, table ^ _FULL) for pins, table in bits] if inverted else bits
+
+    def _primary(self, found: str) -> list[Value]:
+        if found == "(":
+            bits = self._ternary()
+            self._expect(")")
+            return bits
+        if found == "{":
+            return self._braces()
+        if found[:1].isdigit() or found[:1] == "'":
+            value, width = _constant(found)
+            return [ONE if value >> i & 1 else ZERO for i in range(width)]
+        vector = self.reader.names.get(found)
+        if vector is None:
+            known = bool(_WORD.fullmatch(found)) and found not in _KEYWORDS
+            name = self.reader.spell(found)[:60] or "the end"
+            raise _RefusedError(
+                f"{name} is not declared" if known else f"expected an operand, found {name!r}"
+            )
+        nets = vector.bits()
+        if self._accept("["):
+            nets = self._select(found, vector)
+        return [((net,), _VARIABLE0) for net in nets]
+
+    def _select(self, name: str, vector: _Vector) -> list[int]:
+        first = last = self._number()
+        if self._accept(":"):
+            last = self._number()
+        self._expect("]")
+        if (first < last) == vector.down and first != last:
+            raise _RefusedError(f"{self.reader.spell(name)}[{first}:{last}] runs against the declaration")
+        ends = [self.reader._index(name, vector, index) for index in (min(first, last), max(first, last))]
+        nets = list(range(ends[0], ends[1] + 1))
+        return nets if vector.down else nets[::-1]
+
+    def _number(self) -> int:
+        token = self.tokens.pop() if self.tokens else ""
+        if not re.fullmatch(r"\d{1,9}", token):
+            raise _RefusedError(f"expected a number, found {token[:40]!r}")
+        return int(token)
+
+    def _braces(self) -> list[Value]:
+        times = 1
+        repeated = self.tokens[-2:-1] == ["{"] and self._peek().isdigit()
+        if repeated:
+            times = self._number()
+            self._expect("{")
+        parts = [self._ternary()]
+        while self._accept(","):
+            parts.append(self._ternary())
+        self._expect("}")
+        width = times * sum(map(len, parts))
+        if width > _WIDEST:
+            raise _RefusedError(f"a concatenation of {width} bits is too wide")
+        if repeated:
+            self._expect("}")
+        return [bit for part in reversed(parts) for bit in part] * times
