@@ -24,16 +24,20 @@ class Comparison:
         patterns: how many input patterns were tried.
         proof: how equality was proved, "" if it was only simulated.
         counterexample: an input pattern bool `[inputs]` that tells the two apart, or None.
+        inexact: what a pass that was asked to give up exactness did, "" for any other.
     """
 
     equal: bool
     patterns: int
     proof: str = ""
     counterexample: Bool1 | None = None
+    inexact: str = ""
 
     @property
     def method(self) -> str:
         """How it was done, for reports."""
+        if self.inexact:
+            return self.inexact
         return f"proof ({self.proof})" if self.proof else f"simulation of {self.patterns:,} vectors"
 
 

@@ -34,10 +34,10 @@ def simulate_rtl(
     samples: models.Samples,
     out: Path,
     *,
+    scored: Classifier,
     simulator: str = "auto",
     waves: bool = False,
     seed: int = 0,
-    scored: Classifier | None = None,
 ) -> tuple[model.Simulation, tuple[str, ...]]:
     """Stream samples through the RTL; returns the report's section and the command lines run.
 
@@ -49,16 +49,15 @@ def simulate_rtl(
         simulator: "auto", "icarus" or "verilator".
         waves: keep a wave file.
         seed: of the random gaps and back-pressure.
-        scored: what its scores must agree with, `network` if None.
+        scored: what its scores must agree with.
 
     Raises:
         MismatchError: a class or score differs from the network's.
     """
     from lgc.hw_tests import runner
 
-    scores = network.scores_of_codes(samples.codes)
-    classes = scores.argmax(axis=1)
-    expected = scores if scored is None else scored.scores_of_codes(samples.codes)
+    expected = scored.scores_of_codes(samples.codes)
+    classes = (expected if scored is network else network.scores_of_codes(samples.codes)).argmax(axis=1)
     result = runner.simulate(
         files,
         codes=samples.codes,
@@ -134,11 +133,17 @@ class Build:
         return self._classifier("01-lower", "network.lgc")
 
     @cached_property
-    def scored(self) -> Classifier | None:
-        """What the hardware's scores must agree with where a pass left out what all classes share."""
-        if read_step(self.path, "02-optimise")["values"].get("keeps_scores", True):
-            return None
-        return self._classifier("02-optimise", "optimised.lgc")
+    def references(self) -> tuple[Classifier, Classifier]:
+        """What the hardware's classes and its scores must agree with.
+
+        The network itself, unless a pass left out of the scores what all classes share, or gave up
+        exactness: then the optimised network, for the scores or for both.
+        """
+        values = read_step(self.path, "02-optimise")["values"]
+        if values["keeps_scores"] and values["keeps_classes"]:
+            return self.network, self.network
+        optimised = self._classifier("02-optimise", "optimised.lgc")
+        return (self.network if values["keeps_classes"] else optimised), optimised
 
     def _classifier(self, step: str, file: str) -> Classifier:
         record = read_step(self.path, "01-lower")
@@ -200,7 +205,8 @@ class Build:
         out = self.path / "sim"
         shutil.rmtree(out, ignore_errors=True)
         files = read_rtl(self.path)
+        network, scored = self.references
         found, _ = simulate_rtl(
-            files, self.network, samples, out, simulator=simulator, waves=waves, seed=seed, scored=self.scored
+            files, network, samples, out, simulator=simulator, waves=waves, seed=seed, scored=scored
         )
         return found

@@ -126,8 +126,11 @@ class _Flow:
         self.path, self.options, self.watch = path, options, watch
         self.target: Target = target.load(options.target)
         self.checkpoint: Checkpoint = checkpoint.load(path)
-        levels = self.checkpoint.encoder.code_levels
-        self.pipeline = passes.know_inputs(passes.REGISTRY.parse(options.passes), levels)
+        pipeline = passes.REGISTRY.parse(options.passes)
+        evidence = None
+        if any(isinstance(step, passes.NeedsData) for step in pipeline):
+            evidence = models.evidence(path, options.data)
+        self.pipeline = passes.know(pipeline, self.checkpoint.encoder.code_levels, evidence)
         self.warnings: list[str] = []
         self.steps: list[Step] = []
 
@@ -189,7 +192,8 @@ class _Flow:
             used = used[(used >= 2) & (used < after.first_lut)]
             counted = 0 if after.readout is None else len(after.readout.signal)
             facts = {"luts": after.luts, "counted_bits": counted, "input_bits": len(used)}
-            facts["keeps_scores"] = all(getattr(step, "keeps_scores", True) for step in self.pipeline)
+            for what in ("keeps_scores", "keeps_classes"):
+                facts[what] = all(getattr(step, what, True) for step in self.pipeline)
             return Outcome(facts | {"checks": [dataclasses.asdict(check) for check in checks]})
 
         source = self.build.path / "01-lower" / "network.lgc"
@@ -290,12 +294,17 @@ class _Flow:
         return self.lowered.encoder.compare(self.samples.codes)
 
     @property
-    def scored(self) -> Classifier | None:
-        """What the scores must agree with, None for the network itself; see `Build.scored`."""
-        if read_step(self.build.path, "02-optimise")["values"]["keeps_scores"]:
-            return None
+    def references(self) -> tuple[Classifier, Classifier]:
+        """What the hardware's classes and its scores must agree with, see `Build.references`."""
+        values = read_step(self.build.path, "02-optimise")["values"]
+        if values["keeps_scores"] and values["keeps_classes"]:
+            return self.lowered, self.lowered
         net = text.parse((self.build.path / "02-optimise" / "optimised.lgc").read_text())
-        return dataclasses.replace(self.lowered, netlist=net)
+        optimised = dataclasses.replace(self.lowered, netlist=net)
+        if values["keeps_classes"]:
+            return self.lowered, optimised
+        self.warnings.append("Passes gave up exactness on request; the RTL was compared with their result.")
+        return optimised, optimised
 
     @property
     def sample_key(self) -> dict[str, str]:
@@ -307,7 +316,8 @@ class _Flow:
         from lgc.hw_tests.runner import choose
 
         chosen = self.samples.first(self.options.images)
-        files, scored = self.rtl_files, self.scored
+        files = self.rtl_files
+        network, scored = self.references
         name, found = choose(self.options.simulator, clocks=len(chosen) * files.cycles_per_sample)
         key = {
             "simulator": [name, *(tool.identity for tool in found)],
@@ -315,7 +325,7 @@ class _Flow:
         } | self.sample_key
 
         def run(out: Path) -> Outcome:
-            section, commands = simulate_rtl(files, self.lowered, chosen, out, simulator=name, scored=scored)
+            section, commands = simulate_rtl(files, network, chosen, out, simulator=name, scored=scored)
             return Outcome(dataclasses.asdict(section), commands)
 
         return self.step("05-simulate", run, key, *files.sources, files.cells)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lgc.errors import LgcError
 from lgc.ir.classifier import Classifier
+from lgc.ir.evidence import Evidence
 
 if TYPE_CHECKING:
     from lgc.frontend.checkpoint import Checkpoint
@@ -83,6 +84,39 @@ def samples(model: Classifier, source: str, *, required: bool) -> Samples:
     form = encoder.format
     codes = rng.integers(form.low, form.high + 1, (RANDOM_SAMPLES, encoder.features), dtype=np.int32)
     return Samples(codes, None, "random codes, seed 0")
+
+
+def evidence(path: Path, source: str) -> Evidence:
+    """Return the training and validation splits, cut as in training, for passes that go by data.
+
+    Args:
+        path: the checkpoint, which records how its validation split was cut.
+        source: data set as `lgc.frontend.data.load` takes it; the checkpoint's own if "".
+
+    Raises:
+        LgcError: there is no data, or it does not fit the model.
+    """
+    from lgc.frontend import checkpoint, data
+    from lgc.frontend.config import DataConfig
+    from lgc.frontend.lower import lower
+
+    found = checkpoint.load(path)
+    model = lower(found)
+    recorded = found.metadata.get("source")
+    source = source or (recorded if isinstance(recorded, str) else "")
+    if not source:
+        raise LgcError("The checkpoint names no data set.", hint="Name one with --data.")
+    loaded = data.load(source)
+    _check_fit(model, loaded)
+    config = found.metadata.get("config")
+    facts = config.get("data", {}) if isinstance(config, dict) else {}
+    size, seed = (
+        value if isinstance(value := facts.get(name), int) else getattr(DataConfig(), name)
+        for name in ("validation", "seed")
+    )
+    seen, _, held_out, labels = data.split_validation(loaded, size, seed)
+    bits = [model.encoder.encode(x) for x in (seen, held_out)]
+    return Evidence(bits[0], bits[1], labels, loaded.source)
 
 
 def _check_fit(model: Classifier, found: Dataset) -> None:

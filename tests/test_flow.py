@@ -84,6 +84,24 @@ def test_scores_without_what_classes_share_are_simulated_as_such(model: Path) ->
     assert build.simulate(images=5)["classes_equal"] == 5
 
 
+def test_inexact_passes_run_on_request_and_say_what_they_cost(model: Path) -> None:
+    pipeline = "simplify,data-merge,drop-outputs{budget=500}"
+    build = lgc.compile(model, passes=pipeline, until="simulation", images=20)
+    methods = [check.method for check in build.report.checks]
+    assert methods[1].startswith("inexact on request: validation accuracy ")
+    assert build.report.pipeline.endswith("data-merge,drop-outputs{budget=500}")
+    assert build.report.simulation is not None
+    assert build.report.simulation.scores_equal == 20
+    assert any("gave up exactness" in warning for warning in build.report.warnings)
+    assert build.simulate(images=5)["scores_equal"] == 5
+
+
+def test_inexact_passes_need_data(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "bare.safetensors", tiny(source=""))
+    with pytest.raises(LgcError, match="names no data set"):
+        lgc.compile(tmp_path / "bare.safetensors", passes="data-merge", until="verilog")
+
+
 def test_the_report_round_trips_and_renders(built: lgc.Build) -> None:
     assert Report.load(built.path / "report.json") == built.report
     text = (built.path / "report.md").read_text()
@@ -134,7 +152,7 @@ def test_wrong_hardware_is_a_mismatch(model: Path, tmp_path: Path) -> None:
     other = models.load(tmp_path / "other.safetensors")
     samples = models.samples(other, "digits", required=True).first(20)
     with pytest.raises(MismatchError, match="differs from the network"):
-        simulate_rtl(read_rtl(tmp_path / "b"), other, samples, tmp_path / "sim")
+        simulate_rtl(read_rtl(tmp_path / "b"), other, samples, tmp_path / "sim", scored=other)
 
 
 def test_compiling_needs_no_torch(model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .absorb import Absorb
-from .base import Pass, Registry, Watcher, run, spell
+from .base import NeedsData, Pass, Registry, Watcher, run, spell
 from .checked import Verdict, codes_of, know, run_checked
 from .data_merge import DataMerge
 from .dce import Dce
@@ -52,6 +52,7 @@ __all__ = [
     "Fold",
     "LutMap",
     "Merge",
+    "NeedsData",
     "Pass",
     "Pipeline",
     "Registry",

@@ -6,11 +6,15 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lgc.errors import UsageError, nearest
 
 from ..netlist import Netlist
+
+if TYPE_CHECKING:
+    from ..equivalence import Comparison
+    from ..evidence import Evidence
 
 
 class Pass(Protocol):
@@ -26,6 +30,50 @@ class Pass(Protocol):
     def __call__(self, net: Netlist) -> Netlist:
         """Return the transformed netlist; `net` is left alone."""
         ...
+
+
+class NeedsData:
+    """Base of passes that go by data, and so are inexact; `know` gives them the data.
+
+    Such a pass has methods `apply(net, evidence)`, which returns the transformed netlist, and
+    `verify(before, after, evidence)`, which says what that did to the accuracy.
+    """
+
+    name: ClassVar[str]
+
+    def __call__(self, net: Netlist) -> Netlist:
+        """Refuse to run without data."""
+        del net
+        raise UsageError(f"Pass {self.name} goes by data.", hint="Name a data set with --data.")
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A pass with the data it goes by."""
+
+    unbound: Any
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """Name of the pass."""
+        return str(self.unbound.name)
+
+    @property
+    def keeps_classes(self) -> bool:
+        """Whether the argmax stays what it was."""
+        return bool(self.unbound.keeps_classes)
+
+    def __call__(self, net: Netlist) -> Netlist:
+        """Return the transformed netlist."""
+        found: Netlist = self.unbound.apply(net, self.evidence)
+        return found
+
+    def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
+        """Say what the pass did to the accuracy."""
+        del levels
+        found: Comparison = self.unbound.verify(before, after, self.evidence)
+        return found
 
 
 Watcher = Callable[[Pass, Netlist, Netlist], None]
@@ -103,6 +151,7 @@ def _convert(name: str, key: str, text: str, kind: type) -> object:
 
 def spell(step: Pass) -> str:
     """Return the pass as pipeline text, options that differ from their default included."""
+    step = getattr(step, "unbound", step)
     changed = [
         f"{field.name}={str(value).lower() if isinstance(value, bool) else value}"
         for field in dataclasses.fields(step)  # type: ignore[arg-type]

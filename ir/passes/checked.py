@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from lgc.errors import MismatchError
 
 from .._typing import Bool1, Bool2
 from ..equivalence import Comparison, compare
+from ..evidence import Evidence
 from ..netlist import Netlist
-from .base import Pass, Watcher, run, spell
+from .base import Bound, NeedsData, Pass, Watcher, run, spell
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,23 @@ def codes_of(pipeline: Sequence[Pass]) -> int:
     return max((getattr(step, "thermometer", 1) for step in pipeline), default=1) or 1
 
 
-def know_inputs(pipeline: Sequence[Pass], levels: int) -> tuple[Pass, ...]:
-    """Tell passes with an open option `thermometer` (0) that codes have `levels` bits."""
-    return tuple(
-        replace(step, thermometer=levels)  # type: ignore[type-var]
-        if getattr(step, "thermometer", None) == 0
-        else step
-        for step in pipeline
-    )
+def know(pipeline: Sequence[Pass], levels: int, evidence: Evidence | None = None) -> tuple[Pass, ...]:
+    """Tell passes what is known of the inputs.
+
+    Args:
+        pipeline: the passes.
+        levels: bits of the inputs' thermometer codes, for passes whose option `thermometer` is 0.
+        evidence: data, for passes that go by it.
+    """
+    return tuple(_know(step, levels, evidence) for step in pipeline)
+
+
+def _know(step: Pass, levels: int, evidence: Evidence | None) -> Pass:
+    if evidence is not None and isinstance(step, NeedsData):
+        return cast(Pass, Bound(step, evidence))
+    if getattr(step, "thermometer", None) == 0:
+        return replace(step, thermometer=levels)  # type: ignore[type-var]
+    return step
 
 
 def run_checked(

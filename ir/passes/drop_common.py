@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._typing import I64x2
+from .._typing import I64x1, I64x2
 from ..equivalence import Comparison, compare
 from ..netlist import Netlist
 from ..readout import Readout
@@ -62,8 +62,9 @@ def _cheapest(weight: I64x2) -> I64x2:
     return best
 
 
-def _bits(weight: I64x2) -> np.ndarray:
-    return np.bitwise_count(np.abs(weight)).sum(axis=1, dtype=np.int64)
+def _bits(weight: I64x2) -> I64x1:
+    bits: I64x1 = np.bitwise_count(np.abs(weight)).sum(axis=1, dtype=np.int64)
+    return bits
 
 
 def _readout(signal: np.ndarray, weight: I64x2, bias: np.ndarray) -> Readout:

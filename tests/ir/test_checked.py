@@ -10,7 +10,7 @@ import pytest
 from lgc.errors import MismatchError
 from lgc.ir.equivalence import Comparison
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes import REGISTRY, Dce, Merge, Strash, codes_of, know_inputs, run_checked
+from lgc.ir.passes import REGISTRY, Dce, Merge, Strash, codes_of, know, run_checked
 from lgc.ir.passes.base import Pass
 from lgc.ir.simulate import simulate_roots
 
@@ -89,7 +89,7 @@ def test_a_pass_may_say_how_it_is_checked() -> None:
 
 
 def test_what_is_known_of_the_inputs_reaches_the_passes() -> None:
-    pipeline = know_inputs(REGISTRY.parse("strash,merge,merge{thermometer=2}"), 3)
+    pipeline = know(REGISTRY.parse("strash,merge,merge{thermometer=2}"), 3)
     assert [getattr(step, "thermometer", None) for step in pipeline] == [None, 3, 2]
     assert codes_of(pipeline) == 3
     assert codes_of(REGISTRY.parse("strash,merge")) == 1

@@ -9,8 +9,9 @@ from hypothesis import given
 
 from lgc.errors import ToolMissingError, UsageError
 from lgc.ir.equivalence import compare
+from lgc.ir.evidence import Evidence
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes import REGISTRY, run, spell
+from lgc.ir.passes import REGISTRY, know, run, spell
 from lgc.ir.text import dump, parse
 from lgc.ir.verify import check
 
@@ -32,18 +33,30 @@ PIPELINES = [
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
 def test_golden(path: Path) -> None:
-    """The first line of a golden file is `# -p PIPELINE`; `LGC_UPDATE=1` writes the results anew."""
+    """The first line of a golden file is `# -p PIPELINE`; `LGC_UPDATE=1` writes the results anew.
+
+    Lines `# sample BITS CLASS` are the data of passes that go by data.
+    """
     text = path.read_text()
     before, _, after = text.partition(SEPARATOR)
     pipeline = before.splitlines()[0].removeprefix("# -p ")
+    passes = know(REGISTRY.parse(pipeline), 1, evidence(before))
     try:
-        result = dump(run(REGISTRY.parse(pipeline), parse(before)))
+        result = dump(run(passes, parse(before)))
     except ToolMissingError as error:
         pytest.skip(str(error))
     if os.environ.get("LGC_UPDATE"):
         path.write_text(before + SEPARATOR + result)
         pytest.skip("golden file written anew")
     assert result == after
+
+
+def evidence(text: str) -> Evidence | None:
+    rows = [line.split()[2:] for line in text.splitlines() if line.startswith("# sample ")]
+    if not rows:
+        return None
+    bits = np.array([[c == "1" for c in word] for word, _ in rows])
+    return Evidence(bits, bits, np.array([int(label) for _, label in rows]), "golden")
 
 
 def test_every_pass_has_a_golden_file() -> None:
