@@ -130,7 +130,7 @@ def train(
 @click.option("-o", "--out", type=_PATH, help="Build directory; MODEL's name without suffix if not given.")
 @target_option
 @click.option(
-    "-p", "--passes", default="simplify", show_default=True, shell_complete=_complete_passes,
+    "-p", "--passes", default="simplify,merge", show_default=True, shell_complete=_complete_passes,
     help="Optimisation pipeline before mapping, see `lgc passes`.",
 )  # fmt: skip
 @click.option(
@@ -216,27 +216,61 @@ def report(build: Path, markdown: bool, as_json: bool) -> None:
 @click.option("-o", "--out", type=_PATH, help="Write the netlist here instead of stdout.")
 @click.option("--stats", is_flag=True, help="Show what each pass did instead of the netlist.")
 @click.option(
-    "--verify", is_flag=True, help="Compare outputs and scores after every pass; exit 4 if they differ."
-)
+    "--check", type=click.Choice(["end", "each", "none"]), default="end", show_default=True,
+    help="Prove the result equal to the netlist given, at the end or after each pass.",
+)  # fmt: skip
 @click.option("--print-after", metavar="PASS", help="Print the netlist after this pass (or all) to stderr.")
 @click.option("--first", type=click.IntRange(0), metavar="N", help="Run only the first N passes.")
+@data_option
 @as_json
 def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: object) -> None:
-    """Run optimisation passes on a NETLIST in text form, or on a checkpoint's netlist.
+    """Run optimisation passes on a NETLIST, or on a checkpoint's netlist, and prove them right.
+
+    Reads and writes lgc's text (.lgc) and arrays (.npz), BLIF, AIGER and structural Verilog, by the
+    suffix; C is written only. Exits 4 if a pass changed the function, and names it.
 
     \b
-    lgc opt net.lgc -p simplify,lut-map{k=6} --verify -o mapped.lgc
+    lgc opt net.lgc -p simplify,merge,lut-map{k=6} -o mapped.blif
     lgc opt model.safetensors -p simplify --stats
     """
-    from lgc import commands
+    from lgc import commands, netlists
+    from lgc.ir import text
 
-    text, ran = commands.optimise(netlist, **options)  # type: ignore[arg-type]
+    net, ran, checks = commands.optimise(netlist, **options)  # type: ignore[arg-type]
     if out is not None:
-        commands.write_text(out, text)
+        netlists.write(out, net)
     if stats or as_json:
-        console.show(ran, as_json, lambda: commands.passes_table(ran))
+        found = {"passes": ran, "checks": checks}
+        console.show(found, as_json, lambda: commands.passes_tables(ran, checks))
     elif out is None:
-        click.echo(text, nl=False)
+        click.echo(text.dump(net), nl=False)
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option(
+    "--group-sum", type=click.IntRange(1), metavar="CLASSES",
+    help="Make the outputs a readout: as many classes of equal, contiguous groups.",
+)  # fmt: skip
+def convert(source: Path, out: Path, group_sum: int | None) -> None:
+    """Convert a netlist file, or a checkpoint's netlist, to another format, by the suffixes.
+
+    \b
+    .lgc  lgc's text             .blif        BLIF              .v  structural Verilog
+    .npz  arrays, for millions   .aig, .aag   AIGER             .c  C99, written only
+
+    Readouts travel in comments of formats that have none; --group-sum adds one to foreign files.
+
+    \b
+    lgc convert model.safetensors network.aig
+    lgc convert gates.blif network.npz --group-sum 10
+    """
+    from lgc import commands, netlists
+    from lgc.ir.interop import with_group_sum
+
+    net, _ = commands.read_netlist(source)
+    netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
 @main.command()

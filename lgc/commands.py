@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lgc import console, manifest, models
-from lgc.errors import LgcError, MismatchError
 
 if TYPE_CHECKING:
     from lgc.build import Build
@@ -64,55 +63,51 @@ def demo_build(
     return lgc.compile(model, out=out, force=force, watch=watch)
 
 
-def read_netlist(file: Path) -> Netlist:
-    """Read a netlist in text form, or lower a checkpoint."""
-    from lgc.ir import text
+def read_netlist(file: Path) -> tuple[Netlist, int]:
+    """Read a netlist in any format, or lower a checkpoint.
 
+    Returns the netlist and how many bits its inputs' thermometer codes have, 1 if that is not known.
+    """
     if file.suffix == ".safetensors":
-        return models.load(file).netlist
-    try:
-        return text.parse(file.read_text())
-    except OSError as error:
-        raise LgcError(
-            f"Cannot read {file}: {error.strerror}.", hint="Give a netlist or a checkpoint."
-        ) from None
-    except UnicodeDecodeError:
-        raise LgcError(f"{file} is not a netlist in text form.", hint="See `lgc inspect`.") from None
+        model = models.load(file)
+        return model.netlist, model.encoder.code_levels
+    from lgc import netlists
+
+    return netlists.read(file), 1
 
 
 def optimise(
-    netlist: Path, *, passes: str, verify: bool, print_after: str | None, first: int | None
-) -> tuple[str, list[dict[str, Any]]]:
-    """Run a pipeline; returns the resulting text and a row for each pass.
+    netlist: Path, *, passes: str, check: str, print_after: str | None, first: int | None, data: str = ""
+) -> tuple[Netlist, list[dict[str, Any]], list[dict[str, str]]]:
+    """Run a pipeline; returns the result, a row for each pass and one for each check.
 
     Raises:
-        MismatchError: `verify`, and a pass changed the function; names it and the input pattern.
+        MismatchError: a pass changed the function; names it and the input pattern.
     """
     from lgc.ir import passes as library
     from lgc.ir import text
-    from lgc.ir.equivalence import compare
 
-    net = read_netlist(netlist)
+    net, levels = read_netlist(netlist)
     pipeline = library.REGISTRY.parse(passes)[:first]
+    evidence = None
+    if netlist.suffix == ".safetensors" and any(isinstance(s, library.NeedsData) for s in pipeline):
+        evidence = models.evidence(netlist, data)
+    pipeline = library.know(pipeline, levels, evidence)
     ran: list[dict[str, Any]] = []
     clock = time.perf_counter()
 
     def watch(step: library.Pass, before: Netlist, after: Netlist) -> None:
         nonlocal clock
         row = {"pass": library.spell(step), "luts": after.luts, "change": after.luts - before.luts}
-        row |= {"seconds": round(time.perf_counter() - clock, 3)}
+        ran.append(row | {"seconds": round(time.perf_counter() - clock, 3)})
         if print_after in {step.name, "all"}:
             click.echo(f"# after {library.spell(step)}\n{text.dump(after)}", err=True)
-        if verify and (before.readout is None) == (after.readout is None):
-            comparison = compare(before, after)
-            if not comparison.equal and comparison.counterexample is not None:
-                pattern = "".join(map(str, comparison.counterexample.astype(int)))
-                raise MismatchError(f"Pass {row['pass']} changes the function for the inputs {pattern}.")
-            row["verified"] = comparison.method
-        ran.append(row)
         clock = time.perf_counter()
 
-    return text.dump(library.run(pipeline, net, watch=watch)), ran
+    if check == "none":
+        return library.run(pipeline, net, watch=watch), ran, []
+    net, verdicts = library.run_checked(pipeline, net, watch=watch, each=check == "each")
+    return net, ran, [{"passes": v.passes, "verified by": v.comparison.method} for v in verdicts]
 
 
 def describe(file: Path) -> dict[str, Any]:
@@ -122,7 +117,7 @@ def describe(file: Path) -> dict[str, Any]:
         return {name: f"{record['seconds']} s" for name, record in sorted(found["steps"].items())}
     if file.suffix == ".safetensors":
         return _describe_checkpoint(file)
-    net = read_netlist(file)
+    net, _ = read_netlist(file)
     facts = {"k": net.k, "inputs": net.inputs, "LUTs": net.luts, "outputs": len(net.outputs)}
     if net.readout is not None:
         facts |= {"classes": net.readout.classes, "readout entries": len(net.readout.signal)}
@@ -217,6 +212,8 @@ def dict_table(title: str, found: list[dict[str, Any]]) -> object:
     return console.rows(title, head, [tuple(str(row.get(column, "")) for column in head) for row in found])
 
 
-def passes_table(ran: list[dict[str, Any]]) -> object:
-    """Return the table of `lgc opt --stats`."""
-    return dict_table("Passes run", ran)
+def passes_tables(ran: list[dict[str, Any]], checks: list[dict[str, str]]) -> object:
+    """Return the tables of `lgc opt --stats`."""
+    from rich.console import Group
+
+    return Group(dict_table("Passes run", ran), dict_table("Checks", checks))  # type: ignore[arg-type]

@@ -7,6 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lgc.cli import main
+from lgc.ir.passes import REGISTRY
+
+from .ir.test_checked import Wrong
 
 NET = """\
 netlist k=2 inputs=2
@@ -48,23 +51,61 @@ def test_unknown_command_names_the_nearest() -> None:
 
 
 def test_opt_prints_the_netlist(net: Path) -> None:
-    done = lgc("opt", net, "-p", "simplify", "--verify")
+    done = lgc("opt", net, "-p", "simplify")
     assert done.exit_code == 0
     assert "class 0 = 0 + 2 * %4" in done.output
 
 
 def test_opt_reports_each_pass(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.lgc"
-    done = lgc("opt", net, "-p", "strash,dce", "--json", "--verify", "-o", out)
-    ran = json.loads(done.output)
+    done = lgc("opt", net, "-p", "strash,dce", "--json", "--check", "each", "-o", out)
+    found = json.loads(done.output)
+    ran = found["passes"]
     assert [(row["pass"], row["luts"], row["change"]) for row in ran] == [("strash", 1, -1), ("dce", 1, 0)]
-    assert ran[0]["verified"] == "proof (exhaustive)"
+    checks = [{"passes": name, "verified by": "proof (exhaustive)"} for name in ("strash", "dce")]
+    assert found["checks"] == checks
     assert out.read_text().startswith("netlist k=2 inputs=2")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".blif", ".aig", ".aag", ".v"])
+def test_convert_there_and_back(net: Path, suffix: str) -> None:
+    there = net.with_suffix(suffix)
+    assert lgc("convert", net, there).exit_code == 0
+    assert lgc("opt", there, "-p", "simplify").output.endswith("class 0 = 0 + 2 * %4\nclass 1 = 0 + %2\n")
+    assert json.loads(lgc("inspect", there, "--json").output)["classes"] == 2
+
+
+def test_convert_adds_a_group_sum(tmp_path: Path) -> None:
+    foreign = tmp_path / "gates.blif"
+    foreign.write_text(".model m\n.inputs a b\n.outputs x y\n.names a b x\n11 1\n.names a y\n0 1\n.end\n")
+    assert lgc("convert", foreign, tmp_path / "net.lgc", "--group-sum", 2).exit_code == 0
+    assert "class 1 = 0 + %" in (tmp_path / "net.lgc").read_text()
+    done = lgc("convert", foreign, tmp_path / "net.lgc", "--group-sum", 3)
+    assert done.exit_code == 1
+    assert "2 outputs do not split into 3 equal groups" in done.stderr
+
+
+def test_convert_names_the_formats_it_knows(net: Path) -> None:
+    done = lgc("convert", net, net.with_suffix(".edif"))
+    assert done.exit_code == 2
+    assert ".blif" in done.stderr
 
 
 def test_opt_runs_the_first_passes_only(net: Path) -> None:
     done = lgc("opt", net, "-p", "strash,dce", "--json", "--first", 1)
-    assert [row["pass"] for row in json.loads(done.output)] == ["strash"]
+    found = json.loads(done.output)
+    assert [row["pass"] for row in found["passes"]] == ["strash"]
+    assert [check["passes"] for check in found["checks"]] == ["strash"]
+
+
+def test_opt_exits_4_and_names_the_pass_that_is_wrong(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY.passes, "wrong", Wrong)
+    out = net.with_suffix(".npz")
+    done = lgc("opt", net, "-p", "strash,wrong,dce", "-o", out)
+    assert done.exit_code == 4
+    assert done.stderr.startswith("lgc: Pass wrong changes the function for the inputs ")
+    assert not out.exists()
+    assert lgc("opt", net, "-p", "strash,wrong,dce", "-o", out, "--check", "none").exit_code == 0
 
 
 def test_opt_prints_after_a_pass(net: Path) -> None:
@@ -78,7 +119,7 @@ def test_inspect_a_netlist(net: Path) -> None:
 
 def test_passes_lists_options_and_aliases() -> None:
     found = {row["name"]: row for row in json.loads(lgc("passes", "--json").output)}
-    assert found["lut-map"]["options"] == "k=4 depth=false cuts=8"
+    assert found["lut-map"]["options"] == "k=4 depth=false cuts=12"
     assert found["simplify"]["what"] == "= strash,absorb,dce"
     assert "lut-map" in lgc("passes").output
 

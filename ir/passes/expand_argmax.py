@@ -8,10 +8,15 @@ from functools import lru_cache
 from itertools import combinations
 from typing import ClassVar
 
+import numpy as np
+
 from lgc.errors import LgcError
 
+from .._typing import Bool2, I64x2
 from ..builder import Builder, Literal
+from ..equivalence import Comparison, patterns
 from ..netlist import Netlist
+from ..simulate import outputs
 from .dce import Dce
 
 _Number = list[Literal]
@@ -64,6 +69,21 @@ class ExpandArgmax:
             last = len(players) <= self.k - 2
             players = [_winner(builder, group, last=last) for group in _groups(players, self.k - 2)]
         return Dce()(builder.netlist(players[0][0]))
+
+    def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
+        """Compare with the argmax of the score bits, by simulation."""
+        bits = patterns(before.inputs, samples=4096, seed=0, levels=levels)
+        score = _numbers(outputs(before, bits), self.classes)
+        index = _numbers(outputs(after, bits), 1)[:, 0]
+        differ = np.flatnonzero(score.argmax(axis=1) != index)
+        example = bits[differ[0]] if differ.size else None
+        return Comparison(equal=example is None, patterns=len(bits), counterexample=example)
+
+
+def _numbers(bits: Bool2, numbers: int) -> I64x2:
+    """Unsigned numbers int64 `[samples, numbers]` that bits `[samples, numbers * width]` spell."""
+    digits = bits.reshape(len(bits), numbers, -1).astype(np.int64)
+    return digits @ (1 << np.arange(digits.shape[2], dtype=np.int64))
 
 
 def _groups(players: list[tuple[_Number, _Number]], most: int) -> Iterator[list[tuple[_Number, _Number]]]:

@@ -24,10 +24,13 @@ from lgc.errors import LgcError
 from .. import _kernels
 from .._typing import Bool1, F64x1, F64x2, I32x1, I64x1
 from ..builder import Builder
+from ..equivalence import Comparison, patterns
 from ..fabric import Fabric
 from ..ledger import SINGLE, Ledger, Term, renumber
 from ..netlist import FIRST_INPUT, Netlist
+from ..proof import prove
 from ..readout import Readout
+from ..simulate import scores
 from ._count import count
 from ._fold import STRATEGIES, fold, foldable
 from ._tally import Tally
@@ -65,6 +68,16 @@ class ExpandReadout:
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with class-major unsigned score bits as outputs, see `Fabric`."""
         return expand(net, k=self.k, strategy=self.strategy).netlist
+
+    def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
+        """Prove that `after` has the scores of `before`; simulate it where that fails."""
+        fabric = replace(expand(before, k=self.k, strategy=self.strategy), netlist=after)
+        bits = patterns(before.inputs, samples=1024, seed=0, levels=levels)
+        differ = np.flatnonzero((fabric.scores(bits) != scores(before, bits)).any(axis=1))
+        if differ.size:
+            return Comparison(equal=False, patterns=len(bits), counterexample=bits[differ[0]])
+        proof = prove(before, fabric, levels=levels)
+        return Comparison(equal=True, patterns=len(bits), proof=proof.method)
 
 
 def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 | None = None) -> Fabric:
