@@ -71,9 +71,9 @@ def read_netlist(file: Path) -> tuple[Netlist, int]:
     if file.suffix == ".safetensors":
         model = models.load(file)
         return model.netlist, model.encoder.code_levels
-    from lgc import netlists
+    from lgc.netlists import read
 
-    return netlists.read(file), 1
+    return read(file), 1
 
 
 def optimise(
