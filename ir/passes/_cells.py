@@ -78,7 +78,10 @@ def add_pairs(tally: Tally, w: int, z: Literal, items: list[Pair]) -> None:
         tally.replace(inputs, outputs)
         return
     waiting = tally.release(w + 1)
-    if waiting is not None:
+    if waiting is None and tally.wants_single(w + 1):
+        outputs.append((w + 1, tally.lut(carry_of_pair, p1, x1, z), SINGLE))
+        tally.replace(inputs, outputs)
+    elif waiting is not None:
         inputs.append((w + 1, waiting, SINGLE))
         outputs.append((w + 1, waiting, tally.lut(xor_carry, waiting, p1, x1, z)))
         tally.replace(inputs, outputs)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ._cells import add_pairs, counter, full_adder, half_adder, twin_adders, xor
 from ._tally import Tally
 
-_CHAIN = 4
+_CHAIN = 6
 """Blocks one after the other in a column: longer saves LUTs, shorter levels."""
 
 Heights = tuple[tuple[int, int], ...]
@@ -107,6 +107,7 @@ class _State:
 def _finish_pairs(tally: Tally, w: int) -> None:
     """Reduce a column by blocks of three pairs, then by the cheapest blocks that do."""
     column, above = tally.columns[w], tally.columns[w + 1]
+    tally.starts[w + 1] = (len(column.singles) + 2 * len(column.pairs)) // (12 * _CHAIN)
     while column.pairs or len(column.singles) > 1:
         chains = max(1, len(column.pairs) // (3 * _CHAIN))
         if len(column.singles) >= max(10, chains + 6):

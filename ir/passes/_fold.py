@@ -17,9 +17,9 @@ import numpy as np
 from ..builder import Literal
 from ..netlist import Netlist
 from ._cells import chain, encode, full_adder, twin_adders
-from ._tally import Tally
+from ._tally import Pair, Tally
 
-_CHAIN = 4
+_CHAIN = 6
 """Blocks one after the other on one running bit."""
 
 
@@ -118,12 +118,33 @@ def adders(tally: Tally, w: int, bits: _Bits) -> None:
 
 
 def mixed(tally: Tally, w: int, bits: _Bits) -> None:
-    """Full adders of two-pin gates, and chains of three-pin ones; for 6-input LUTs."""
+    """Chains of pairs with six pins between them, full adders of what is left; for 6-input LUTs.
+
+    In a chain of five pairs the middle carry has two pins to spare for the gate behind it, in one of
+    four every carry has three.
+    """
+    outer, middle = _pairs_of_six(bits)
+    z, blocks = 0, 0
+    while len(outer) + len(middle) > 1 and (z or len(bits)):
+        size = 5 if middle and len(outer) + len(middle) > 4 else 4
+        centre = [middle.pop()] if size == 5 else []
+        sides = [(outer or middle).pop() for _ in range(min(size - len(centre), len(outer) + len(middle)))]
+        chosen = [*sides[: len(sides) // 2], *centre, *sides[len(sides) // 2 :]]
+        if not z:
+            (z,) = bits.any(1)
+        z, blocks = chain(tally, w, z, [x for pair in chosen for x in pair]), blocks + 1
+        if blocks % 2 == 0:
+            tally.columns[w].singles.append(z)
+            z = 0
+    tally.columns[w].singles += [x for x in (z, *(x for pair in outer + middle for x in pair)) if x]
     adders(tally, w, bits)
-    while len(bits.three) >= 6:
-        (z,) = bits.any(1)
-        size = min(10, len(bits.three) // 2 * 2)
-        tally.columns[w].singles.append(chain(tally, w, z, [bits.three.pop() for _ in range(size)]))
+
+
+def _pairs_of_six(bits: _Bits) -> tuple[list[Pair], list[Pair]]:
+    """Take pairs of gates with six pins between them: of three and three, of two and four pins."""
+    outer = [(bits.three.pop(), bits.three.pop()) for _ in range(len(bits.three) // 2)]
+    middle = [(bits.two.pop(), bits.four.pop()) for _ in range(min(len(bits.two), len(bits.four)))]
+    return outer, middle
 
 
 def _twins(tally: Tally, w: int, bits: _Bits) -> None:

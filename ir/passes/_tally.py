@@ -24,13 +24,15 @@ class Tally:
     """The columns of one class while they are added up.
 
     Every counter goes through `replace`, which keeps the books: terms out of the columns, terms into
-    the columns, and a `Block` that says so.
+    the columns, and a `Block` that says so. `starts` says per column how many single bits are wanted,
+    so that as many chains of blocks can run in parallel.
     """
 
     def __init__(self, builder: Builder, group: int, width: int, terms: Iterable[Term]) -> None:
         self.builder, self.group, self.width = builder, group, width
         self.columns = [Column() for _ in range(width)]
         self.blocks: list[Block] = []
+        self.starts = [0] * width
         self._held: dict[int, Literal] = {}
         for term in terms:
             if normal(term, width) == [term]:
@@ -76,6 +78,10 @@ class Tally:
     def holds(self, w: int) -> bool:
         """Whether a bit is set aside for column w."""
         return w in self._held
+
+    def wants_single(self, w: int) -> bool:
+        """Whether column w is short of the single bits that `starts` asks for."""
+        return w < self.width and len(self.columns[w].singles) < self.starts[w]
 
     def settle(self, w: int) -> None:
         """Put the bit set aside for column w back; called when no more carries come."""

@@ -31,6 +31,7 @@ from ..netlist import FIRST_INPUT, Netlist
 from ..proof import prove
 from ..readout import Readout
 from ..simulate import scores
+from ..sites import sites
 from ._count import count
 from ._fold import STRATEGIES, fold, foldable
 from ._tally import Tally
@@ -51,11 +52,13 @@ class ExpandReadout:
     Attributes:
         k: pins per LUT.
         strategy: see `expand`.
+        fractured: see `expand`.
     """
 
     name: ClassVar[str] = "expand-readout"
     k: int = 4
     strategy: str = "auto"
+    fractured: bool = False
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -67,11 +70,12 @@ class ExpandReadout:
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with class-major unsigned score bits as outputs, see `Fabric`."""
-        return expand(net, k=self.k, strategy=self.strategy).netlist
+        return expand(net, k=self.k, strategy=self.strategy, fractured=self.fractured).netlist
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
         """Prove that `after` has the scores of `before`; simulate it where that fails."""
-        fabric = replace(expand(before, k=self.k, strategy=self.strategy), netlist=after)
+        fabric = expand(before, k=self.k, strategy=self.strategy, fractured=self.fractured)
+        fabric = replace(fabric, netlist=after)
         bits = patterns(before.inputs, samples=1024, seed=0, levels=levels)
         differ = np.flatnonzero((fabric.scores(bits) != scores(before, bits)).any(axis=1))
         if differ.size:
@@ -80,7 +84,14 @@ class ExpandReadout:
         return Comparison(equal=True, patterns=len(bits), proof=proof.method)
 
 
-def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 | None = None) -> Fabric:
+def expand(
+    net: Netlist,
+    *,
+    k: int = 4,
+    strategy: str = "auto",
+    fractured: bool = False,
+    position: F64x2 | None = None,
+) -> Fabric:
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
 
     Args:
@@ -88,6 +99,8 @@ def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 
         k: pins per LUT.
         strategy: how gates are folded into the first counters, one of `STRATEGIES[k]`, or "auto" to
             map with each and take the one with the fewest LUTs.
+        fractured: take the one with the fewest sites of two LUTs instead, see `sites`; for Xilinx,
+            where k=4 then needs less than k=6.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -100,9 +113,16 @@ def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 
     net = run((Strash(), Absorb(), Dce()), net)
     place = _places(net, position)
     names = STRATEGIES[k] if strategy == "auto" else (strategy,)
-    front = min((_front(net, k, name, place) for name in names), key=lambda found: found.estimate)
+    fronts = (_front(net, k, name, place) for name in names)
+    if fractured:
+        built = [_build(net, front, k) for front in fronts]
+        return min(built, key=lambda fabric: sites(fabric.netlist).count)
+    return _build(net, min(fronts, key=lambda front: front.estimate), k)
+
+
+def _build(net: Netlist, front: _Front, k: int) -> Fabric:
+    """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
-    constant, offset = front.constant, front.offset
     builder = Builder(mapped, k=k)
     over = dict(zip(*(side.tolist() for side in crossing), strict=True))
     tallies = [
@@ -118,8 +138,8 @@ def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 
     ledger = Ledger(
         network=net,
         extended=front.extended,
-        constant=constant,
-        offset=offset,
+        constant=front.constant,
+        offset=front.offset,
         folded=tuple(block for fold in folds for block in fold.blocks),
         crossing=(crossing[0], literal[crossing[1]]),
         counted=renumber((block for tally in tallies for block in tally.blocks), literal),
@@ -129,7 +149,7 @@ def expand(net: Netlist, *, k: int = 4, strategy: str = "auto", position: F64x2 
         netlist=smaller,
         classes=len(tallies),
         score_width=width,
-        offset=offset,
+        offset=front.offset,
         network_luts=int(live[: mapped.luts].sum()),
         ledger=ledger,
     )
