@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lgc.errors import LgcError, UsageError, nearest
+from lgc.errors import LgcError, UsageError
 
 if TYPE_CHECKING:
     from lgc.ir.netlist import Netlist
@@ -79,12 +79,10 @@ def _known(path: Path, suffixes: Iterable[str]) -> str:
     suffix = path.suffix.lower()
     if suffix not in suffixes:
         what = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
-        raise UsageError(f"{path} has {what}, which names no netlist format.", hint=_hint(path, suffixes))
+        raise UsageError(
+            f"{path} has {what}, which names no netlist format.", hint=f"Known: {', '.join(suffixes)}."
+        )
     return suffix
-
-
-def _hint(path: Path, suffixes: Iterable[str]) -> str:
-    return nearest("", suffixes) if path.suffix not in SUFFIXES else f"Known: {', '.join(suffixes)}."
 
 
 def _parse(suffix: str, stream: BinaryIO) -> Netlist:

@@ -148,7 +148,7 @@ def _sort(pins: I32x2, driver: I32x1, order: I32x1) -> int:
             state[row] += 1
             if before >= 0:
                 if open_[before]:
-                    return before
+                    return int(before)
                 if state[before] <= k:
                     open_[before] = True
                     stack[depth] = before

@@ -34,7 +34,7 @@ _MAX_NODES = 128
 def low_cofactor(f: np.uint64, v: int) -> np.uint64:
     """Return `f` with variable `v` set to 0."""
     shift = np.uint64(1 << v)
-    low = f & ~VARIABLE[v]
+    low: np.uint64 = f & ~VARIABLE[v]
     return low | (low << shift)
 
 
@@ -42,7 +42,7 @@ def low_cofactor(f: np.uint64, v: int) -> np.uint64:
 def high_cofactor(f: np.uint64, v: int) -> np.uint64:
     """Return `f` with variable `v` set to 1."""
     shift = np.uint64(1 << v)
-    high = f & VARIABLE[v]
+    high: np.uint64 = f & VARIABLE[v]
     return high | (high >> shift)
 
 
@@ -105,7 +105,7 @@ def strip_all(fanin: I32x2, table: U64x1, pins: I32x2, function: U64x1) -> None:
 
 @njit("UniTuple(uint64, 2)(uint64, uint64, int64, int32[:, :], int64)", cache=True, nogil=True)
 def _isop(
-    lower: np.uint64, upper: np.uint64, variables: int, cubes: I32x2, count: np.uint64
+    lower: np.uint64, upper: np.uint64, variables: int, cubes: I32x2, count: np.int64
 ) -> tuple[np.uint64, np.uint64]:
     """Append an irredundant cover between `lower` and `upper`; returns its table and the new count.
 
@@ -139,8 +139,8 @@ def _isop(
 @njit(cache=True, nogil=True)
 def _cover(function: np.uint64, cubes: I32x2) -> int:
     """Fill `cubes` `[64, 2]` with an irredundant sum of products; returns the number of cubes."""
-    _, end = _isop(function, function, 6, cubes, 0)
-    return np.int64(end)
+    _, end = _isop(function, function, 6, cubes, np.int64(0))
+    return int(end)
 
 
 def cover(function: int, pins: int) -> tuple[list[str], str]:

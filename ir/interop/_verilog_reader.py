@@ -45,7 +45,7 @@ _KEYWORDS = frozenset(
 )
 
 Value = tuple[tuple[int, ...], int]
-"""A bit as a function of up to 6 distinct nets, ascending: the nets and the table of 64 rows."""
+"""A bit as a function of up to 6 nets: the nets and the table of 64 rows."""
 ZERO: Value = ((), 0)
 ONE: Value = ((), (1 << 64) - 1)
 _FULL = (1 << 64) - 1
@@ -377,19 +377,21 @@ class _Reader:
     def combine(self, function: Callable[..., int], *values: Value) -> Value:
         """Return `function` of bits; where it has over 6 nets, an operand becomes a net of its own."""
         operands = list(values)
-        nets = sorted({net for pins, _ in operands for net in pins})
+        nets = list(dict.fromkeys(net for pins, _ in operands for net in pins))
         while len(nets) > 6:
             widest = max(range(len(operands)), key=lambda i: len(operands[i][0]))
             self._row(self.nets, *operands[widest])
             operands[widest] = ((self.nets,), _VARIABLE0)
             self.nets += 1
-            nets = sorted({net for pins, _ in operands for net in pins})
+            nets = list(dict.fromkeys(net for pins, _ in operands for net in pins))
         places = {net: i for i, net in enumerate(nets)}
         tables = [_expand(table, tuple([places[net] for net in pins])) for pins, table in operands]
         return tuple(nets), function(*tables) & _FULL
 
     def lookup(self, table: int, inputs: list[Value]) -> Value:
         """Return the bit of `table` that up to 6 inputs select, the least significant first."""
+        if all(plain == _VARIABLE0 for _, plain in inputs):
+            return tuple([pins[0] for pins, _ in inputs]), _repeat(table, len(inputs))
         out = [ONE if table >> row & 1 else ZERO for row in range(1 << len(inputs))]
         for bit in inputs:
             out = [
@@ -537,6 +539,13 @@ class _Reader:
 _VARIABLE0 = int(_functions.VARIABLE[0])
 
 
+def _repeat(table: int, pins: int) -> int:
+    """Return a table of `pins` pins as one of 64 rows."""
+    for v in range(pins, 6):
+        table |= table << (1 << v)
+    return table
+
+
 def _choose(s: int, a: int, b: int) -> int:
     return (s & a) | (~s & b)
 
@@ -649,18 +658,13 @@ class _Expression:
         return left
 
     def _unary(self) -> list[Value]:
-        inverted = False
-        bits: list[Value] | None = None
-        while bits is None:
-            found = self.tokens.pop() if self.tokens else ""
-            if found in {"~", "!"}:
-                inverted = not inverted
-                if found == "!":
-                    bits = self._unary()
-                    if len(bits) != 1:
-                        raise _RefusedError("! is read for one bit only")
-            else:
-                bits = self._primary(found)
+        inverted = narrow = False
+        while self._peek() in {"~", "!"}:
+            narrow |= self.tokens.pop() == "!"
+            inverted = not inverted
+        bits = self._primary(self.tokens.pop() if self.tokens else "")
+        if narrow and len(bits) != 1:
+            raise _RefusedError("! is read for one bit only")
         return [(pins, table ^ _FULL) for pins, table in bits] if inverted else bits
 
     def _primary(self, found: str) -> list[Value]:

@@ -148,9 +148,7 @@ def _expand(
             at = 7 + j - start[w]
             if b == 0 or a == b ^ 1:
                 local[at] = 0
-            elif a == b:
-                local[at] = a
-            elif b == 1:
+            elif a == b or b < 2:
                 local[at] = a
             else:
                 h = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b) * np.uint64(

@@ -167,7 +167,7 @@ def _array(name: str, member: IO[bytes], size: int) -> npt.NDArray[Any]:
             f"but holds {size - 10 - length} bytes."
         )
     array = np.empty(shape, dtype)
-    view = memoryview(array.reshape(-1).view(np.uint8))
+    view = array.reshape(-1).view(np.uint8).data
     at = 0
     while at < len(view):
         got = member.read(min(_CHUNK, len(view) - at))
