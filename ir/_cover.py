@@ -96,6 +96,16 @@ def _reference(
 
 
 @njit(cache=True, nogil=True)
+def _at_least(leaves: I32x3, sizes: I8x2, first: int, i: int, c: int, refs: I32x1) -> int:
+    """Lower bound of what `_reference` returns: the LUT and the leaves that nobody reads yet."""
+    area = 1
+    for j in range(sizes[i, c]):
+        leaf = leaves[i, c, j]
+        area += leaf >= first and refs[leaf] == 0
+    return area
+
+
+@njit(cache=True, nogil=True)
 def exact_area(
     leaves: I32x3, sizes: I8x2, counts: I8x1, first: int, required: I32x1, refs: I32x1, depth: I32x1
 ) -> None:
@@ -111,6 +121,8 @@ def exact_area(
                 for j in range(sizes[i, c]):
                     late = max(late, depth[leaves[i, c, j]])
                 if late + 1 > required[first + i]:
+                    continue
+                if _at_least(leaves, sizes, first, i, c, refs) > best_area:
                     continue
                 area = _reference(leaves, sizes, first, i, c, 1, refs, stack)
                 _reference(leaves, sizes, first, i, c, -1, refs, stack)
@@ -247,9 +259,10 @@ def evict(
                 best, best_area = 0, _reference(leaves, sizes, first, f, 0, 1, refs, stack)
                 _reference(leaves, sizes, first, f, 0, -1, refs, stack)
             for c in range(1, counts[f]):
-                if _reads(leaves, sizes, f, c, s) or (
-                    bounded and not _rises(leaves, sizes, first, f, c, late)
-                ):
+                cheapest = _at_least(leaves, sizes, first, f, c, refs)
+                if cheapest >= best_area or after + cheapest > before or _reads(leaves, sizes, f, c, s):
+                    continue
+                if bounded and not _rises(leaves, sizes, first, f, c, late):
                     continue
                 area = _reference(leaves, sizes, first, f, c, 1, refs, stack)
                 _reference(leaves, sizes, first, f, c, -1, refs, stack)

@@ -8,6 +8,9 @@ from lgc.errors import LgcError
 
 from .netlist import Netlist, table_dtype
 
+_ROWS = 1 << 18
+"""LUTs looked at together: temporaries of a few MiB, however large the netlist."""
+
 
 def check(net: Netlist) -> None:
     """Raise `LgcError`, naming the first offending LUT or signal, unless `net` is well formed."""
@@ -32,24 +35,31 @@ def _check_arrays(net: Netlist) -> None:
 
 
 def _check_luts(net: Netlist) -> None:
-    own = np.arange(net.first_lut, net.signals, dtype=np.int32)
-    bad = (net.fanin < 0) | (net.fanin >= own[:, None])
+    for start in range(0, net.luts, _ROWS):
+        _check_rows(net, slice(start, min(start + _ROWS, net.luts)))
+
+
+def _check_rows(net: Netlist, rows: slice) -> None:
+    fanin, table = net.fanin[rows], net.table[rows]
+    own = np.arange(net.first_lut + rows.start, net.first_lut + rows.stop, dtype=np.int32)
+    bad = (fanin < 0) | (fanin >= own[:, None])
     if bad.any():
         row, pin = np.argwhere(bad)[0]
         raise LgcError(
-            f"LUT %{own[row]} reads signal %{net.fanin[row, pin]} on pin {pin}; "
+            f"LUT %{own[row]} reads signal %{fanin[row, pin]} on pin {pin}; "
             "a LUT reads only signals smaller than its own."
         )
-    if net.k < 3 and (bad_table := net.table >> (1 << net.k)).any():
+    if net.k < 3 and (bad_table := table >> (1 << net.k)).any():
         row = int(np.flatnonzero(bad_table)[0])
-        raise LgcError(f"LUT %{own[row]} has table {int(net.table[row]):#x}, wider than 2**{net.k} bits.")
+        raise LgcError(f"LUT %{own[row]} has table {int(table[row]):#x}, wider than 2**{net.k} bits.")
     if net.stage is not None:
-        stage = np.concatenate([np.zeros(net.first_lut, net.stage.dtype), net.stage])
-        late = stage[net.fanin] > net.stage[:, None]
+        stage = net.stage[rows]
+        of_pin = net.stage[np.maximum(fanin - net.first_lut, 0)]
+        late = (fanin >= net.first_lut) & (of_pin > stage[:, None])
         if late.any():
             row, pin = np.argwhere(late)[0]
             raise LgcError(
-                f"LUT %{own[row]} of stage {net.stage[row]} reads %{net.fanin[row, pin]} of a later stage."
+                f"LUT %{own[row]} of stage {stage[row]} reads %{fanin[row, pin]} of a later stage."
             )
 
 

@@ -13,12 +13,13 @@ from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
 
-_LEAVES_AT_MOST = 1 << 30
-"""Entries of the array of cuts: 4 GiB."""
-_FEWEST_CUTS = 4
+_HUGE = 1_000_000
+"""LUTs from which on time and memory count for more than the last half per cent of area."""
+_CUTS_IF_HUGE = 6
 _FLOW_ROUNDS = 3
 _AREA_ROUNDS = 3
 _EVICTION_ROUNDS = 16
+_ROUNDS_IF_HUGE = 4
 _WORTH_A_ROUND = 2000
 """Four more rounds follow if the last four saved more than one LUT in so many."""
 
@@ -34,7 +35,7 @@ class LutMap:
     Attributes:
         k: pins per LUT of the result, 2 to 6; at least the pins of the LUTs given.
         depth: keep the smallest depth that cuts allow, instead of trading depth for area.
-        cuts: cuts kept per LUT, fewer where the netlist has tens of millions.
+        cuts: cuts kept per LUT; at most 6 in a netlist of more than a million LUTs.
     """
 
     name: ClassVar[str] = "lut-map"
@@ -102,7 +103,7 @@ class _Mapper:
     def of(cls, net: Netlist, options: LutMap) -> _Mapper:
         """Set aside the arrays; a huge netlist gets fewer cuts per LUT."""
         n, k = net.luts, options.k
-        cuts = max(min(options.cuts, _LEAVES_AT_MOST // max(n * k, 1)), min(options.cuts, _FEWEST_CUTS))
+        cuts = min(options.cuts, _CUTS_IF_HUGE) if n > _HUGE else options.cuts
         return cls(
             net=net,
             options=options,
@@ -150,7 +151,7 @@ class _Mapper:
         is_root = _count(self.roots, self.net.signals) > 0
         late = np.empty(self.net.signals if self.options.depth else 0, np.int32)
         saved = [0]
-        for round_ in range(_EVICTION_ROUNDS):
+        for round_ in range(_ROUNDS_IF_HUGE if self.net.luts > _HUGE else _EVICTION_ROUNDS):
             if self.options.depth:
                 # the two orders allow different moves
                 self._update(limit)

@@ -100,9 +100,9 @@ def test_fewer_luts_than_abc(k: int, passing: float, abc: Path, tmp_path: Path) 
 
 
 def test_a_huge_netlist_gets_fewer_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = difflogic(100, [500] * 4, classes=10, seed=6)
+    net = difflogic(400, [2000] * 8, classes=10, seed=6)
     usual = LutMap(k=6)(net)
-    monkeypatch.setattr(lut_map, "_LEAVES_AT_MOST", 1)
+    monkeypatch.setattr(lut_map, "_HUGE", 100)
     fewer = LutMap(k=6)(net)
     assert usual.luts < fewer.luts < 1.1 * usual.luts
     assert compare(net, fewer, samples=512).equal
