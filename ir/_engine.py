@@ -25,9 +25,11 @@ from ._lanes import (
     load_at,
     majority,
     parity,
+    plus,
     right,
     store,
     store_at,
+    widen,
 )
 from ._typing import Bool2, I32x1, I32x2, I64x1, I64x2, U64x1, U64x2
 
@@ -41,49 +43,73 @@ TILE = 512
 
 
 @njit(cache=True, nogil=True)
-def _transpose(tile: U64x1, columns: int, values: U64x1, slot: int) -> None:
-    """Turn bytes `[64 groups of samples, TILE columns]` into one plane per column, from `slot` on.
+def _exchange(low: Any, high: Any, mask: np.uint64, by: int) -> Any:
+    """Exchange the parts of `low` above `mask` with the parts of `high` in it, `by` bits apart."""
+    keep = broadcast(mask)
+    return (
+        either(both(low, keep), left(both(high, keep), by)),
+        either(both(right(low, by), keep), both(high, flip(keep))),
+    )
 
-    8x8 bytes at a time in the usual three exchanges, eight such squares side by side in a vector.
-    """
-    even8, even16 = broadcast(np.uint64(0x00FF00FF00FF00FF)), broadcast(np.uint64(0x0000FFFF0000FFFF))
-    odd8, odd16 = broadcast(np.uint64(0xFF00FF00FF00FF00)), broadcast(np.uint64(0xFFFF0000FFFF0000))
-    even32, odd32 = broadcast(np.uint64(0x00000000FFFFFFFF)), broadcast(np.uint64(0xFFFFFFFF00000000))
+
+@njit(cache=True, nogil=True)
+def _square(r: Any, unit: int, one: np.uint64, two: np.uint64, four: np.uint64) -> Any:
+    """Transpose squares of 8x8 units of bits, row i in vector i, in three rounds of exchanges."""
+    a0, a1 = _exchange(r[0], r[1], one, unit)
+    a2, a3 = _exchange(r[2], r[3], one, unit)
+    a4, a5 = _exchange(r[4], r[5], one, unit)
+    a6, a7 = _exchange(r[6], r[7], one, unit)
+    b0, b2 = _exchange(a0, a2, two, 2 * unit)
+    b1, b3 = _exchange(a1, a3, two, 2 * unit)
+    b4, b6 = _exchange(a4, a6, two, 2 * unit)
+    b5, b7 = _exchange(a5, a7, two, 2 * unit)
+    c0, c4 = _exchange(b0, b4, four, 4 * unit)
+    c1, c5 = _exchange(b1, b5, four, 4 * unit)
+    c2, c6 = _exchange(b2, b6, four, 4 * unit)
+    c3, c7 = _exchange(b3, b7, four, 4 * unit)
+    return c0, c1, c2, c3, c4, c5, c6, c7
+
+
+@njit(cache=True, nogil=True)
+def _bytes(r: Any) -> Any:
+    """Transpose 8x8 bytes: byte j of each word of vector i goes to byte i of vector j."""
+    return _square(
+        r, 8, np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00000000FFFFFFFF)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _bits(r: Any) -> Any:
+    """Transpose 8x8 bits: bit j of each byte of vector i goes to bit i of that byte of vector j."""
+    return _square(
+        r, 1, np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+    )
+
+
+@njit(cache=True, nogil=True)
+def _store8(values: U64x1, slot: int, r: Any) -> None:
+    store(values, slot, r[0])
+    store(values, slot + 1, r[1])
+    store(values, slot + 2, r[2])
+    store(values, slot + 3, r[3])
+    store(values, slot + 4, r[4])
+    store(values, slot + 5, r[5])
+    store(values, slot + 6, r[6])
+    store(values, slot + 7, r[7])
+
+
+@njit(cache=True, nogil=True)
+def _transpose(tile: U64x1, columns: int, values: U64x1, slot: int) -> None:
+    """Turn bytes `[64 groups of samples, TILE columns]` into one plane per column, from `slot` on."""
     row = TILE // 8
     for f in range((columns + 7) // 8):
-        r0 = gather(tile, f, 8 * row)
-        r1 = gather(tile, f + row, 8 * row)
-        r2 = gather(tile, f + 2 * row, 8 * row)
-        r3 = gather(tile, f + 3 * row, 8 * row)
-        r4 = gather(tile, f + 4 * row, 8 * row)
-        r5 = gather(tile, f + 5 * row, 8 * row)
-        r6 = gather(tile, f + 6 * row, 8 * row)
-        r7 = gather(tile, f + 7 * row, 8 * row)
-        a0 = either(both(r0, even8), left(both(r1, even8), 8))
-        a1 = either(right(both(r0, odd8), 8), both(r1, odd8))
-        a2 = either(both(r2, even8), left(both(r3, even8), 8))
-        a3 = either(right(both(r2, odd8), 8), both(r3, odd8))
-        a4 = either(both(r4, even8), left(both(r5, even8), 8))
-        a5 = either(right(both(r4, odd8), 8), both(r5, odd8))
-        a6 = either(both(r6, even8), left(both(r7, even8), 8))
-        a7 = either(right(both(r6, odd8), 8), both(r7, odd8))
-        b0 = either(both(a0, even16), left(both(a2, even16), 16))
-        b2 = either(right(both(a0, odd16), 16), both(a2, odd16))
-        b1 = either(both(a1, even16), left(both(a3, even16), 16))
-        b3 = either(right(both(a1, odd16), 16), both(a3, odd16))
-        b4 = either(both(a4, even16), left(both(a6, even16), 16))
-        b6 = either(right(both(a4, odd16), 16), both(a6, odd16))
-        b5 = either(both(a5, even16), left(both(a7, even16), 16))
-        b7 = either(right(both(a5, odd16), 16), both(a7, odd16))
-        at = slot + 8 * f
-        store(values, at, either(both(b0, even32), left(both(b4, even32), 32)))
-        store(values, at + 1, either(both(b1, even32), left(both(b5, even32), 32)))
-        store(values, at + 2, either(both(b2, even32), left(both(b6, even32), 32)))
-        store(values, at + 3, either(both(b3, even32), left(both(b7, even32), 32)))
-        store(values, at + 4, either(right(both(b0, odd32), 32), both(b4, odd32)))
-        store(values, at + 5, either(right(both(b1, odd32), 32), both(b5, odd32)))
-        store(values, at + 6, either(right(both(b2, odd32), 32), both(b6, odd32)))
-        store(values, at + 7, either(right(both(b3, odd32), 32), both(b7, odd32)))
+        r = (
+            gather(tile, f, 8 * row), gather(tile, f + row, 8 * row),
+            gather(tile, f + 2 * row, 8 * row), gather(tile, f + 3 * row, 8 * row),
+            gather(tile, f + 4 * row, 8 * row), gather(tile, f + 5 * row, 8 * row),
+            gather(tile, f + 6 * row, 8 * row), gather(tile, f + 7 * row, 8 * row),
+        )  # fmt: skip
+        _store8(values, slot + 8 * f, _bytes(r))
 
 
 @njit(cache=True, nogil=True)
@@ -216,27 +242,36 @@ def count(values: U64x1, items: I32x2, eights: I32x1, first: I64x1, plain: I64x1
 
 
 @njit(cache=True, nogil=True)
-def _integers(values: U64x1, planes: I32x1, base: int, total: I64x1) -> None:
-    """`total[s] = base + sum(2**b * bit s of plane b)`, int64 `[BLOCK]`."""
-    for word in range(8):
-        block = total[64 * word : 64 * word + 64]
-        for s in range(64):
-            block[s] = base
-        for b in range(len(planes)):
-            bits = values[planes[b] * 8 + word]
-            for s in range(64):
-                block[s] += np.int64(((bits >> np.uint64(s)) & np.uint64(1)) << np.uint64(b))
+def _integers(values: U64x1, planes: I32x1, base: int, square: U64x1, total: U64x1) -> None:
+    """`total[s] = base + sum(2**b * bit s of plane b)`, uint64 `[BLOCK]`, eight planes at a time."""
+    for step in range(64):
+        store(total, step, broadcast(np.uint64(base)))
+    p = np.zeros(8, np.int32)
+    for at in range(0, len(planes), 8):
+        for b in range(8):
+            p[b] = planes[at + b] if at + b < len(planes) else 0
+        r = (
+            load(values, p[0]), load(values, p[1]), load(values, p[2]), load(values, p[3]),
+            load(values, p[4]), load(values, p[5]), load(values, p[6]), load(values, p[7]),
+        )  # fmt: skip
+        # Byte i of word w of vector k is now the number of sample 64 * w + 8 * k + i.
+        _store8(square, 0, _bytes(_bits(r)))
+        for w in range(8):
+            for k in range(8):
+                number = left(widen(square[8 * k + w]), at)
+                store(total, 8 * w + k, plus(load(total, 8 * w + k), number))
 
 
 @njit(cache=True, nogil=True)
-def score(values: U64x1, planes: I32x1, starts: I64x1, base: I64x1, total: I64x2, out: I64x2) -> None:
+def score(values: U64x1, planes: I32x1, starts: I64x1, base: I64x1, total: U64x2, out: I64x2) -> None:
     """Scores int64 `out[samples, classes]` of up to `BLOCK` samples from the counters' planes."""
     classes = len(base)
+    square = np.empty(64, np.uint64)
     for c in range(classes):
-        _integers(values, planes[starts[c] : starts[c + 1]], base[c], total[c])
+        _integers(values, planes[starts[c] : starts[c + 1]], base[c], square, total[c])
     for s in range(len(out)):
         for c in range(classes):
-            out[s, c] = total[c, s]
+            out[s, c] = np.int64(total[c, s])
 
 
 @njit(cache=True, nogil=True)
@@ -292,7 +327,7 @@ def run_bits(
     nobody wants has no columns.
     """
     tile = np.empty((64, TILE), np.uint8)
-    total = np.empty((scores.shape[1], BLOCK), np.int64)
+    total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
     for b in range(first, stop):
         pack_bits(x, BLOCK * b, tile, values)
         rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
@@ -309,7 +344,7 @@ def run_features(
     Input bit `level * features + f` is `x[f] >= threshold[level, f]`, or 0 where `within` is 0.
     """
     tile = np.empty((64, TILE), np.uint8)
-    total = np.empty((scores.shape[1], BLOCK), np.int64)
+    total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
     for b in range(first, stop):
         pack_features(x, threshold, within, BLOCK * b, tile, values)
         rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
@@ -318,7 +353,7 @@ def run_features(
 
 @njit(cache=True, nogil=True)
 def _run(
-    luts: Any, counters: Any, slots: I64x1, values: U64x1, total: I64x2, scores: I64x2, roots: Bool2
+    luts: Any, counters: Any, slots: I64x1, values: U64x1, total: U64x2, scores: I64x2, roots: Bool2
 ) -> None:
     ops, tables, starts = luts
     items, eights, first, plain, sums, planes, plane_starts, base = counters
@@ -378,7 +413,7 @@ def _word(table: np.uint64, used: int, pins: I32x1, values: U64x2, w: int, tree:
         x = values[pins[pin], w]
         for r in range(rows):
             tree[r] = tree[2 * r] ^ (x & (tree[2 * r] ^ tree[2 * r + 1]))
-    return tree[0]
+    return np.uint64(tree[0])
 
 
 @njit(cache=True, nogil=True)

@@ -109,16 +109,31 @@ def gather(_typing: Any, words: Any, start: Any, stride: Any) -> Any:
     return lanes(words, start, stride), code
 
 
+def _spread(builder: Any, word: Any) -> Any:
+    vector = ir.Constant(_VECTOR, ir.Undefined)
+    for lane in range(LANES):
+        vector = builder.insert_element(vector, word, ir.Constant(ir.IntType(32), lane))
+    return vector
+
+
 @_intrinsic
 def broadcast(_typing: Any, word: Any) -> Any:
     """Vector with every lane `word`."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.Constant(_VECTOR, ir.Undefined)
+        return _spread(builder, context.cast(builder, args[0], signature.args[0], types.uint64))
+
+    return lanes(word), code
+
+
+@_intrinsic
+def widen(_typing: Any, word: Any) -> Any:
+    """Vector of the eight bytes of `word`, the lowest first."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word64 = context.cast(builder, args[0], signature.args[0], types.uint64)
-        for lane in range(LANES):
-            vector = builder.insert_element(vector, word64, ir.Constant(ir.IntType(32), lane))
-        return vector
+        octets = builder.bitcast(word64, ir.VectorType(ir.IntType(8), LANES))
+        return builder.zext(octets, _VECTOR)
 
     return lanes(word), code
 
@@ -139,6 +154,7 @@ def _elementwise(build: Callable[..., Any], arity: int) -> Any:
 flip = _elementwise(lambda builder, a: builder.not_(a), 1)
 both = _elementwise(lambda builder, a, b: builder.and_(a, b), 2)
 either = _elementwise(lambda builder, a, b: builder.or_(a, b), 2)
+plus = _elementwise(lambda builder, a, b: builder.add(a, b), 2)
 choose = _elementwise(
     lambda builder, x, high, low: builder.xor(low, builder.and_(x, builder.xor(low, high))), 3
 )
@@ -149,19 +165,14 @@ majority = _elementwise(
 
 
 def _shift(name: str) -> Any:
-    @_intrinsic
     def shift(_typing: Any, vector: Any, amount: Any) -> Any:
-        """Shift every lane by a constant number of bits."""
-        if not isinstance(amount, types.IntegerLiteral):
-            return None
-        by = ir.Constant(_VECTOR, [amount.literal_value] * LANES)
-
-        def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            by = _spread(builder, context.cast(builder, args[1], signature.args[1], types.uint64))
             return getattr(builder, name)(args[0], by)
 
         return lanes(vector, amount), code
 
-    return shift
+    return _intrinsic(shift)
 
 
 left, right = _shift("shl"), _shift("lshr")

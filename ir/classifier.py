@@ -18,7 +18,7 @@ from .encoder import Thermometer
 from .netlist import Netlist
 from .passes import Dce, LutMap, Strash
 from .program import Program, prepare, three_pins
-from .simulate import argmax, arguments, blocks_of, planes, scores, share
+from .simulate import argmax, arguments, blocks_of, planes, scores, share, threads_for
 
 _PIECE = 1 << 17
 """Samples whose scores are held at once where only the classes are wanted."""
@@ -117,7 +117,8 @@ class Classifier:
                     program.outputs[:0], values, out, no_roots,
                 )  # fmt: skip
 
-        share(job, blocks_of(len(data)), threads)
+        blocks = blocks_of(len(data))
+        share(job, blocks, threads_for(blocks, threads, program.slots))
 
 
 def _pieces(samples: int) -> Iterator[slice]:

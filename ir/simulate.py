@@ -26,6 +26,9 @@ from .program import Program, prepare
 _BLOCKS_PER_PART = 4
 """Blocks of samples that are worth a thread."""
 
+_MEMORY = 1 << 31
+"""Bytes that the buffers of all threads may take; one thread takes what the network needs."""
+
 _plain: WeakKeyDictionary[Netlist, Program] = WeakKeyDictionary()
 """Programs of netlists that are still in use; netlists are immutable."""
 
@@ -40,14 +43,17 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="lgc-inference")
 
 
-def threads_for(blocks: int, threads: int | None = None) -> int:
-    """Threads that `blocks` of samples are shared among, at most `threads` (None: one per core)."""
-    return max(1, min(threads or cores(), blocks // _BLOCKS_PER_PART))
+def threads_for(blocks: int, threads: int | None = None, slots: int = 1) -> int:
+    """Threads that `blocks` of samples are shared among, at most `threads` (None: one per core).
+
+    Fewer where buffers of `slots` planes would not fit the memory allowed.
+    """
+    fitting = _MEMORY // (8 * LANES * slots)
+    return max(1, min(threads or cores(), blocks // _BLOCKS_PER_PART, fitting))
 
 
-def share(job: Callable[[int, int], None], blocks: int, threads: int | None = None) -> None:
-    """Call `job(first, stop)` on ranges that cover `blocks`, on `threads` threads (None: all cores)."""
-    parts = threads_for(blocks, threads)
+def share(job: Callable[[int, int], None], blocks: int, parts: int) -> None:
+    """Call `job(first, stop)` on `parts` ranges that cover `blocks`, each in a thread."""
     bounds = [blocks * i // parts for i in range(parts + 1)]
     others = [_pool().submit(job, first, stop) for first, stop in pairwise(bounds[1:])]
     try:
@@ -89,7 +95,7 @@ def pack(bits: Bool2) -> U64x2:
     def job(first: int, stop: int) -> None:
         _engine.pack(x, first, stop, planes(FIRST_INPUT + x.shape[1] + LANES), out)
 
-    share(job, blocks_of(len(x)))
+    share(job, blocks_of(len(x)), threads_for(blocks_of(len(x))))
     return out
 
 
@@ -101,7 +107,7 @@ def unpack(words: U64x2, samples: int) -> Bool2:
     def job(first: int, stop: int) -> None:
         _engine.unpack(dense, samples, first, stop, out)
 
-    share(job, blocks_of(samples))
+    share(job, blocks_of(samples), threads_for(blocks_of(samples)))
     return out
 
 
@@ -160,7 +166,8 @@ def run_bits(program: Program, bits: Bool2, threads: int | None = None) -> tuple
         values = planes(program.slots)
         _engine.run_bits(x, first, stop, luts, counters, program.outputs, values, scores, roots)
 
-    share(job, blocks_of(len(x)), threads)
+    blocks = blocks_of(len(x))
+    share(job, blocks, threads_for(blocks, threads, program.slots))
     return scores, roots
 
 
