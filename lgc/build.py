@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lgc import models
-from lgc.ir import text
+from lgc import models, netlists
 from lgc.ir.classifier import Classifier
 from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.manifest import read_step
@@ -130,7 +129,7 @@ class Build:
     @cached_property
     def network(self) -> Classifier:
         """The network the hardware must agree with, as lowered from the checkpoint."""
-        return self._classifier("01-lower", "network.lgc")
+        return self._classifier("01-lower", "network.npz")
 
     @cached_property
     def references(self) -> tuple[Classifier, Classifier]:
@@ -142,13 +141,13 @@ class Build:
         values = read_step(self.path, "02-optimise")["values"]
         if values["keeps_scores"] and values["keeps_classes"]:
             return self.network, self.network
-        optimised = self._classifier("02-optimise", "optimised.lgc")
+        optimised = self._classifier("02-optimise", "optimised.npz")
         return (self.network if values["keeps_classes"] else optimised), optimised
 
     def _classifier(self, step: str, file: str) -> Classifier:
         record = read_step(self.path, "01-lower")
         encoder = json.loads((self.path / "01-lower" / "encoder.json").read_text())
-        net = text.parse((self.path / step / file).read_text())
+        net = netlists.read(self.path / step / file)
         form = FixedPoint(**encoder["format"])
         threshold = np.array(encoder["threshold"], np.int32)
         return Classifier(Thermometer(threshold, form), net, tuple(record["values"]["class_names"]))

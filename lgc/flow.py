@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lgc import __version__, models
+from lgc import __version__, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.errors import LgcError, MismatchError
-from lgc.ir import _kernels, passes, text
+from lgc.ir import _kernels, passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
 from lgc.ir.equivalence import patterns
@@ -169,7 +169,7 @@ class _Flow:
 
         def run(out: Path) -> Outcome:
             net, encoder = self.lowered.netlist, self.lowered.encoder
-            (out / "network.lgc").write_text(text.dump(net))
+            netlists.write(out / "network.npz", net)
             facts = {"format": dataclasses.asdict(encoder.format), "threshold": encoder.threshold.tolist()}
             (out / "encoder.json").write_text(json.dumps(facts) + "\n")
             return Outcome({"nodes": net.luts, "class_names": list(self.lowered.class_names)})
@@ -183,7 +183,7 @@ class _Flow:
         def run(out: Path) -> Outcome:
             before = self.lowered.netlist
             after, verdicts = passes.run_checked(self.pipeline, before, data=self.sample_bits)
-            (out / "optimised.lgc").write_text(text.dump(after))
+            netlists.write(out / "optimised.npz", after)
             checks = [
                 model.Check("network ↔ optimised", v.comparison.method, v.comparison.patterns, True)
                 for v in verdicts
@@ -196,7 +196,7 @@ class _Flow:
                 facts[what] = all(getattr(step, what, True) for step in self.pipeline)
             return Outcome(facts | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        source = self.build.path / "01-lower" / "network.lgc"
+        source = self.build.path / "01-lower" / "network.npz"
         pipeline = ",".join(map(passes.spell, self.pipeline))
         return self.step("02-optimise", run, {"passes": pipeline} | self.sample_key, source)
 
@@ -206,19 +206,19 @@ class _Flow:
         """The fabric as written by the step, whether just now or in an earlier run."""
         out = self.build.path / "03-expand"
         facts = json.loads((out / "fabric.json").read_text())
-        return Fabric(netlist=text.parse((out / "fabric.lgc").read_text()), **facts)
+        return Fabric(netlist=netlists.read(out / "fabric.npz"), **facts)
 
     def expand(self) -> Step:
         """Map to the target's LUTs, add the popcount, number the stages, and compare."""
-        source = self.build.path / "02-optimise" / "optimised.lgc"
+        source = self.build.path / "02-optimise" / "optimised.npz"
 
         def run(out: Path) -> Outcome:
-            before = text.parse(source.read_text())
+            before = netlists.read(source)
             fabric = expand(before, k=self.target.k, position=models.positions(self.checkpoint))
             check = self.check_fabric(before, fabric)
             staged = passes.Pipeline(levels=self.options.levels)(fabric.netlist)
             fabric = dataclasses.replace(fabric, netlist=staged)
-            (out / "fabric.lgc").write_text(text.dump(staged))
+            netlists.write(out / "fabric.npz", staged)
             facts = {
                 name: getattr(fabric, name) for name in ("classes", "score_width", "offset", "network_luts")
             }
@@ -272,7 +272,7 @@ class _Flow:
 
         expanded = self.build.path / "03-expand"
         key = {"yosys": yosys.identity, "registers": self.options.levels > 0}
-        return self.step("04-rtl", run, key, expanded / "fabric.lgc", expanded / "fabric.json", self.path)
+        return self.step("04-rtl", run, key, expanded / "fabric.npz", expanded / "fabric.json", self.path)
 
     # 05
     @cached_property
@@ -299,7 +299,7 @@ class _Flow:
         values = read_step(self.build.path, "02-optimise")["values"]
         if values["keeps_scores"] and values["keeps_classes"]:
             return self.lowered, self.lowered
-        net = text.parse((self.build.path / "02-optimise" / "optimised.lgc").read_text())
+        net = netlists.read(self.build.path / "02-optimise" / "optimised.npz")
         optimised = dataclasses.replace(self.lowered, netlist=net)
         if values["keeps_classes"]:
             return self.lowered, optimised
