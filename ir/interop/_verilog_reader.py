@@ -3,7 +3,7 @@
 Read are one module of scalars and vectors, `assign` of expressions of `~ & | ^ ~^ ?:`, bit and part
 selects, concatenations, replications, sized constants and `CONSTANT >> {...}` (Yosys' way to write a
 `$lut`); the gate primitives; the cells `$_AND_` ... `$_OAI4_` and `$lut` of Yosys; LUT1 to LUT6, LUT4
-of ECP5 and SB_LUT4 with their tables. Anything else is refused with its line.
+of ECP5 and SB_LUT4 with their tables; the multiplexers and inverters next to them. Anything else is refused with its line.
 """
 
 from __future__ import annotations
@@ -51,25 +51,31 @@ ONE: Value = ((), (1 << 64) - 1)
 _FULL = (1 << 64) - 1
 
 
-_CELLS: dict[str, tuple[str, Callable[..., int]]] = {
-    "$_BUF_": ("A", lambda a: a),
-    "$_NOT_": ("A", lambda a: ~a),
-    "$_AND_": ("A B", lambda a, b: a & b),
-    "$_NAND_": ("A B", lambda a, b: ~(a & b)),
-    "$_OR_": ("A B", lambda a, b: a | b),
-    "$_NOR_": ("A B", lambda a, b: ~(a | b)),
-    "$_XOR_": ("A B", lambda a, b: a ^ b),
-    "$_XNOR_": ("A B", lambda a, b: ~(a ^ b)),
-    "$_ANDNOT_": ("A B", lambda a, b: a & ~b),
-    "$_ORNOT_": ("A B", lambda a, b: a | ~b),
-    "$_MUX_": ("A B S", lambda a, b, s: (a & ~s) | (b & s)),
-    "$_NMUX_": ("A B S", lambda a, b, s: ~((a & ~s) | (b & s))),
-    "$_AOI3_": ("A B C", lambda a, b, c: ~((a & b) | c)),
-    "$_OAI3_": ("A B C", lambda a, b, c: ~((a | b) & c)),
-    "$_AOI4_": ("A B C D", lambda a, b, c, d: ~((a & b) | (c & d))),
-    "$_OAI4_": ("A B C D", lambda a, b, c, d: ~((a | b) & (c | d))),
+_CELLS: dict[str, tuple[str, str, Callable[..., int]]] = {
+    "$_BUF_": ("A", "Y", lambda a: a),
+    "$_NOT_": ("A", "Y", lambda a: ~a),
+    "$_AND_": ("A B", "Y", lambda a, b: a & b),
+    "$_NAND_": ("A B", "Y", lambda a, b: ~(a & b)),
+    "$_OR_": ("A B", "Y", lambda a, b: a | b),
+    "$_NOR_": ("A B", "Y", lambda a, b: ~(a | b)),
+    "$_XOR_": ("A B", "Y", lambda a, b: a ^ b),
+    "$_XNOR_": ("A B", "Y", lambda a, b: ~(a ^ b)),
+    "$_ANDNOT_": ("A B", "Y", lambda a, b: a & ~b),
+    "$_ORNOT_": ("A B", "Y", lambda a, b: a | ~b),
+    "$_MUX_": ("A B S", "Y", lambda a, b, s: (a & ~s) | (b & s)),
+    "$_NMUX_": ("A B S", "Y", lambda a, b, s: ~((a & ~s) | (b & s))),
+    "$_AOI3_": ("A B C", "Y", lambda a, b, c: ~((a & b) | c)),
+    "$_OAI3_": ("A B C", "Y", lambda a, b, c: ~((a | b) & c)),
+    "$_AOI4_": ("A B C D", "Y", lambda a, b, c, d: ~((a & b) | (c & d))),
+    "$_OAI4_": ("A B C D", "Y", lambda a, b, c, d: ~((a | b) & (c | d))),
+    "INV": ("I", "O", lambda a: ~a),
+    "MUXF7": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
+    "MUXF8": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
+    "MUXF9": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
+    "PFUMX": ("BLUT ALUT C0", "Z", lambda a, b, s: (a & ~s) | (b & s)),
+    "L6MUX21": ("D0 D1 SD", "Z", lambda a, b, s: (a & ~s) | (b & s)),
 }
-"""Yosys' gates: input ports and function; the output is Y."""
+"""Gates of Yosys, of Xilinx and of ECP5: input ports, output port, function."""
 _TABLES = {
     **{f"LUT{k}": ("INIT", [f"I{i}" for i in range(k)], "O") for k in range(1, 7)},
     "SB_LUT4": ("LUT_INIT", ["I0", "I1", "I2", "I3"], "O"),
@@ -454,9 +460,8 @@ class _Reader:
             table = self._table(kind, parameters, parameter, len(names))
             value = [self.lookup(table, [self._one(kind, ports, name) for name in names])]
         elif kind in _CELLS:
-            names, function = _CELLS[kind][0].split(), _CELLS[kind][1]
+            names, output, function = _CELLS[kind][0].split(), _CELLS[kind][1], _CELLS[kind][2]
             value = [self.combine(function, *(self._one(kind, ports, name) for name in names))]
-            output = "Y"
         else:
             raise _RefusedError(
                 f"the cell {self.spell(kind)} is not read; map to gates or LUTs and flatten first"

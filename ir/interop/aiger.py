@@ -325,16 +325,16 @@ def _numbers(line: bytes, number: int, count: int, most: int) -> list[int]:
 def _tail(lines: list[bytes], place: str, number: int) -> list[tuple[str, str]]:
     """Check the symbol table; return the comments behind it, each with its place."""
     for i, line in enumerate(lines):
-        if line.rstrip() == b"c":
-            return [
-                (place.format(number + j), text.decode("latin-1"))
-                for j, text in enumerate(lines[i + 1 :], i + 1)
-            ]
-        if line.strip() and not _SYMBOL.match(line):
+        if _SYMBOL.match(line) or not line.strip():
+            continue
+        if line[:1] != b"c":
             raise LgcError(
                 f"{place.format(number + i)}: expected a symbol such as 'i0 name', or 'c', "
                 f"found {line.decode('latin-1')[:60]!r}."
             )
+        # ABC's own extensions follow the c without a line break
+        rest = [line[1:], *lines[i + 1 :]]
+        return [(place.format(number + j), text.decode("latin-1")) for j, text in enumerate(rest, i)]
     return []
 
 
