@@ -38,8 +38,8 @@ U8x2 = npt.NDArray[np.uint8]
 
 BLOCK = 512
 """Samples per plane."""
-TILE = 512
-"""Columns packed at once; 64 bytes of each fit the first-level cache."""
+TILE = 2048
+"""Columns packed at once, so that rows are read in long stretches; 64 bytes of each stay in the cache."""
 
 
 @njit(cache=True, nogil=True)
@@ -99,15 +99,23 @@ def _store8(values: U64x1, slot: int, r: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _transpose(tile: U64x1, columns: int, values: U64x1, slot: int) -> None:
-    """Turn bytes `[64 groups of samples, TILE columns]` into one plane per column, from `slot` on."""
-    row = TILE // 8
+def _tile(columns: int) -> U8x2:
+    """Room for 64 rows; an odd number of cache lines each, so that columns do not share cache sets."""
+    lines = (min(columns, TILE) + 63) // 64
+    return np.empty((64, 64 * (lines | 1)), np.uint8)
+
+
+@njit(cache=True, nogil=True)
+def _transpose(tile: U8x2, columns: int, values: U64x1, slot: int) -> None:
+    """Turn bytes `[64 groups of samples, columns]` into one plane per column, from `slot` on."""
+    row = tile.shape[1] // 8
+    words = tile.view(np.uint64).ravel()
     for f in range((columns + 7) // 8):
         r = (
-            gather(tile, f, 8 * row), gather(tile, f + row, 8 * row),
-            gather(tile, f + 2 * row, 8 * row), gather(tile, f + 3 * row, 8 * row),
-            gather(tile, f + 4 * row, 8 * row), gather(tile, f + 5 * row, 8 * row),
-            gather(tile, f + 6 * row, 8 * row), gather(tile, f + 7 * row, 8 * row),
+            gather(words, f, 8 * row), gather(words, f + row, 8 * row),
+            gather(words, f + 2 * row, 8 * row), gather(words, f + 3 * row, 8 * row),
+            gather(words, f + 4 * row, 8 * row), gather(words, f + 5 * row, 8 * row),
+            gather(words, f + 6 * row, 8 * row), gather(words, f + 7 * row, 8 * row),
         )  # fmt: skip
         _store8(values, slot + 8 * f, _bytes(r))
 
@@ -157,13 +165,12 @@ def pack_bits(x: U8x2, first: int, tile: U8x2, values: U64x1) -> None:
     """Planes of the bits `x` uint8 `[samples, inputs]`, zero or not, of `BLOCK` samples."""
     samples, inputs = x.shape
     r = np.empty(8, np.int64)
-    words = tile.view(np.uint64).ravel()
     for at in range(0, inputs, TILE):
         columns = min(TILE, inputs - at)
         for g in range(64):
             _rows(first + 8 * g, samples, r)
             _bits_of_8(x, r, at, columns, tile[g])
-        _transpose(words, columns, values, 2 + at)
+        _transpose(tile, columns, values, 2 + at)
 
 
 @njit(cache=True, nogil=True)
@@ -171,7 +178,6 @@ def pack_features(x: Any, threshold: Any, within: U8x2, first: int, tile: U8x2, 
     """Planes of the comparisons of `BLOCK` samples, see `run_features`."""
     samples, features = x.shape
     r = np.empty(8, np.int64)
-    words = tile.view(np.uint64).ravel()
     # Ascending slots: the up to seven planes that a tile writes too many are written over.
     for level in range(len(threshold)):
         for at in range(0, features, TILE):
@@ -179,7 +185,7 @@ def pack_features(x: Any, threshold: Any, within: U8x2, first: int, tile: U8x2, 
             for g in range(64):
                 _rows(first + 8 * g, samples, r)
                 _compare_8(x, threshold[level], within[level], r, at, columns, tile[g])
-            _transpose(words, columns, values, 2 + level * features + at)
+            _transpose(tile, columns, values, 2 + level * features + at)
 
 
 @njit(cache=True, nogil=True)
@@ -303,7 +309,7 @@ def unpack(words: U64x2, samples: int, first: int, stop: int, out: Bool2) -> Non
 def pack(x: U8x2, first: int, stop: int, values: U64x1, out: U64x2) -> None:
     """Blocks `first .. stop - 1` of `out[inputs, words]`, the planes of `x`; bits beyond the end are 0."""
     samples, inputs = x.shape
-    tile = np.empty((64, TILE), np.uint8)
+    tile = _tile(inputs)
     for b in range(first, stop):
         pack_bits(x, BLOCK * b, tile, values)
         words = min(8, out.shape[1] - 8 * b)
@@ -326,7 +332,7 @@ def run_bits(
     `scores` `[samples, classes]` and `roots` `[samples, len(slots)]`, the planes of `slots`; what
     nobody wants has no columns.
     """
-    tile = np.empty((64, TILE), np.uint8)
+    tile = _tile(x.shape[1])
     total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
     for b in range(first, stop):
         pack_bits(x, BLOCK * b, tile, values)
@@ -343,7 +349,7 @@ def run_features(
 
     Input bit `level * features + f` is `x[f] >= threshold[level, f]`, or 0 where `within` is 0.
     """
-    tile = np.empty((64, TILE), np.uint8)
+    tile = _tile(x.shape[1])
     total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
     for b in range(first, stop):
         pack_features(x, threshold, within, BLOCK * b, tile, values)

@@ -85,13 +85,19 @@ def test_counters_add_up_any_weights(seed: int, entries: int, top: int, samples:
     assert np.array_equal(scores(net, bits), naive(net, bits)[1])
 
 
-def test_more_inputs_than_a_tile_and_more_outputs_than_a_tile() -> None:
-    net = random_netlist(5, inputs=1043, luts=700, k=4, outputs=1100)
+def test_more_inputs_and_outputs_than_a_tile() -> None:
+    net = random_netlist(5, inputs=_engine.TILE + 531, luts=700, k=4, outputs=_engine.TILE + 52)
     bits = bits_for(net, 777)
     out, score = naive(net, bits)
     assert np.array_equal(outputs(net, bits), out)
     assert np.array_equal(scores(net, bits), score)
     assert np.array_equal(unpack(pack(bits), len(bits)), bits)
+
+
+def test_more_features_than_a_tile() -> None:
+    model = model_of(levels=3, features=_engine.TILE + 13)
+    x = np.random.default_rng(0).integers(0, 5, (600, model.encoder.features), dtype=np.uint8)
+    assert np.array_equal(model.scores(x), model.scores_of_codes(model.encoder.codes(x)))
 
 
 @pytest.mark.parametrize("samples", SAMPLES)
