@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import satsweep
-from ._typing import I64x1
+from . import sat, satsweep
+from ._typing import I64x1, I64x2
 from .equivalence import compare, join
 from .fabric import Fabric
 from .ledger import DEAD, SINGLE, Block, Ledger, Term
@@ -66,6 +66,56 @@ def prove(net: Netlist, fabric: Fabric, *, levels: int = 1) -> Proof:
         return Proof(False, "", str(failure))
     counters = len(ledger.folded) + len(ledger.counted)
     return Proof(True, f"SAT sweeping of the network, {counters:,} counters exhaustively")
+
+
+def prove_argmax(net: Netlist, scores: I64x2, index: I64x1, *, conflicts: int = 200_000) -> bool | None:
+    """Prove that literals of `net` spell the number of the highest score, the lowest of equals.
+
+    For each two classes SAT shows that the index is not that of one while the other beats it. Score
+    bits count as free, whatever they are computed from.
+
+    Args:
+        net: the netlist.
+        scores: literals int64 `[classes, width]`, unsigned, least significant bit first.
+        index: literals int64 `[bits]`.
+        conflicts: SAT conflicts spent on a pair of classes.
+
+    Returns:
+        True if proved, False if refuted, None if the conflicts did not suffice or no solver is there.
+    """
+    if not sat.available():
+        return None
+    free = (scores >> 1).ravel().tolist()
+    cones = sat.Cones(net.fanin, net.table.astype(np.uint64), net.first_lut, free=free)
+    bits = [cones.literal(int(x)) for x in index]
+    score = [[cones.literal(int(x)) for x in row] for row in scores]
+    try:
+        for i, own in enumerate(score):
+            chosen = [bit if i >> place & 1 else -bit for place, bit in enumerate(bits)]
+            for j, other in enumerate(score):
+                if i != j:
+                    wrong = cones.solve([*chosen, _beats(cones, other, own, on_tie=j < i)], conflicts)
+                    if wrong is not False:
+                        return None if wrong is None else False
+        beyond = range(len(score), 1 << len(bits))
+        numbers = [[bit if n >> place & 1 else -bit for place, bit in enumerate(bits)] for n in beyond]
+        return all(cones.solve(number, conflicts) is False for number in numbers) or None
+    finally:
+        cones.close()
+
+
+def _beats(cones: sat.Cones, a: list[int], b: list[int], *, on_tie: bool) -> int:
+    """Return a literal that is true where number a is above b, or equal and `on_tie`."""
+    result = cones.variable()
+    cones.add([result if on_tie else -result])
+    for x, y in zip(a, b, strict=True):
+        below, result = result, cones.variable()
+        cones.add([-x, y, result])  # x and not y
+        cones.add([x, -y, -result])
+        for equal in ([x, y], [-x, -y]):
+            cones.add([*equal, -below, result])
+            cones.add([*equal, below, -result])
+    return result
 
 
 def _network(net: Netlist, ledger: Ledger, levels: int) -> None:

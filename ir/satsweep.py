@@ -9,16 +9,15 @@ signals (`passes.merge`) and proves netlists equivalent (`equivalence`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from lgc.errors import LgcError
 
-from . import _satsweep
+from . import _satsweep, sat
 from ._typing import Bool1, Bool2, I64x1, I64x2, U64x1
-from .netlist import FIRST_INPUT, Netlist
+from .netlist import Netlist
 from .simulate import pack, simulate_words
 
 _ROUNDS = 12
@@ -88,18 +87,17 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
     barred = np.zeros(net.luts, np.bool_)
     rng = np.random.default_rng(seed)
     undecided: set[int] = set()
-    kind = _solver_kind()
     for _ in range(_ROUNDS):
         found, pairs, told_apart = _round(net, tried, forced, barred, levels)
         fresh = [_thermometer(told_apart, levels)] if len(told_apart) else []
-        if len(pairs) and kind is None:
+        if len(pairs) and not sat.available():
             undecided.update(found.kept[pairs[:, 0] - net.first_lut].tolist())
             pairs = pairs[:0]
         if len(pairs):
-            solver = _Solver(kind, found, net.first_lut, levels)
+            cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
             for x, y in pairs.tolist():
                 old = int(found.kept[x - net.first_lut])
-                answer = solver.differ(x, y, conflicts)
+                answer = _differ(cones, x, y, conflicts)
                 if answer is None:
                     undecided.add(old)
                     barred[old] = True
@@ -109,7 +107,7 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
                     )
                 else:
                     fresh.append(_neighbours(answer, rng, levels))
-            solver.close()
+            cones.close()
         if not fresh and not len(pairs):
             break
         tried = np.concatenate([tried, *fresh])[-64 * words * 8 :]
@@ -174,115 +172,16 @@ def _neighbours(row: Bool1, rng: np.random.Generator, levels: int) -> Bool2:
     return _thermometer(rows, levels)
 
 
-def _solver_kind() -> Any:
-    """Return the class of the SAT solver, None where python-sat is not installed."""
-    try:
-        from pysat.solvers import Glucose4
-    except ImportError:
-        return None
-    return Glucose4
+def _differ(cones: sat.Cones, x: int, y: int, conflicts: int) -> Bool1 | bool | None:
+    """Decide whether signal x and literal y can differ.
 
-
-class _Solver:
-    """SAT over the cones of a swept netlist, encoded as they are needed."""
-
-    def __init__(self, kind: Any, found: Sweep, first: int, levels: int) -> None:
-        self.fanin, self.table, self.first, self.levels = found.fanin, found.table, first, levels
-        self.known = {0, 1}
-        self.features: set[int] = set()
-        self.next = 2 * (first + len(found.table)) + 2
-        self.solver = kind(bootstrap_with=[[-1], [2]])
-
-    def close(self) -> None:
-        """Free the solver."""
-        self.solver.delete()
-
-    def differ(self, x: int, y: int, conflicts: int) -> Bool1 | bool | None:
-        """Decide whether signal x and literal y can differ.
-
-        Returns:
-            An input pattern bool `[inputs]` where they do, False if they never do, None if the
-            conflicts did not suffice.
-        """
-        self._encode(x)
-        self._encode(y >> 1)
-        self.next += 1
-        a, b, d = x + 1, -((y >> 1) + 1) if y & 1 else (y >> 1) + 1, self.next
-        self.solver.add_clause([-d, a, b])
-        self.solver.add_clause([-d, -a, -b])
-        self.solver.conf_budget(conflicts)
-        answer = self.solver.solve_limited(assumptions=[d])
-        if answer is None:
-            return None
-        pattern = np.zeros(self.first - FIRST_INPUT, np.bool_)
-        if answer:
-            model = self.solver.get_model()
-            for s in self.known:
-                if FIRST_INPUT <= s < self.first and s < len(model):
-                    pattern[s - FIRST_INPUT] = model[s] > 0
-        self.solver.add_clause([-d])
-        return pattern if answer else False
-
-    def _encode(self, root: int) -> None:
-        """Add the clauses of the cone of `root`; the variable of signal s is s + 1."""
-        stack = [root]
-        while stack:
-            s = stack.pop()
-            if s in self.known:
-                continue
-            self.known.add(s)
-            if s < self.first:
-                self._encode_feature(s)
-                continue
-            row = s - self.first
-            pins = [int(p) for p in self.fanin[row]]
-            while pins and pins[-1] == 0:
-                pins.pop()
-            for cube in clauses(int(self.table[row]), len(pins)):
-                self.solver.add_clause(
-                    [(pins[pin] + 1) * sign if pin >= 0 else (s + 1) * sign for pin, sign in cube]
-                )
-            stack += pins
-
-    def _encode_feature(self, s: int) -> None:
-        """Say that a later bit of a thermometer code implies the one before."""
-        feature = (s - FIRST_INPUT) // self.levels
-        if self.levels == 1 or feature in self.features:
-            return
-        self.features.add(feature)
-        begin = FIRST_INPUT + feature * self.levels
-        self.known.update(range(begin, begin + self.levels))
-        for bit in range(begin, begin + self.levels - 1):
-            self.solver.add_clause([bit + 1, -(bit + 2)])
-
-
-@lru_cache(maxsize=1 << 14)
-def clauses(table: int, pins: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Clauses that tie a LUT's output to its pins, from prime cubes of the table.
-
-    A clause is a tuple of (pin, sign), pin -1 being the output.
+    Returns an input pattern bool `[inputs]` where they do, False if they never do, None if the
+    conflicts did not suffice.
     """
-    rows = 1 << pins
-    result = []
-    for value in (0, 1):
-        left = {r for r in range(rows) if table >> r & 1 == value}
-        whole = set(left)
-        while left:
-            row, free = min(left), 0
-            for pin in range(pins):
-                grown = free | 1 << pin
-                if all(r in whole for r in _cube(row, grown)):
-                    free = grown
-            left -= set(_cube(row, free))
-            cube = [(pin, -1 if row >> pin & 1 else 1) for pin in range(pins) if not free >> pin & 1]
-            result.append((*cube, (-1, 1 if value else -1)))
-    return tuple(result)
-
-
-def _cube(row: int, free: int) -> list[int]:
-    rows, sub = [], free
-    while True:
-        rows.append((row & ~free) | sub)
-        if sub == 0:
-            return rows
-        sub = (sub - 1) & free
+    a, b, d = cones.literal(2 * x), cones.literal(y), cones.variable()
+    cones.add([-d, a, b])
+    cones.add([-d, -a, -b])
+    answer = cones.solve([d], conflicts)
+    pattern = cones.pattern() if answer else None
+    cones.add([-d])
+    return pattern if answer else answer

@@ -14,8 +14,9 @@ from lgc.errors import LgcError
 
 from .._typing import Bool2, I64x2
 from ..builder import Builder, Literal
-from ..equivalence import Comparison, patterns
+from ..equivalence import Comparison, compare, patterns
 from ..netlist import Netlist
+from ..proof import prove_argmax
 from ..simulate import outputs
 from .dce import Dce
 
@@ -60,24 +61,39 @@ class ExpandArgmax:
             )
         if net.k > self.k:
             raise LgcError(f"The netlist has LUTs of {net.k} pins, expand-argmax was given k={self.k}.")
+        return Dce()(self._build(net))
+
+    def _build(self, net: Netlist) -> Netlist:
+        """Add the argmax behind `net`, which stays as it is."""
         builder = Builder(net, k=self.k)
-        literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
-        scores = [literals[c * width : (c + 1) * width] for c in range(self.classes)]
+        scores = self._scores(net)
         bits = max(1, (self.classes - 1).bit_length())
         players = [([c >> bit & 1 for bit in range(bits)], score) for c, score in enumerate(scores)]
         while len(players) > 1:
             last = len(players) <= self.k - 2
             players = [_winner(builder, group, last=last) for group in _groups(players, self.k - 2)]
-        return Dce()(builder.netlist(players[0][0]))
+        return builder.netlist(players[0][0])
+
+    def _scores(self, net: Netlist) -> list[_Number]:
+        """Literals of the scores."""
+        width = len(net.outputs) // self.classes
+        literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
+        return [literals[c * width : (c + 1) * width] for c in range(self.classes)]
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
-        """Compare with the argmax of the score bits, by simulation."""
+        """Prove the argmax of the score bits by SAT; simulate it where that fails."""
         bits = patterns(before.inputs, samples=4096, seed=0, levels=levels)
         score = _numbers(outputs(before, bits), self.classes)
         index = _numbers(outputs(after, bits), 1)[:, 0]
         differ = np.flatnonzero(score.argmax(axis=1) != index)
-        example = bits[differ[0]] if differ.size else None
-        return Comparison(equal=example is None, patterns=len(bits), counterexample=example)
+        if differ.size:
+            return Comparison(equal=False, patterns=len(bits), counterexample=bits[differ[0]])
+        full = self._build(before)
+        same = compare(full, after, samples=0, levels=levels)
+        index_literals = np.where(full.outputs < 2, full.outputs, 2 * full.outputs.astype(np.int64))
+        proved = same.proof and prove_argmax(full, np.array(self._scores(before), np.int64), index_literals)
+        method = "SAT, for each two classes" if proved else ""
+        return Comparison(equal=True, patterns=len(bits), proof=method)
 
 
 def _numbers(bits: Bool2, numbers: int) -> I64x2:

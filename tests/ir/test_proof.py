@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgc.ir.ledger import Block
-from lgc.ir.netlist import Netlist
+from lgc.ir.netlist import Netlist, table_dtype
+from lgc.ir.passes.expand_argmax import ExpandArgmax
 from lgc.ir.passes.expand_readout import expand
-from lgc.ir.proof import prove
-from lgc.ir.simulate import scores
+from lgc.ir.proof import prove, prove_argmax
+from lgc.ir.sat import available
+from lgc.ir.simulate import outputs, scores
 
 from .netlists import difflogic, netlists
 
@@ -65,3 +67,28 @@ def test_another_network_is_not_proved() -> None:
 def test_a_fabric_without_books_is_not_proved() -> None:
     net = difflogic(10, [20], classes=2, seed=1)
     assert prove(net, replace(expand(net), ledger=None)).reason == "the fabric has no ledger"
+
+
+def scores_only(classes: int, width: int, k: int) -> Netlist:
+    bits = np.arange(2, 2 + classes * width, dtype=np.int32)
+    none = np.zeros((0, k), np.int32)
+    return Netlist(classes * width, none, np.zeros(0, table_dtype(k)), bits)
+
+
+@pytest.mark.skipif(not available(), reason="python-sat is not installed")
+@pytest.mark.parametrize(("classes", "width", "k"), [(1, 3, 4), (2, 5, 4), (3, 4, 5), (7, 6, 6), (10, 9, 4)])
+def test_argmax_is_proved_and_its_mutants_are_not(classes: int, width: int, k: int) -> None:
+    step, net = ExpandArgmax(classes=classes, k=k), scores_only(classes, width, k)
+    after = step(net)
+    assert step.verify(net, after, 1).proof == "SAT, for each two classes"
+    scores = 2 * net.outputs.astype(np.int64).reshape(classes, width)
+    rng = np.random.default_rng(0)
+    for _ in range(min(10, after.luts)):
+        table = after.table.copy()
+        lut = int(rng.integers(after.luts))
+        row = int(rng.integers(1 << int((after.fanin[lut] != 0).sum())))
+        table[lut] ^= table.dtype.type(1 << row)
+        mutant = replace(after, table=table)
+        if prove_argmax(mutant, scores, 2 * mutant.outputs.astype(np.int64)):
+            bits = rng.random((20_000, net.inputs)) < rng.random((20_000, 1))
+            assert np.array_equal(outputs(mutant, bits), outputs(after, bits))

@@ -1,6 +1,5 @@
 """SAT sweeping: everything equal is merged, nothing else, and proofs hold where simulation is blind."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +11,14 @@ from lgc.ir import satsweep
 from lgc.ir.equivalence import compare, patterns
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes import REGISTRY, Merge, run
-from lgc.ir.satsweep import clauses, sweep
+from lgc.ir.sat import available, clauses
+from lgc.ir.satsweep import sweep
 from lgc.ir.simulate import pack, simulate_words
 from lgc.ir.text import parse
 
 from .netlists import difflogic, netlists, random_netlist
 
-needs_sat = pytest.mark.skipif(
-    "not __import__('importlib.util').util.find_spec('pysat')", reason="no python-sat"
-)
+needs_sat = pytest.mark.skipif(not available(), reason="python-sat is not installed")
 
 
 def functions(net: Netlist, levels: int = 1) -> list[bytes]:
@@ -93,7 +91,7 @@ def test_a_difference_no_random_pattern_shows_is_found() -> None:
 
 
 def test_without_a_solver_nothing_undecided_is_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pysat.solvers", None)
+    monkeypatch.setattr("lgc.ir.sat.available", lambda: False)
     width = 40
     lines = [f"netlist k=2 inputs={width}", *chain(width, "0x8", 2 + width)]
     wide = parse("\n".join([*lines, f"output %{2 * width}"]) + "\n")
