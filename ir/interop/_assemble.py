@@ -75,16 +75,11 @@ def assemble(nets: Nets) -> Netlist:
     net = Netlist(
         inputs=nets.inputs,
         fanin=np.ascontiguousarray(fanin[:luts, :k]),
-        table=_narrow(table[:luts], k),
+        table=table[:luts].astype(table_dtype(k)),
         outputs=signal[nets.outputs].astype(np.int32),
     )
     check(net)
     return net
-
-
-def _narrow(table: U64x1, k: int) -> npt.NDArray[np.unsignedinteger]:
-    mask = np.uint64((1 << (1 << k)) - 1)
-    return (table & mask).astype(table_dtype(k))
 
 
 def _drivers(nets: Nets) -> I32x1:
@@ -183,7 +178,7 @@ def _number(
             signal[target[row]] = fanin[count, 0]
         else:
             signal[target[row]] = first + count
-            functions[count] = function
+            functions[count] = function & (~np.uint64(0) >> np.uint64(64 - (1 << used)))
             count += 1
             widest = max(widest, used)
     return count, widest

@@ -3,7 +3,8 @@
 Read are one module of scalars and vectors, `assign` of expressions of `~ & | ^ ~^ ?:`, bit and part
 selects, concatenations, replications, sized constants and `CONSTANT >> {...}` (Yosys' way to write a
 `$lut`); the gate primitives; the cells `$_AND_` ... `$_OAI4_` and `$lut` of Yosys; LUT1 to LUT6, LUT4
-of ECP5 and SB_LUT4 with their tables; the multiplexers and inverters next to them. Anything else is refused with its line.
+of ECP5 and SB_LUT4 with their tables; the multiplexers and inverters next to them. Anything else is
+refused with its line.
 """
 
 from __future__ import annotations
