@@ -15,6 +15,7 @@ from .fold import Fold
 from .lut_map import LutMap
 from .merge import Merge
 from .pipeline import Pipeline
+from .reduce import Reduce
 from .satlut import SatLut
 from .strash import Strash
 
@@ -27,6 +28,7 @@ REGISTRY = Registry(
             Dce,
             Absorb,
             LutMap,
+            Reduce,
             SatLut,
             Merge,
             DropCommon,
@@ -55,6 +57,7 @@ __all__ = [
     "NeedsData",
     "Pass",
     "Pipeline",
+    "Reduce",
     "Registry",
     "SatLut",
     "Strash",

@@ -12,6 +12,7 @@ from .._typing import I8x1, I8x2, I32x1, I32x2, I32x3
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
+from .reduce import Reduce
 
 _HUGE = 1_000_000
 """LUTs from which on time and memory count for more than the last half per cent of area."""
@@ -30,7 +31,8 @@ class LutMap:
 
     Priority cuts with area flow, then exact area (Mishchenko et al., ICCAD 2007), then eviction:
     the readers of a LUT choose other cuts together, so that it is no longer needed. Fan-out in a
-    logic-gate network is about 2, a move that single-node area recovery cannot see.
+    logic-gate network is about 2, a move that single-node area recovery cannot see. Superfluous
+    pins are dropped before and after.
 
     Attributes:
         k: pins per LUT of the result, 2 to 6; at least the pins of the LUTs given.
@@ -56,12 +58,12 @@ class LutMap:
         Raises:
             ValueError: a LUT of `net` needs more than k pins.
         """
-        net = Dce()(sweep(net, share=True))
+        net = Reduce()(net)
         widest = int((net.fanin != 0).sum(axis=1).max(initial=0))
         if widest > self.k:
             raise ValueError(f"a LUT with {widest} pins does not fit LUTs of {self.k}")
         mapped = _map(net, self)
-        return Dce()(sweep(_eliminate(Dce()(sweep(mapped, share=True))), share=True))
+        return Dce()(sweep(_eliminate(Reduce()(mapped)), share=True))
 
 
 def _map(net: Netlist, options: LutMap) -> Netlist:

@@ -1,0 +1,207 @@
+"""Compiled kernels of fan-in reduction: which pin patterns a LUT's near fan-in cone can produce."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ._typing import I32x1, I32x2, U64x1, U64x2
+
+MOST_LEAVES = 8
+_DEPTH = 2
+_MOST_CONE = 6 + 6 * 6
+"""Pins of a LUT, and their pins."""
+
+
+@njit(cache=True, nogil=True)
+def _place(sorted_: I32x1, count: int, signal: int) -> int:
+    """Where `signal` is, or -1."""
+    for at in range(count):
+        if sorted_[at] == signal:
+            return at
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _fresh(fanin: I32x2, first: int, s: int, leaves: I32x1, count: int) -> int:
+    """How many leaves replacing leaf s by what it reads adds, s itself not counted."""
+    added = 0
+    for pin in range(fanin.shape[1]):
+        t = fanin[s - first, pin]
+        if t > 1 and _place(leaves, count, t) < 0:
+            added += 1
+    return added
+
+
+@njit(cache=True, nogil=True)
+def _window(fanin: I32x2, first: int, i: int, leaves: I32x1, cone: I32x1) -> tuple[int, int, bool]:
+    """Grow the window of LUT i: its leaves, the LUTs between, whether paths meet in it."""
+    k = fanin.shape[1]
+    count, inner, meets = 0, 0, False
+    for pin in range(k):
+        if fanin[i, pin] > 1 and _place(leaves, count, fanin[i, pin]) < 0:
+            leaves[count] = fanin[i, pin]
+            count += 1
+    border = np.empty(MOST_LEAVES, np.int32)
+    for _ in range(_DEPTH):
+        open_ = count
+        border[:count] = leaves[:count]
+        while True:
+            best, best_added = -1, 1 << 30
+            for b in range(open_):
+                s = border[b]
+                if s >= first and _place(leaves, count, s) >= 0:
+                    added = _fresh(fanin, first, s, leaves, count)
+                    if added < best_added and count - 1 + added <= MOST_LEAVES:
+                        best, best_added = b, added
+            if best < 0:
+                break
+            s = border[best]
+            at = _place(leaves, count, s)
+            count -= 1
+            leaves[at] = leaves[count]
+            cone[inner] = s
+            inner += 1
+            pins = 0
+            for pin in range(k):
+                t = fanin[s - first, pin]
+                if t < 2:
+                    continue
+                pins += 1
+                # a LUT of the cone read again would be a leaf besides: it is seen as a free value,
+                # which allows too many patterns and never too few
+                if _place(leaves, count, t) < 0:
+                    leaves[count] = t
+                    count += 1
+            meets = meets or best_added < pins
+            border[best] = -1
+    return count, inner, meets
+
+
+@njit(cache=True, nogil=True)
+def _evaluate(
+    fanin: I32x2, table: U64x1, first: int, leaves: I32x1, count: int, cone: I32x1, inner: int, value: U64x2
+) -> None:
+    """Values `[cone, words]` of the cone's LUTs for all patterns of the leaves, in the cone's order."""
+    k = fanin.shape[1]
+    low = np.array(
+        [0xAAAAAAAAAAAAAAAA, 0xCCCCCCCCCCCCCCCC, 0xF0F0F0F0F0F0F0F0,
+         0xFF00FF00FF00FF00, 0xFFFF0000FFFF0000, 0xFFFFFFFF00000000], np.uint64,
+    )  # fmt: skip
+    mux = np.empty(64, np.uint64)
+    ones = ~np.uint64(0)
+    for at in range(inner):
+        i = cone[at] - first
+        for w in range(value.shape[1]):
+            half = 1 << k
+            for row in range(half):
+                mux[row] = ones if (table[i] >> np.uint64(row)) & np.uint64(1) else np.uint64(0)
+            for pin in range(k - 1, -1, -1):
+                half >>= 1
+                s = fanin[i, pin]
+                x = np.uint64(0)
+                if s == 1:
+                    x = ones
+                elif s > 1:
+                    leaf = _place(leaves, count, s)
+                    if leaf < 0:
+                        x = value[_place(cone, inner, s), w]
+                    elif leaf < 6:
+                        x = low[leaf]
+                    elif (w >> (leaf - 6)) & 1:
+                        x = ones
+                for row in range(half):
+                    mux[row] ^= (mux[row] ^ mux[row + half]) & x
+            value[at, w] = mux[0]
+
+
+@njit(cache=True, nogil=True)
+def _patterns(
+    pins: I32x1, size: int, leaves: I32x1, count: int, cone: I32x1, inner: int, value: U64x2
+) -> np.uint64:
+    """Which patterns of the pins occur for some pattern of the leaves: bit p for pattern p."""
+    seen = np.uint64(0)
+    at = np.empty(size, np.int64)
+    for j in range(size):
+        leaf = _place(leaves, count, pins[j])
+        at[j] = leaf if leaf >= 0 else MOST_LEAVES + _place(cone, inner, pins[j])
+    for row in range(1 << count):
+        pattern = 0
+        for j in range(size):
+            if at[j] < MOST_LEAVES:
+                pattern |= ((row >> at[j]) & 1) << j
+            else:
+                word = value[at[j] - MOST_LEAVES, row >> 6]
+                pattern |= int((word >> np.uint64(row & 63)) & np.uint64(1)) << j
+        seen |= np.uint64(1) << np.uint64(pattern)
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def _without_pin(table: np.uint64, seen: np.uint64, size: int, pin: int) -> tuple[bool, np.uint64, np.uint64]:
+    """Whether the seen patterns determine the value without `pin`; the table and patterns then."""
+    out, kept = np.uint64(0), np.uint64(0)
+    one = np.uint64(1)
+    for row in range(1 << (size - 1)):
+        low = (row & ((1 << pin) - 1)) | ((row >> pin) << (pin + 1))
+        high = low | (1 << pin)
+        value_low, value_high = (table >> np.uint64(low)) & one, (table >> np.uint64(high)) & one
+        seen_low, seen_high = (seen >> np.uint64(low)) & one, (seen >> np.uint64(high)) & one
+        if seen_low and seen_high and value_low != value_high:
+            return False, out, kept
+        value = value_high if seen_high else value_low
+        out |= value << np.uint64(row)
+        kept |= (seen_low | seen_high) << np.uint64(row)
+    return True, out, kept
+
+
+@njit(cache=True, nogil=True)
+def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
+    """Drop, in place, every pin that the other pins of its LUT make superfluous; returns how many.
+
+    Pins driven by the latest LUTs go first, since these may then die.
+    """
+    luts, k = fanin.shape
+    leaves, cone = np.empty(MOST_LEAVES + 8, np.int32), np.empty(_MOST_CONE, np.int32)
+    value = np.empty((_MOST_CONE, 1 << (MOST_LEAVES - 6)), np.uint64)
+    pins = np.empty(k, np.int32)
+    dropped = 0
+    for i in range(luts):
+        size = 0
+        plain = True
+        for pin in range(k):
+            s = fanin[i, pin]
+            if s > 1:
+                plain = plain and size == pin and _place(pins, size, s) < 0
+                pins[size] = s
+                size += 1
+        if not plain or size < 2:
+            continue
+        count, inner, meets = _window(fanin, first, i, leaves, cone)
+        if not meets:
+            continue
+        cone[:inner] = np.sort(cone[:inner])
+        _evaluate(fanin, table, first, leaves, count, cone, inner, value)
+        seen = _patterns(pins, size, leaves, count, cone, inner, value)
+        out, before = table[i], size
+        while size > 0:
+            best, best_signal = -1, 1
+            for j in range(size):
+                if pins[j] > best_signal and _without_pin(out, seen, size, j)[0]:
+                    best, best_signal = j, pins[j]
+            if best < 0:
+                break
+            _, out, seen = _without_pin(out, seen, size, best)
+            for j in range(best, size - 1):
+                pins[j] = pins[j + 1]
+            size -= 1
+        if size == before:
+            continue
+        dropped += before - size
+        for j in range(k):
+            fanin[i, j] = pins[j] if j < size else 0
+        # rows that the constant 0 on a free pin cannot address repeat the others
+        for j in range(size, k):
+            out |= out << np.uint64(1 << j)
+        table[i] = out
+    return dropped

@@ -1,0 +1,34 @@
+"""Fan-in reduction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from .. import _window
+from ..netlist import Netlist
+from ._sweep import sweep
+from .dce import Dce
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Drop pins of a LUT whose value its other pins already determine where it matters.
+
+    For each LUT, all patterns of the up to 8 signals that its pins depend on, 2 LUTs deep, are
+    tried: pin patterns that never occur are satisfiability don't-cares (Mishchenko and Brayton,
+    "SAT-based complete don't-care computation for network optimization", DATE 2005). A LUT left
+    with one pin or none folds away.
+    """
+
+    name: ClassVar[str] = "reduce"
+
+    def __call__(self, net: Netlist) -> Netlist:
+        """Return the netlist with no more pins, and live LUTs only."""
+        net = Dce()(sweep(net, share=True))
+        fanin, table = net.fanin.copy(), net.table.astype(np.uint64)
+        if not _window.reduce_fanin(fanin, table, net.first_lut):
+            return net
+        return Dce()(sweep(replace(net, fanin=fanin, table=table.astype(net.table.dtype)), share=True))
