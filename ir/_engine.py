@@ -161,31 +161,39 @@ def _rows(first: int, samples: int, r: I64x1) -> None:
 
 
 @njit(cache=True, nogil=True)
-def pack_bits(x: U8x2, first: int, tile: U8x2, values: U64x1) -> None:
-    """Planes of the bits `x` uint8 `[samples, inputs]`, zero or not, of `BLOCK` samples."""
+def pack_bits(x: U8x2, first: int, planes: U64x2) -> None:
+    """Planes of the bits `x` uint8 `[samples, inputs]`, zero or not, of the blocks from `first` on.
+
+    `planes[b]` has one plane per input and room for seven more.
+    """
     samples, inputs = x.shape
-    r = np.empty(8, np.int64)
-    for at in range(0, inputs, TILE):
-        columns = min(TILE, inputs - at)
-        for g in range(64):
-            _rows(first + 8 * g, samples, r)
-            _bits_of_8(x, r, at, columns, tile[g])
-        _transpose(tile, columns, values, 2 + at)
+    tile, r = _tile(inputs), np.empty(8, np.int64)
+    for b in range(len(planes)):
+        for at in range(0, inputs, TILE):
+            columns = min(TILE, inputs - at)
+            for g in range(64):
+                _rows(BLOCK * (first + b) + 8 * g, samples, r)
+                _bits_of_8(x, r, at, columns, tile[g])
+            _transpose(tile, columns, planes[b], at)
 
 
 @njit(cache=True, nogil=True)
-def pack_features(x: Any, threshold: Any, within: U8x2, first: int, tile: U8x2, values: U64x1) -> None:
-    """Planes of the comparisons of `BLOCK` samples, see `run_features`."""
+def pack_features(x: Any, threshold: Any, within: U8x2, first: int, planes: U64x2) -> None:
+    """Like `pack_bits` for features `x` `[samples, features]` and thresholds of their type.
+
+    Plane `level * features + f` is `x[f] >= threshold[level, f]`, or 0 where `within` is 0.
+    """
     samples, features = x.shape
-    r = np.empty(8, np.int64)
-    # Ascending slots: the up to seven planes that a tile writes too many are written over.
-    for level in range(len(threshold)):
-        for at in range(0, features, TILE):
-            columns = min(TILE, features - at)
-            for g in range(64):
-                _rows(first + 8 * g, samples, r)
-                _compare_8(x, threshold[level], within[level], r, at, columns, tile[g])
-            _transpose(tile, columns, values, 2 + level * features + at)
+    tile, r = _tile(features), np.empty(8, np.int64)
+    for b in range(len(planes)):
+        # Ascending planes: the up to seven that a tile writes too many are written over.
+        for level in range(len(threshold)):
+            for at in range(0, features, TILE):
+                columns = min(TILE, features - at)
+                for g in range(64):
+                    _rows(BLOCK * (first + b) + 8 * g, samples, r)
+                    _compare_8(x, threshold[level], within[level], r, at, columns, tile[g])
+                _transpose(tile, columns, planes[b], level * features + at)
 
 
 @njit(cache=True, nogil=True)
@@ -306,69 +314,43 @@ def unpack(words: U64x2, samples: int, first: int, stop: int, out: Bool2) -> Non
 
 
 @njit(cache=True, nogil=True)
-def pack(x: U8x2, first: int, stop: int, values: U64x1, out: U64x2) -> None:
-    """Blocks `first .. stop - 1` of `out[inputs, words]`, the planes of `x`; bits beyond the end are 0."""
-    samples, inputs = x.shape
-    tile = _tile(inputs)
-    for b in range(first, stop):
-        pack_bits(x, BLOCK * b, tile, values)
-        words = min(8, out.shape[1] - 8 * b)
-        left_over = samples - BLOCK * b - 64 * (words - 1)
-        last = ~np.uint64(0) if left_over >= 64 else (np.uint64(1) << np.uint64(left_over)) - np.uint64(1)
+def place(planes: U64x2, first: int, samples: int, out: U64x2) -> None:
+    """Copy the blocks `planes` to `out[inputs, words]`, from block `first` on; 0 beyond the end."""
+    inputs, total = out.shape
+    for b in range(len(planes)):
+        at = 8 * (first + b)
+        words = min(8, total - at)
+        rest = samples - 64 * (at + words - 1)
+        last = ~np.uint64(0) if rest >= 64 else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
         for i in range(inputs):
             for w in range(words):
-                out[i, 8 * b + w] = values[(2 + i) * 8 + w]
-            out[i, 8 * b + words - 1] &= last
+                out[i, at + w] = planes[b, 8 * i + w]
+            out[i, at + words - 1] &= last
 
 
 @njit(cache=True, nogil=True)
-def run_bits(
-    x: U8x2, first: int, stop: int, luts: Any, counters: Any, slots: I64x1, values: U64x1,
+def run(
+    planes: U64x2, inputs: int, luts: Any, counters: Any, slots: I64x1, values: U64x1,
     scores: I64x2, roots: Bool2,
 ) -> None:  # fmt: skip
-    """Run blocks `first .. stop - 1` of bits `x` uint8 `[samples, inputs]`.
+    """Run the blocks `planes` `[blocks, 8 * inputs or more]`.
 
     `luts` are the arguments of `run_luts`, `counters` those of `count` and of `score`. Fills
     `scores` `[samples, classes]` and `roots` `[samples, len(slots)]`, the planes of `slots`; what
     nobody wants has no columns.
     """
-    tile = _tile(x.shape[1])
-    total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
-    for b in range(first, stop):
-        pack_bits(x, BLOCK * b, tile, values)
-        rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
-        _run(luts, counters, slots, values, total, scores[rows], roots[rows])
-
-
-@njit(cache=True, nogil=True)
-def run_features(
-    x: Any, threshold: Any, within: U8x2, first: int, stop: int, luts: Any, counters: Any,
-    slots: I64x1, values: U64x1, scores: I64x2, roots: Bool2,
-) -> None:  # fmt: skip
-    """Like `run_bits` for features `x` `[samples, features]`, compared with thresholds of their type.
-
-    Input bit `level * features + f` is `x[f] >= threshold[level, f]`, or 0 where `within` is 0.
-    """
-    tile = _tile(x.shape[1])
-    total = np.empty((scores.shape[1], BLOCK + 8), np.uint64)  # rows that do not share cache sets
-    for b in range(first, stop):
-        pack_features(x, threshold, within, BLOCK * b, tile, values)
-        rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(x)))
-        _run(luts, counters, slots, values, total, scores[rows], roots[rows])
-
-
-@njit(cache=True, nogil=True)
-def _run(
-    luts: Any, counters: Any, slots: I64x1, values: U64x1, total: U64x2, scores: I64x2, roots: Bool2
-) -> None:
     ops, tables, starts = luts
-    items, eights, first, plain, sums, planes, plane_starts, base = counters
-    run_luts(values, ops, tables, starts)
-    if len(base):
-        count(values, items, eights, first, plain, sums)
-        score(values, planes, plane_starts, base, total, scores)
-    if len(slots):
-        _unpack(values.view(np.uint8).reshape(-1, 64), slots, 0, roots)
+    items, eights, first, plain, sums, digits, digit_starts, base = counters
+    total = np.empty((len(base), BLOCK + 8), np.uint64)  # rows that do not share cache sets
+    for b in range(len(planes)):
+        values[16 : 16 + 8 * inputs] = planes[b, : 8 * inputs]
+        run_luts(values, ops, tables, starts)
+        rows = slice(BLOCK * b, min(BLOCK * (b + 1), len(roots)))
+        if len(base):
+            count(values, items, eights, first, plain, sums)
+            score(values, digits, digit_starts, base, total, scores[rows])
+        if len(slots):
+            _unpack(values.view(np.uint8).reshape(-1, 64), slots, 0, roots[rows])
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,17 +13,15 @@ import numpy.typing as npt
 from lgc.errors import LgcError
 
 from . import _engine
-from ._typing import I64x1, I64x2
+from ._typing import I64x1, I64x2, U64x2
 from .encoder import Thermometer
 from .netlist import Netlist
 from .passes import Dce, LutMap, Strash
 from .program import Program, prepare, three_pins
-from .simulate import argmax, arguments, blocks_of, planes, scores, share, threads_for
+from .simulate import argmax, run, scores
 
 _PIECE = 1 << 17
 """Samples whose scores are held at once where only the classes are wanted."""
-_CHECKED = 1 << 13
-"""Samples looked at for NaN and then classified, while they are in the cache."""
 _MAPPED = 1 << 21
 """LUTs up to which merging them into 3-input ones is worth its time and memory."""
 _FUSED = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8"))
@@ -45,7 +43,9 @@ class Classifier:
     @cached_property
     def program(self) -> Program:
         """The netlist with its LUTs shared and merged, ready to run; made at the first use."""
-        return prepare(optimised(self.netlist), levels=self.encoder.levels)
+        return prepare(
+            optimised(replace(self.netlist, outputs=self.netlist.outputs[:0])), levels=self.encoder.levels
+        )
 
     def scores(self, x: npt.ArrayLike, *, threads: int | None = None) -> I64x2:
         """Integer class scores int64 `[samples, classes]` of samples `[samples, ...]`.
@@ -103,22 +103,13 @@ class Classifier:
             threshold, within = encoder.threshold.T.copy(), np.full_like(encoder.threshold.T, 255, np.uint8)
         else:
             threshold, within = comparisons(encoder, data.dtype)
-        luts, counters = arguments(program)
-        no_roots = np.empty((len(data), 0), np.bool_)
 
-        def job(first: int, stop: int) -> None:
-            values = planes(program.slots)
-            step = _CHECKED // _engine.BLOCK
-            for at in range(first, stop, step):
-                rows = slice(at * _engine.BLOCK, min(at + step, stop) * _engine.BLOCK)
-                _refuse_nan(encoder, data[rows])
-                _engine.run_features(
-                    data, threshold, within, at, min(at + step, stop), luts, counters,
-                    program.outputs[:0], values, out, no_roots,
-                )  # fmt: skip
+        def fill(first: int, part: U64x2) -> None:
+            rows = slice(first * _engine.BLOCK, (first + len(part)) * _engine.BLOCK)
+            _refuse_nan(encoder, data[rows])
+            _engine.pack_features(data, threshold, within, first, part)
 
-        blocks = blocks_of(len(data))
-        share(job, blocks, threads_for(blocks, threads, program.slots))
+        run(program, fill, out, np.empty((len(data), 0), np.bool_), threads)
 
 
 def _pieces(samples: int) -> Iterator[slice]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -28,6 +28,9 @@ _BLOCKS_PER_PART = 4
 
 _MEMORY = 1 << 31
 """Bytes that the buffers of all threads may take; one thread takes what the network needs."""
+
+_PLANES = 1 << 20
+"""Bytes of packed inputs that are made before they are used, one block at the least."""
 
 _plain: WeakKeyDictionary[Netlist, Program] = WeakKeyDictionary()
 """Programs of netlists that are still in use; netlists are immutable."""
@@ -78,13 +81,13 @@ def planes(slots: int) -> U64x1:
     return values
 
 
-def arguments(program: Program) -> tuple[Any, Any]:
-    """Arrays of a program as the engine takes them: LUTs, counters."""
-    c = program.counters
-    return (
-        (program.ops.ravel(), program.tables, program.starts),
-        (c.items, c.eights, c.first, c.plain, c.sums, c.planes, c.plane_starts, c.base),
-    )
+def pieces(inputs: int, first: int, stop: int) -> Iterator[tuple[int, U64x2]]:
+    """Yield blocks `first .. stop - 1` a few at a time: the first, and room for all their planes."""
+    room = (inputs + LANES) * LANES
+    step = max(1, _PLANES // (8 * room))
+    buffer = np.empty((min(step, stop - first), room), np.uint64)
+    for at in range(first, stop, step):
+        yield at, buffer[: stop - at]
 
 
 def pack(bits: Bool2) -> U64x2:
@@ -93,9 +96,12 @@ def pack(bits: Bool2) -> U64x2:
     out = np.empty((x.shape[1], -(-len(x) // 64)), np.uint64)
 
     def job(first: int, stop: int) -> None:
-        _engine.pack(x, first, stop, planes(FIRST_INPUT + x.shape[1] + LANES), out)
+        for at, part in pieces(x.shape[1], first, stop):
+            _engine.pack_bits(x, at, part)
+            _engine.place(part, at, len(x), out)
 
-    share(job, blocks_of(len(x)), threads_for(blocks_of(len(x))))
+    blocks = blocks_of(len(x))
+    share(job, blocks, threads_for(blocks))
     return out
 
 
@@ -159,21 +165,39 @@ def run_bits(program: Program, bits: Bool2, threads: int | None = None) -> tuple
     x = _bytes(bits)
     if x.shape[1] != program.inputs:
         raise ValueError(f"the netlist has {program.inputs} inputs, the data {x.shape[1]} bits")
-    scores, roots = _results(program, len(x))
-    luts, counters = arguments(program)
-
-    def job(first: int, stop: int) -> None:
-        values = planes(program.slots)
-        _engine.run_bits(x, first, stop, luts, counters, program.outputs, values, scores, roots)
-
-    blocks = blocks_of(len(x))
-    share(job, blocks, threads_for(blocks, threads, program.slots))
+    scores = np.empty((len(x), len(program.counters.base)), np.int64)
+    roots = np.empty((len(x), len(program.outputs)), np.bool_)
+    run(program, lambda first, part: _engine.pack_bits(x, first, part), scores, roots, threads)
     return scores, roots
 
 
-def _results(program: Program, samples: int) -> tuple[I64x2, Bool2]:
-    classes = len(program.counters.base)
-    return np.empty((samples, classes), np.int64), np.empty((samples, len(program.outputs)), np.bool_)
+def run(
+    program: Program,
+    fill: Callable[[int, U64x2], None],
+    scores: I64x2,
+    roots: Bool2,
+    threads: int | None,
+) -> None:
+    """Run a program on as many samples as `scores` and `roots` have rows.
+
+    `fill(first, planes)` packs the blocks of inputs from `first` on. `scores` int64
+    `[samples, classes]` and `roots` bool `[samples, outputs]` are written.
+    """
+    c = program.counters
+    luts = (program.ops.ravel(), program.tables, program.starts)
+    counters = (c.items, c.eights, c.first, c.plain, c.sums, c.planes, c.plane_starts, c.base)
+
+    def job(first: int, stop: int) -> None:
+        values = planes(program.slots)
+        for at, part in pieces(program.inputs, first, stop):
+            fill(at, part)
+            rows = slice(at * _engine.BLOCK, (at + len(part)) * _engine.BLOCK)
+            _engine.run(
+                part, program.inputs, luts, counters, program.outputs, values, scores[rows], roots[rows]
+            )
+
+    blocks = blocks_of(len(scores))
+    share(job, blocks, threads_for(blocks, threads, program.slots))
 
 
 def _bytes(bits: Bool2) -> Any:

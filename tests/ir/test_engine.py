@@ -201,7 +201,7 @@ def test_pieces_join_up(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).integers(0, 4, (5000, 2, 3), dtype=np.uint8)
     whole = model.scores(x, threads=1)
     monkeypatch.setattr("lgc.ir.classifier._PIECE", 1024)
-    monkeypatch.setattr("lgc.ir.classifier._CHECKED", 512)
+    monkeypatch.setattr("lgc.ir.simulate._PLANES", 512)
     assert np.array_equal(model.scores(x), whole)
     assert np.array_equal(model.predict(x, threads=3), whole.argmax(axis=1))
 
