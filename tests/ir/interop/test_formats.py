@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lgc.errors import LgcError
-from lgc.ir.equivalence import compare
 from lgc.ir.interop import aiger, arrays, blif, c, verilog
 from lgc.ir.netlist import Netlist
 from lgc.ir.readout import Readout
