@@ -9,8 +9,8 @@ from ._typing import I32x1, I32x2, U64x1, U64x2
 
 MOST_LEAVES = 8
 _DEPTH = 2
-_MOST_CONE = 6 + 6 * 6
-"""Pins of a LUT, and their pins."""
+_MOST_CONE = 1 + 6 + MOST_LEAVES
+"""The LUT, those of its pins, and those of the leaves then reached."""
 
 
 @njit(cache=True, nogil=True)
@@ -34,7 +34,9 @@ def _fresh(fanin: I32x2, first: int, s: int, leaves: I32x1, count: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _window(fanin: I32x2, first: int, i: int, leaves: I32x1, cone: I32x1) -> tuple[int, int, bool]:
+def _window(
+    fanin: I32x2, first: int, i: int, depth: int, leaves: I32x1, cone: I32x1
+) -> tuple[int, int, bool]:
     """Grow the window of LUT i: its leaves, the LUTs between, whether paths meet in it."""
     k = fanin.shape[1]
     count, inner, meets = 0, 0, False
@@ -43,7 +45,7 @@ def _window(fanin: I32x2, first: int, i: int, leaves: I32x1, cone: I32x1) -> tup
             leaves[count] = fanin[i, pin]
             count += 1
     border = np.empty(MOST_LEAVES, np.int32)
-    for _ in range(_DEPTH):
+    for _ in range(depth):
         open_ = count
         border[:count] = leaves[:count]
         while True:
@@ -156,52 +158,104 @@ def _without_pin(table: np.uint64, seen: np.uint64, size: int, pin: int) -> tupl
 
 
 @njit(cache=True, nogil=True)
-def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
-    """Drop, in place, every pin that the other pins of its LUT make superfluous; returns how many.
+def _reads_leaf(value: U64x1, leaf: int, words: int) -> bool:
+    """Whether a function of the leaves depends on one of them."""
+    for w in range(words):
+        if leaf < 6:
+            step = np.uint64(1 << leaf)
+            low = np.uint64(0)
+            for row in range(64):
+                if not (row >> leaf) & 1:
+                    low |= np.uint64(1) << np.uint64(row)
+            if ((value[w] >> step) ^ value[w]) & low:
+                return True
+        elif value[w] != value[w ^ (1 << (leaf - 6))]:
+            return True
+    return False
 
-    Pins driven by the latest LUTs go first, since these may then die.
+
+@njit(cache=True, nogil=True)
+def _on_leaves(value: U64x1, count: int, used: I32x1, most: int) -> tuple[int, np.uint64]:
+    """Table over the leaves a function depends on, their places in `used`; more than `most`: -1."""
+    words = 1 << max(0, count - 6)
+    size, out = 0, np.uint64(0)
+    for leaf in range(count):
+        if _reads_leaf(value, leaf, words):
+            if size == most:
+                return -1, out
+            used[size] = leaf
+            size += 1
+    for row in range(1 << size):
+        at = 0
+        for j in range(size):
+            at |= ((row >> j) & 1) << used[j]
+        out |= ((value[at >> 6] >> np.uint64(at & 63)) & np.uint64(1)) << np.uint64(row)
+    return size, out
+
+
+@njit(cache=True, nogil=True)
+def _drop(out: np.uint64, seen: np.uint64, pins: I32x1, size: int) -> tuple[int, np.uint64]:
+    """Drop the pins that the others make superfluous, the latest LUTs first."""
+    while size > 0:
+        best, best_signal = -1, 1
+        for j in range(size):
+            if pins[j] > best_signal and _without_pin(out, seen, size, j)[0]:
+                best, best_signal = j, pins[j]
+        if best < 0:
+            break
+        _, out, seen = _without_pin(out, seen, size, best)
+        for j in range(best, size - 1):
+            pins[j] = pins[j + 1]
+        size -= 1
+    return size, out
+
+
+@njit(cache=True, nogil=True)
+def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
+    """Simplify every LUT in place by what its near fan-in cone allows; returns how many changed.
+
+    A LUT that depends on no more leaves of the cone than it has pins reads these instead. Otherwise
+    pins that the other pins determine go, those driven by the latest LUTs first.
     """
     luts, k = fanin.shape
     leaves, cone = np.empty(MOST_LEAVES + 8, np.int32), np.empty(_MOST_CONE, np.int32)
     value = np.empty((_MOST_CONE, 1 << (MOST_LEAVES - 6)), np.uint64)
-    pins = np.empty(k, np.int32)
-    dropped = 0
+    pins, used = np.empty(k, np.int32), np.empty(MOST_LEAVES, np.int32)
+    changed = 0
     for i in range(luts):
-        size = 0
-        plain = True
-        for pin in range(k):
-            s = fanin[i, pin]
-            if s > 1:
-                plain = plain and size == pin and _place(pins, size, s) < 0
-                pins[size] = s
-                size += 1
-        if not plain or size < 2:
-            continue
-        count, inner, meets = _window(fanin, first, i, leaves, cone)
-        if not meets:
-            continue
-        cone[:inner] = np.sort(cone[:inner])
-        _evaluate(fanin, table, first, leaves, count, cone, inner, value)
-        seen = _patterns(pins, size, leaves, count, cone, inner, value)
-        out, before = table[i], size
-        while size > 0:
-            best, best_signal = -1, 1
-            for j in range(size):
-                if pins[j] > best_signal and _without_pin(out, seen, size, j)[0]:
-                    best, best_signal = j, pins[j]
-            if best < 0:
+        for depth in range(1, _DEPTH + 1):
+            size, plain = 0, True
+            for pin in range(k):
+                s = fanin[i, pin]
+                if s > 1:
+                    plain = plain and size == pin and _place(pins, size, s) < 0
+                    pins[size] = s
+                    size += 1
+            if not plain or size < 2:
                 break
-            _, out, seen = _without_pin(out, seen, size, best)
-            for j in range(best, size - 1):
-                pins[j] = pins[j + 1]
-            size -= 1
-        if size == before:
-            continue
-        dropped += before - size
-        for j in range(k):
-            fanin[i, j] = pins[j] if j < size else 0
-        # rows that the constant 0 on a free pin cannot address repeat the others
-        for j in range(size, k):
-            out |= out << np.uint64(1 << j)
-        table[i] = out
-    return dropped
+            count, inner, meets = _window(fanin, first, i, depth, leaves, cone)
+            if not meets:
+                continue
+            leaves[:count] = np.sort(leaves[:count])
+            cone[:inner] = np.sort(cone[:inner])
+            cone[inner] = first + i
+            words = 1 << max(0, count - 6)
+            _evaluate(fanin, table, first, leaves, count, cone, inner + 1, value[:, :words])
+            before = size
+            size, out = _on_leaves(value[inner], count, used, before)
+            if size >= 0:
+                for j in range(size):
+                    pins[j] = leaves[used[j]]
+            else:
+                seen = _patterns(pins, before, leaves, count, cone, inner, value)
+                size, out = _drop(table[i], seen, pins, before)
+                if size == before:
+                    continue
+            changed += 1
+            for j in range(k):
+                fanin[i, j] = pins[j] if j < size else 0
+            # rows that the constant 0 on a free pin cannot address repeat the others
+            for j in range(size, k):
+                out |= out << np.uint64(1 << j)
+            table[i] = out
+    return changed

@@ -15,18 +15,18 @@ from .dce import Dce
 
 @dataclass(frozen=True)
 class Reduce:
-    """Drop pins of a LUT whose value its other pins already determine where it matters.
+    """Drop pins that a LUT's other pins determine, or read earlier signals if these are no more.
 
     For each LUT, all patterns of the up to 8 signals that its pins depend on, 2 LUTs deep, are
     tried: pin patterns that never occur are satisfiability don't-cares (Mishchenko and Brayton,
     "SAT-based complete don't-care computation for network optimization", DATE 2005). A LUT left
-    with one pin or none folds away.
+    with one pin or none folds away, one that is no longer read is pruned.
     """
 
     name: ClassVar[str] = "reduce"
 
     def __call__(self, net: Netlist) -> Netlist:
-        """Return the netlist with no more pins, and live LUTs only."""
+        """Return the netlist with no more LUTs and no LUT with more pins."""
         net = Dce()(sweep(net, share=True))
         fanin, table = net.fanin.copy(), net.table.astype(np.uint64)
         if not _window.reduce_fanin(fanin, table, net.first_lut):
