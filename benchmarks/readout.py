@@ -200,7 +200,7 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None
         line += f"   Yosys {theirs.luts:6} {extra:32} {theirs.levels:3} levels {theirs.seconds:6.1f} s"
         print(line + verdict(ours.luts / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)
         if target == "xilinx":
-            found, ours = compile(net, 4, fractured=True)
+            found, ours = compile(net, PINS[target], fractured=True)
             count = sites(found).count
             line = f"{name:15} LUT6_2  ours {count:6} sites {ours.levels:2} levels {ours.seconds:6.1f} s"
             print(line + verdict(count / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 
-from ._typing import I8x1, I32x1, I32x2, I64x1
-from .netlist import Netlist
+from ._typing import Bool1, I8x1, I32x1, I32x2, I64x1, U64x1
+from .netlist import Netlist, table_dtype
 
 PINS = 5
 """Distinct signals that two LUTs in one site may read; a LUT alone may read six."""
@@ -48,6 +48,28 @@ def sites(net: Netlist) -> Sites:
     return Sites(count=net.luts - int((partner >= 0).sum()) // 2, partner=partner)
 
 
+def absorb_twins(net: Netlist) -> Netlist:
+    """Absorb a LUT into its only two readers where these then still share a site.
+
+    Returns a netlist of 5-input LUTs at least; the absorbed LUTs are left in it, unread.
+    """
+    fanin = np.zeros((net.luts, max(net.k, PINS)), np.int32)
+    fanin[:, : net.k] = net.fanin
+    table = net.table.astype(np.uint64)
+    is_root = np.zeros(net.signals, np.bool_)
+    is_root[net.roots()] = True
+    while True:
+        signal = fanin.ravel()
+        reader = np.repeat(np.arange(net.luts, dtype=np.int32), fanin.shape[1])[signal != 0]
+        order = np.argsort(signal[signal != 0], kind="stable")
+        counts = np.bincount(signal[signal != 0], minlength=net.signals)
+        start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        if not _absorb(fanin, table, net.first_lut, is_root, start, reader[order]):
+            break
+    dtype = table_dtype(fanin.shape[1])
+    return replace(net, fanin=fanin, table=table.astype(dtype))
+
+
 def _fill(pins: I8x1, partner: I32x1) -> None:
     """Pair what is left by pins alone: 3 with 2, 2 with 2, 1 with anything up to 4."""
     for wide in (4, 3, 2, 1):
@@ -71,6 +93,74 @@ def _union(a: I32x1, b: I32x1) -> int:
             known = known or s == (a[j] if j < len(a) else b[j - len(a)])
         count += not known
     return count
+
+
+@njit(cache=True, nogil=True)
+def _absorb(fanin: I32x2, table: U64x1, first: int, is_root: Bool1, start: I64x1, reader: I32x1) -> int:
+    """Do one round of `absorb_twins`; LUTs next to a change wait for the next. Returns the changes."""
+    stale = np.zeros(len(fanin), np.bool_)
+    pins = np.zeros(PINS, np.int32)
+    changes = 0
+    for i in range(len(fanin)):
+        own = first + i
+        if is_root[own] or stale[i] or start[own + 1] - start[own] != 2:
+            continue
+        a, b = int(reader[start[own]]), int(reader[start[own] + 1])
+        if a == b or stale[a] or stale[b] or _gather(fanin, own, i, a, b, pins) < 0:
+            continue
+        for f in (a, b):
+            size = _gather(fanin, own, i, f, f, pins)
+            table[f] = _composed(fanin, table, own, i, f, pins, size)
+            fanin[f, :] = 0
+            fanin[f, :size] = pins[:size]
+            stale[f] = True
+        for s in fanin[i]:
+            if s >= first:
+                stale[s - first] = True
+        fanin[i, :] = 0
+        changes += 1
+    return changes
+
+
+@njit(cache=True, nogil=True)
+def _gather(fanin: I32x2, own: int, i: int, a: int, b: int, pins: I32x1) -> int:
+    """Collect the distinct pins of LUTs i, a and b but for signal `own`; their number, -1 if too many."""
+    size = 0
+    for which in range(3):
+        for s in fanin[i if which == 0 else a if which == 1 else b]:
+            if s in (0, own):
+                continue
+            known = False
+            for j in range(size):
+                known = known or pins[j] == s
+            if known:
+                continue
+            if size == PINS:
+                return -1
+            pins[size] = s
+            size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _composed(fanin: I32x2, table: U64x1, own: int, i: int, f: int, pins: I32x1, size: int) -> np.uint64:
+    """Table of LUT f over `pins` with LUT i in place of its pin `own`."""
+    out = np.uint64(0)
+    for row in range(1 << size):
+        inner, outer = 0, 0
+        for at in range(fanin.shape[1]):
+            for j in range(size):
+                if fanin[i, at] == pins[j]:
+                    inner |= ((row >> j) & 1) << at
+        one = (table[i] >> np.uint64(inner)) & np.uint64(1)
+        for at in range(fanin.shape[1]):
+            if fanin[f, at] == own and one:
+                outer |= 1 << at
+            for j in range(size):
+                if fanin[f, at] == pins[j]:
+                    outer |= ((row >> j) & 1) << at
+        out |= ((table[f] >> np.uint64(outer)) & np.uint64(1)) << np.uint64(row)
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -117,6 +117,16 @@ def adders(tally: Tally, w: int, bits: _Bits) -> None:
         full_adder(tally, w, bits.two.pop(), bits.two.pop(), *bits.any(1))
 
 
+def packed(tally: Tally, w: int, bits: _Bits) -> None:
+    """Full adders of five pins, which share a site: of gates of two and two pins, or of three, or of two."""
+    while len(bits.two) > 1 and len(bits) > 2:
+        full_adder(tally, w, bits.two.pop(), bits.two.pop(), *bits.any(1))
+    while bits.two and len(bits) > 2:
+        full_adder(tally, w, bits.two.pop(), *bits.any(2))
+    while bits.three and len(bits) > 2:
+        full_adder(tally, w, bits.three.pop(), *bits.any(2))
+
+
 def mixed(tally: Tally, w: int, bits: _Bits) -> None:
     """Chains of pairs with six pins between them, full adders of what is left; for 6-input LUTs.
 
@@ -184,7 +194,7 @@ _NARROW: dict[str, Grouping] = {
     "plain": plain, "pairs": pairs, "chains": chains, "pairs-all": pairs, "chains-all": chains,
 }  # fmt: skip
 _WIDE: dict[str, Grouping] = {
-    "plain": plain, "adders": adders, "mixed": mixed, "adders-all": adders, "mixed-all": mixed,
+    "plain": plain, "adders": adders, "mixed": mixed, "adders-all": adders, "packed": packed,
 }  # fmt: skip
 STRATEGIES = {4: _NARROW, 5: _NARROW, 6: _WIDE}
 """Groupings by pins per LUT, then by name. With `-all` a bit counts as the gate it was before mapping."""

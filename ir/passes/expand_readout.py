@@ -31,7 +31,7 @@ from ..netlist import FIRST_INPUT, Netlist
 from ..proof import prove
 from ..readout import Readout
 from ..simulate import scores
-from ..sites import sites
+from ..sites import absorb_twins, sites
 from ._count import count
 from ._fold import STRATEGIES, fold, foldable
 from ._tally import Tally
@@ -99,8 +99,8 @@ def expand(
         k: pins per LUT.
         strategy: how gates are folded into the first counters, one of `STRATEGIES[k]`, or "auto" to
             map with each and take the one with the fewest LUTs.
-        fractured: take the one with the fewest sites of two LUTs instead, see `sites`; for Xilinx,
-            where k=4 then needs less than k=6.
+        fractured: take the one with the fewest sites of two LUTs instead, see `sites`; with k=6, for
+            Xilinx.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -112,7 +112,8 @@ def expand(
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
     place = _places(net, position)
-    names = STRATEGIES[k] if strategy == "auto" else (strategy,)
+    every = [name for name in STRATEGIES[k] if fractured or name != "packed"]
+    names = every if strategy == "auto" else [strategy]
     fronts = (_front(net, k, name, place) for name in names)
     if fractured:
         built = [_build(net, front, k) for front in fronts]
@@ -227,12 +228,14 @@ def _front(net: Netlist, k: int, strategy: str, place: list[Any]) -> _Front:
     """Fold first counters into `net` and map both."""
     assert net.readout is not None
     terms, constant, offset, width = first_terms(net.readout)
-    extension = Builder(net, k=max(net.k, k))
+    extension = Builder(net, k=max(net.k, 4 if strategy == "packed" else k))
     folds = [Tally(extension, c, width, first) for c, first in enumerate(terms)]
-    seen = net if strategy.endswith("-all") else LutMap(k=k)(net)
+    pack = strategy == "packed"
+    pins = 4 if pack else k
+    seen = net if strategy.endswith("-all") else LutMap(k=pins)(net)
     fold(folds, STRATEGIES[k][strategy], foldable(net, seen, folds), place)
     extended = extension.netlist([])
-    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], k)
+    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], pins, pack=pack)
     singles = sum(len(column.singles) for tally in folds for column in tally.columns)
     pairs = sum(len(column.pairs) for tally in folds for column in tally.columns)
     estimate = mapped.luts + (singles if k == 6 else (14 * singles + 24 * pairs) / 9)
@@ -266,7 +269,9 @@ def _hilbert(x: F64x1, y: F64x1, order: int = 6) -> I64x1:
     return index
 
 
-def _map(extended: Netlist, remaining: list[list[Term]], k: int) -> tuple[Netlist, tuple[I64x1, I64x1]]:
+def _map(
+    extended: Netlist, remaining: list[list[Term]], k: int, *, pack: bool
+) -> tuple[Netlist, tuple[I64x1, I64x1]]:
     """Map `extended`; returns it and where the literals of the remaining terms went.
 
     They pass through as readout entries, where an inverter is a sign and costs nothing.
@@ -281,6 +286,8 @@ def _map(extended: Netlist, remaining: list[list[Term]], k: int) -> tuple[Netlis
         weight=np.where(literal & (signal > 1), -1, 1).astype(np.int32),
     )
     mapped = LutMap(k=k)(replace(extended, readout=observed, stage=None, origin=None))
+    if pack:
+        mapped = Dce()(absorb_twins(mapped))
     head = mapped.readout
     assert head is not None
     crossed = _literals(head.signal) ^ (head.weight < 0)

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from lgc.errors import LgcError
 from lgc.ir.equivalence import patterns
@@ -101,6 +101,7 @@ def values_of(signal: int, net: Netlist, values: dict[int, np.ndarray]) -> np.nd
     return values[signal]
 
 
+@settings(max_examples=40, deadline=None)
 @given(netlists(max_k=4, outputs=0))
 def test_scores_are_exact(net: Netlist) -> None:
     for k in (4, 6):
