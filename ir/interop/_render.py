@@ -14,8 +14,8 @@ from ..netlist import Netlist
 from . import _functions
 
 U8x1 = npt.NDArray[np.uint8]
-PIN = "".join(map(chr, range(0x80, 0x87)))
-"""In a template, `PIN[i]` stands for the name of pin i."""
+PIN = "".join(map(chr, range(0x80, 0x88)))
+"""In a template, `PIN[i]` stands for the name of pin i; 2 more columns than pins are possible."""
 OWN = "\x8f"
 """In a template: the name of what the row drives."""
 _ROWS = 1 << 16
@@ -66,13 +66,17 @@ def _digits(number: int) -> int:
 def _put_name(
     out: U8x1, at: int, number: int, around: U8x1, split: int, write: bool
 ) -> int:  # `around` is prefix and suffix
-    digits = _digits(number)
+    negative = number < 0
+    number = abs(number)
+    digits = _digits(number) + negative
     if write:
         for j in range(split):
             out[at + j] = around[j]
         for j in range(digits - 1, -1, -1):
             out[at + split + j] = 48 + number % 10
             number //= 10
+        if negative:
+            out[at + split] = 45
         for j in range(split, len(around)):
             out[at + digits + j] = around[j]
     return at + digits + len(around)

@@ -66,12 +66,14 @@ def assert_same(a: Netlist, b: Netlist) -> None:
         ("netlist k=2 inputs=1\n\n# x\n%4 = lut 0x1 %2", "Line 4: LUTs are numbered in order: expected %3, found %4"),
         ("netlist k=1 inputs=1\n%3 = lut 0x1 %2 %2", "Line 2: LUT %3 has 2 pins, k is 1"),
         ("netlist k=2 inputs=1\n%3 = lut 0x10 %2", "Line 2: LUT %3 has table 0x10, wider than 2**2 bits"),
+        ("netlist k=2 inputs=1\n%3 = lut 0x1 %2 stage=65536", "Line 2: stage 65536 is beyond 65535"),
+        ("netlist k=2 inputs=900000000", "Line 1: 900000000 inputs are more than the 16777216 that lgc reads."),
         ("netlist k=2 inputs=1\noutput 3", "Line 2: '3' is not a signal such as %7"),
         ("netlist k=2 inputs=1\nclass 1 = 0", "Line 2: expected 'class 0 = BIAS + %A - 2 * %B ...', found 'class 1 = 0'"),
         ("netlist k=2 inputs=1\nclass 0 = 0 %2", "Line 2: expected ' + %N' or ' - W * %N', found ' %2'"),
         ("netlist k=2 inputs=1\n%3 = lut 0x1 %2 stage=0\n%4 = lut 0x1 %2", "Line 3: either every LUT has a stage or none"),
-        ("netlist k=2 inputs=1\n%3 = lut 0x1 %3", "LUT %3 reads signal %3 on pin 0; a LUT reads only signals smaller"),
-        ("netlist k=2 inputs=1\noutput %9", "An output or readout entry names signal %9; there are 3 signals."),
+        ("netlist k=2 inputs=1\n%3 = lut 0x1 %3", "Line 2: LUT %3 reads %3; a LUT reads only signals before its own"),
+        ("netlist k=2 inputs=1\noutput %9", "Line 2: an output or readout entry names signal %9; there are 3 signals."),
         (
             "netlist k=1 inputs=1\n%3 = lut 0x1 %2 stage=1\n%4 = lut 0x1 %3 stage=0",
             "LUT %4 of stage 0 reads %3 of a later stage.",
@@ -81,6 +83,26 @@ def assert_same(a: Netlist, b: Netlist) -> None:
 def test_errors_name_the_line_or_signal(text: str, message: str) -> None:
     with pytest.raises(LgcError, match="^" + re.escape(message)):
         parse(text)
+
+
+def test_unusual_lines_between_luts() -> None:
+    usual = dump(parse(EXAMPLE))
+    for unusual in (
+        EXAMPLE.replace("%6 = lut", "# a comment\n\n%6 = lut"),
+        EXAMPLE.replace("%6 = lut 0x6", "%6 = lut 0x06"),
+        EXAMPLE.replace("\n", "\r\n"),
+        "# first\n\n" + EXAMPLE.replace("%5\n", "%5  # xor\n"),
+        EXAMPLE[:-1],
+    ):
+        assert dump(parse(unusual)) == usual
+
+
+def test_origins_of_inverted_inputs_are_negative() -> None:
+    text = "netlist k=1 inputs=2\n%4 = lut 0x1 %2 origin=7\n%5 = lut 0x1 %3 origin=-1\n%6 = lut 0x1 %4 origin=3\n"
+    net = parse(text)
+    assert net.origin is not None
+    assert net.origin.tolist() == [7, -1, 3]
+    assert dump(net) == text
 
 
 @pytest.mark.parametrize("seed", range(50))
