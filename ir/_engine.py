@@ -416,13 +416,12 @@ def argmax(scores: I64x2, out: I64x1) -> None:
 
 
 @njit(cache=True, nogil=True)
-def any_masked(x: Any, mask: Any) -> bool:
-    """Whether all bits of `mask` are set in some number of `x`, an unsigned matrix."""
-    found = 0
-    for row in x:
-        for i in range(len(row)):
-            found += (row[i] & mask) == mask
-    return found > 0
+def any_overflow(words: U64x1, mask: np.uint64, one: np.uint64, carry: np.uint64) -> bool:
+    """Whether a field `mask` of some word is all ones, so that adding its lowest bit carries."""
+    found = np.uint64(0)
+    for i in range(len(words)):
+        found |= (words[i] & mask) + one
+    return bool((found & carry) != 0)
 
 
 @njit(cache=True, nogil=True)

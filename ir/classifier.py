@@ -26,6 +26,11 @@ _MAPPED = 1 << 21
 """LUTs up to which merging them into 3-input ones is worth its time and memory."""
 _FUSED = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8"))
 """Types of features that are compared as they are; the others are quantised first."""
+_EXPONENT = {
+    4: (np.uint64(0x7F8000007F800000), np.uint64(0x0080000000800000), np.uint64(0x8000000080000000)),
+    8: (np.uint64(0x7FF0000000000000), np.uint64(0x0010000000000000), np.uint64(0x8000000000000000)),
+}
+"""Exponents in a word of floats of so many bytes, their lowest bits, and the bits above them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +159,7 @@ def _refuse_nan(encoder: Thermometer, data: npt.NDArray[Any]) -> None:
     """Raise what the encoder raises if a feature is NaN or infinite."""
     if data.dtype.kind != "f":
         return
-    word = np.dtype(f"u{data.dtype.itemsize}")
-    exponent = np.array(np.inf, data.dtype).view(word)[()]
-    if _engine.any_masked(data.view(word), exponent):
+    flat = data.ravel()
+    pairs = flat[: flat.size & ~1].view(np.uint64)
+    if _engine.any_overflow(pairs, *_EXPONENT[data.itemsize]) or not np.isfinite(flat[-1:]).all():
         encoder.format.quantise(data)

@@ -207,10 +207,13 @@ def test_pieces_join_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_what_is_not_finite_is_refused(bad: float, kind: type) -> None:
-    x = np.zeros((9000, 6), kind)
-    x[8999, 5] = bad
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("where", [(0, 0), (4000, 3), (8998, 5)])
+def test_what_is_not_finite_is_refused(bad: float, kind: type, where: tuple[int, int]) -> None:
+    x = np.full((8999, 6), -np.finfo(kind).max, kind)
+    x[::2] = np.finfo(kind).max
+    model_of().predict(x)
+    x[where] = bad
     message = r"^The features hold NaN or infinite values. Clean or impute them first.$"
     with pytest.raises(LgcError, match=message):
         model_of().predict(x)
