@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -58,8 +57,7 @@ def network(gates: int, *, layers: int = LAYERS, classes: int = 10, seed: int = 
 class Meter:
     """Measures steps and prints them."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
+    def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
 
     def step(self, name: str, run_: Callable[[], Any], facts: Callable[[Any], str]) -> Any:
@@ -98,7 +96,10 @@ def peak() -> int:
 
 def optimise(source: Path, meter: Meter) -> None:
     """Read, verify, fold, hash, prune and map; each network is dropped as soon as the next is there."""
-    luts = lambda net: f"{net.luts:,} LUTs"  # noqa: E731
+
+    def luts(net: Netlist) -> str:
+        return f"{net.luts:,} LUTs"
+
     held = [meter.step("read", lambda: arrays.load(source), luts)]
     meter.step("verify", lambda: verify.check(held[0]), lambda _: "well formed")
     for name, step in (
@@ -118,17 +119,15 @@ def warm() -> None:
     run((Fold(), Strash(), Dce(), LutMap(k=6)), net)
 
 
-def child(gates: int, *, quiet: bool) -> None:
+def child(gates: int) -> None:
     """Measure one size and print it as JSON in the last line."""
     warm()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "network.npz"
         arrays.save(source, network(gates))
-        size = source.stat().st_size
-        meter = Meter(quiet=quiet)
+        meter = Meter()
         optimise(source, meter)
-    facts = {"gates": gates, "file": size, "steps": meter.rows}
-    print(json.dumps(facts | {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    print(json.dumps({"gates": gates, "steps": meter.rows}))
 
 
 def scale(gates: int) -> None:
@@ -156,6 +155,35 @@ def scale(gates: int) -> None:
     print(f"time per gate, full size against a sixteenth: {found[-1]['total'] / 16 / found[0]['total']:.2f}")
 
 
+def verilog(widths: list[int], *, passing: float = 0.42, seed: int = 1) -> None:
+    """Compile a random network with `lgc compile --until verilog`'s steps; prints the seconds of each."""
+    import lgc
+    from lgc.frontend import checkpoint
+    from lgc.ir.encoder import FixedPoint, Thermometer
+
+    rng = np.random.default_rng(seed)
+    layers, sources = [], INPUTS
+    for width in widths:
+        fanin = rng.permutation(sources)[rng.permutation(2 * width) % sources].reshape(2, width).T
+        table = rng.integers(0, 2, (width, 4))
+        table[rng.random(width) < passing] = (0, 1, 0, 1)
+        layers.append(checkpoint.Layer(fanin.astype(np.int32), (2 * table - 1).astype(np.float32), "light"))
+        sources = width
+    encoder = Thermometer(np.full((INPUTS, 1), 127, np.int32), FixedPoint(8))
+    model = checkpoint.Checkpoint(encoder, tuple(layers), tuple("0123456789"), 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "random.safetensors"
+        checkpoint.save(path, model)
+        wall, cpu = perf_counter(), process_time()
+        build = lgc.compile(path, out=Path(folder) / "build", until="verilog")
+        wall, cpu = perf_counter() - wall, process_time() - cpu
+        size = sum(file.stat().st_size for file in (Path(folder) / "build" / "04-rtl").glob("*.v"))
+    print(f"{sum(widths):,} gates to {size / 1e6:.1f} MB of Verilog, target {build.report.target}")
+    for step in build.report.steps:
+        print(f"  {step.name:<12}{step.seconds:>9.2f} s")
+    print(f"  {'total':<12}{wall:>9.2f} s {cpu:>9.2f} s CPU")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -164,9 +192,12 @@ def main() -> None:
     parser.add_argument("--verilog", action="store_true", help="measure the way to Verilog instead")
     parser.add_argument("--child", type=int, metavar="GATES", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    print(f"{os.cpu_count()} cores") if not options.child else None
     if options.child:
-        child(options.child, quiet=False)
+        child(options.child)
+        return
+    print(f"{os.cpu_count()} cores")
+    if options.verilog:
+        verilog([64000] * 6)
     else:
         scale(options.gates)
 
