@@ -19,7 +19,7 @@ _HUGE = 1_000_000
 _CUTS_IF_HUGE = 6
 _FLOW_ROUNDS = 3
 _AREA_ROUNDS = 3
-_EVICTION_ROUNDS = 16
+_EVICTION_ROUNDS = 10
 _ROUNDS_IF_HUGE = 4
 _WORTH_A_ROUND = 2000
 """Four more rounds follow if the last four saved more than one LUT in so many."""
