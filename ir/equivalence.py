@@ -13,6 +13,8 @@ from .simulate import outputs, scores
 
 _EXHAUSTIVE_INPUTS = 14
 """Up to so many inputs all patterns are tried: 16,384 samples."""
+_FIRST_SAMPLES = 256
+"""Random patterns tried before a proof, which is slower than seeing a gross difference."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ def compare(
 ) -> Comparison:
     """Compare outputs and scores of two netlists with the same inputs.
 
-    Few inputs are tried exhaustively. Else random patterns are simulated and, where they show no
-    difference, equality is proved: outputs and counted signals by SAT sweeping of both netlists
-    together, scores by equal weights on equal signals.
+    Few inputs are tried exhaustively. Else a few random patterns are simulated and, where they show
+    no difference, equality is proved: outputs and counted signals by SAT sweeping of both netlists
+    together, scores by equal weights on equal signals. If that fails, more patterns are simulated.
 
     Args:
         a: one netlist.
         b: the other; it must have as many inputs, outputs and classes.
-        samples: random patterns tried where there are too many inputs to try all.
+        samples: random patterns tried where nothing is proved.
         seed: of the random patterns.
         data: further patterns bool `[samples, inputs]`, such as encoded images.
         levels: inputs are thermometer codes of so many bits, other patterns do not count.
@@ -86,31 +88,29 @@ def compare(
     classes = [net.readout.classes if net.readout is not None else 0 for net in (a, b)]
     if classes[0] != classes[1]:
         raise ValueError("netlists to compare must both have a readout, of as many classes, or neither")
-    tried = patterns(a.inputs, samples=samples, seed=seed, levels=levels)
-    if data is not None:
-        tried = np.concatenate([tried, data])
+    few = a.inputs <= _EXHAUSTIVE_INPUTS
+    tried = patterns(a.inputs, samples=min(samples, _FIRST_SAMPLES), seed=seed, levels=levels)
     where = _first_difference(a, b, tried)
+    proof = "exhaustive" if few else ""
+    if where is None and prove and not few:
+        proof, hints = _prove(a, b, levels, seed)
+        where = _first_difference(a, b, hints)
+    if where is None and not proof:
+        rest = patterns(a.inputs, samples=samples, seed=seed + 1, levels=levels)
+        tried = np.concatenate([tried, rest] + ([] if data is None else [data]))
+        where = _first_difference(a, b, tried)
     if where is not None:
         return Comparison(equal=False, patterns=len(tried), counterexample=where)
-    if a.inputs <= _EXHAUSTIVE_INPUTS:
-        return Comparison(equal=True, patterns=len(tried), proof="exhaustive")
-    if not prove:
-        return Comparison(equal=True, patterns=len(tried))
-    proof, hints = _prove(a, b, levels, seed)
-    where = _first_difference(a, b, hints)
-    if where is not None:
-        return Comparison(equal=False, patterns=len(tried) + len(hints), counterexample=where)
     return Comparison(equal=True, patterns=len(tried), proof=proof)
 
 
 def _first_difference(a: Netlist, b: Netlist, tried: Bool2) -> Bool1 | None:
-    differ = np.flatnonzero((_observe(a, tried) != _observe(b, tried)).any(axis=1))
-    return tried[differ[0]] if differ.size else None
-
-
-def _observe(net: Netlist, bits: Bool2) -> I64x2:
-    values = outputs(net, bits).astype(np.int64)
-    return values if net.readout is None else np.hstack([values, scores(net, bits)])
+    """Return the first pattern at which outputs or scores differ."""
+    differ = (outputs(a, tried) != outputs(b, tried)).any(axis=1)
+    if a.readout is not None:
+        differ |= (scores(a, tried) != scores(b, tried)).any(axis=1)
+    where = np.flatnonzero(differ)
+    return tried[where[0]] if where.size else None
 
 
 def _prove(a: Netlist, b: Netlist, levels: int, seed: int) -> tuple[str, Bool2]:

@@ -27,7 +27,7 @@ def test_wide_netlists_are_proved_or_simulated_and_say_so() -> None:
     data = np.ones((3, 40), bool)
     simulated = compare(parse(text), parse(text), samples=100, data=data, prove=False)
     assert simulated.equal
-    assert simulated.method == "simulation of 103 vectors"
+    assert simulated.method == "simulation of 203 vectors"
     assert compare(parse(text), parse(text)).method.startswith("proof (SAT sweeping")
 
 
