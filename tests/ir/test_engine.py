@@ -1,5 +1,6 @@
 """The inference engine against the definition of a netlist, one LUT and sample at a time."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,18 @@ from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.ir.netlist import Netlist
 from lgc.ir.program import prepare
 from lgc.ir.readout import Readout
-from lgc.ir.simulate import outputs, pack, planes, run_bits, scores, simulate_roots, simulate_words, unpack
+from lgc.ir.simulate import (
+    outputs,
+    pack,
+    pieces,
+    planes,
+    run_bits,
+    scores,
+    simulate_roots,
+    simulate_words,
+    threads_for,
+    unpack,
+)
 
 from .netlists import difflogic, netlists, random_netlist
 from .test_simulate import naive
@@ -125,6 +137,35 @@ def test_threads_do_not_change_the_scores() -> None:
     alone, _ = run_bits(program, bits, threads=1)
     for threads in (2, 3, 7):
         assert np.array_equal(run_bits(program, bits, threads=threads)[0], alone)
+
+
+def test_wide_readouts_are_counted_in_little_memory() -> None:
+    inputs, classes = 40_000, 10
+    head = Readout.group_sum(np.arange(2, 2 + inputs), classes)
+    empty = np.empty((0, 2), np.int32)
+    net = Netlist(inputs, empty, np.empty(0, np.uint8), np.empty(0, np.int32), head)
+    bits = bits_for(net, 600)
+    expected = bits.reshape(600, classes, -1).sum(axis=2)
+    tracemalloc.start()
+    found = scores(net, bits)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found, expected)
+    assert (
+        peak < 20 << 20
+    )  # one weight per entry and class would be 3 MB in bytes, 3,200 MB for 8,000 samples
+
+
+def test_threads_and_pieces_are_bounded_by_memory() -> None:
+    assert threads_for(1 << 20, 8, slots=1000) == 8
+    assert threads_for(1 << 20, 8, slots=1 << 24) == 2
+    assert threads_for(1 << 20, 8, slots=1 << 30) == 1
+    assert threads_for(3, 8) == 1
+    for inputs in (1, 784, 1 << 16):
+        parts = [(at, part.shape) for at, part in pieces(inputs, 5, 300)]
+        assert parts[0][0] == 5
+        assert sum(shape[0] for _, shape in parts) == 295
+        assert max(shape[0] * shape[1] * 8 for _, shape in parts) <= max(1 << 20, 64 * (inputs + 8))
 
 
 def test_planes_start_on_a_cache_line() -> None:
