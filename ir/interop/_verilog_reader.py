@@ -23,10 +23,11 @@ from . import _functions, _readout
 from ._assemble import MAX_INPUTS, Nets, assemble
 
 _SKIP = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\\S+|/\*|\(\*(?!\))|\"", re.DOTALL)
+_WIRE = re.compile(r"\s+([A-Za-z_$\xff][\w$]*)\s*=")
 _WORD = re.compile(r"[A-Za-z_$\xff][\w$]*")
 _DIRECTIVE = re.compile(r"[ \t]*`(timescale|default_nettype|ifndef LGC_LUT_CELLS|endif)\b[^\n]*")
 _TOKEN = re.compile(r"\s*(\d*\s*'[sS]?[bBoOdDhH]\s*\w+|\d+|[A-Za-z_$\xff][\w$]*|>>|~\^|\^~|&&|\|\||\S)")
-_REFERENCE = re.compile(r"(?<![\w'$])([A-Za-z_$\xff][\w$]*(?:\[\d+\])?)")
+_REFERENCE = re.compile(r"(?<![\w'$.])([A-Za-z_$\xff][\w$]*(?:\[\d+\])?)")
 _RANGE = re.compile(r"\[\s*(\d{1,9})\s*:\s*(\d{1,9})\s*\]")
 _INSTANCE = re.compile(
     r"([A-Za-z_$\xff][\w$]*)\s*(?:#\s*\((.*)\)\s*)?([A-Za-z_$\xff][\w$]*)?\s*\((.*)\)\s*$", re.DOTALL
@@ -47,6 +48,8 @@ _KEYWORDS = frozenset(
 
 Value = tuple[tuple[int, ...], int]
 """A bit as a function of up to 6 nets: the nets and the table of 64 rows."""
+Row = tuple[int, tuple[int, ...], int]
+"""The net driven, the nets read, the table of 64 rows."""
 ZERO: Value = ((), 0)
 ONE: Value = ((), (1 << 64) - 1)
 _FULL = (1 << 64) - 1
@@ -212,7 +215,8 @@ class _Reader:
         self.table: list[int] = []
         self.lines: list[int] = []
         self.line = 0
-        self.shapes: dict[tuple[str, ...], Value | None] = {}
+        # forms of statements over single bits: the bit driven, those read, the table
+        self.shapes: dict[tuple[str, ...], Row | None] = {}
 
     def spell(self, name: str) -> str:
         """Return a name as the file has it."""
@@ -233,6 +237,9 @@ class _Reader:
         if self.state in {"before", "after"}:
             self._module(keyword, rest)
         elif keyword == "assign":
+            self._assign(rest)
+        elif keyword == "wire" and (match := _WIRE.match(rest)):
+            self._name(match[1], "", "")
             self._assign(rest)
         elif keyword in {"input", "output", "inout", "wire", "tri"}:
             self._declare(text)
@@ -333,32 +340,50 @@ class _Reader:
     def _assign(self, text: str) -> None:
         """Read `target = expression`: statements of a known form need no parsing."""
         parts = _REFERENCE.split(text)
-        shape, references = tuple(parts[::2]), parts[1::2]
-        nets = [self._bit(reference) for reference in references]
-        if nets and min(nets) >= 0 and not shape[0].strip() and shape[1].strip() == "=":
-            if shape not in self.shapes:
-                self.shapes[shape] = self._shape(shape)
-            known = self.shapes[shape]
-            if known is not None:
-                self._row(nets[0], tuple([nets[slot - FIRST_INPUT] for slot in known[0]]), known[1])
-                return
+        if self._known(tuple(parts[::2]), parts[1::2]):
+            return
         left, equals, right = text.partition("=")
         if not equals:
             raise _RefusedError(f"expected 'assign NET = EXPRESSION', found {text.strip()[:40]!r}")
         targets = self._targets(left)
         self._drive(targets, self._parser(right).right_side())
 
-    def _shape(self, shape: tuple[str, ...]) -> Value | None:
-        """Value of the right side over the references, numbered from 2; None if it is no plain function."""
-        text = "".join(f"\xffr{i} {part}" for i, part in enumerate(shape[1:]))
-        slots = {f"\xffr{i}": FIRST_INPUT + i for i in range(len(shape) - 1)}
+    def _known(self, shape: tuple[str, ...], references: list[str]) -> bool:
+        """Read a statement of a form seen before, if it drives and reads single bits only.
+
+        `shape` is its text around the references.
+        """
+        nets = [self._bit(reference) for reference in references]
+        if not nets or min(nets) < 0:
+            return False
+        if shape not in self.shapes:
+            self.shapes[shape] = self._row_of(shape)
+        row = self.shapes[shape]
+        if row is None:
+            return False
+        self._row(nets[row[0]], tuple([nets[slot] for slot in row[1]]), row[2])
+        return True
+
+    def _row_of(self, shape: tuple[str, ...]) -> Row | None:
+        """Read a form with names in place of its references; None unless it is a single row."""
         scratch = _Reader({})
-        scratch.names = {name: _Vector(net, 0, 1, True, True) for name, net in slots.items()}
+        text = shape[0]
+        for i, part in enumerate(shape[1:]):
+            scratch.names[f"\xffr{i}"] = _Vector(i + FIRST_INPUT, 0, 1, True, True)
+            text += f" \xffr{i} {part}"
+        scratch.nets = len(shape) + 1
         try:
-            bits = _Expression(scratch, text.partition("=")[2]).right_side()
+            if "=" in text:
+                left, _, right = text.partition("=")
+                scratch._drive(scratch._targets(left), scratch._parser(right).right_side())
+            else:
+                scratch._slow_instance(text)
         except _RefusedError:
             return None
-        return bits[0] if len(bits) == 1 and not scratch.target else None
+        if len(scratch.target) != 1:
+            return None
+        slots = tuple(net - FIRST_INPUT for net in scratch.pins[0])
+        return scratch.target[0] - FIRST_INPUT, slots, scratch.table[0]
 
     def _parser(self, text: str) -> _Expression:
         return _Expression(self, text)
@@ -408,6 +433,15 @@ class _Reader:
         return out[0]
 
     def _instance(self, text: str) -> None:
+        """Read an instance; its cell and parameters are part of its form, its name is not."""
+        parts = _REFERENCE.split(text)
+        if len(parts) > 5 and not parts[0] and parts[4].lstrip()[:1] == "(":
+            shape = (parts[1] + parts[2] + " u " + parts[4], *parts[6::2])
+            if self._known(shape, parts[5::2]):
+                return
+        self._slow_instance(text)
+
+    def _slow_instance(self, text: str) -> None:
         match = _INSTANCE.match(text)
         if match is None:
             raise _RefusedError(
