@@ -36,10 +36,12 @@ class Cones:
         from pysat.solvers import Glucose4
 
         self.fanin, self.table, self.first, self.levels = fanin, table, first, levels
-        self.known = {0, 1, *free}
+        self.number = {0: 1, 1: 2}
+        """Variable of each signal met: numbered densely, for solvers decide every number below the last."""
+        self.encoded = {0, 1, *free}
         self.features: set[int] = set()
-        self.last = first + len(table) + 1
-        self.solver: Any = Glucose4(bootstrap_with=[[-1], [2]])  # signal s is variable s + 1
+        self.last = 2
+        self.solver: Any = Glucose4(bootstrap_with=[[-1], [2]])
 
     def close(self) -> None:
         """Free the solver."""
@@ -53,7 +55,14 @@ class Cones:
     def literal(self, literal: Literal) -> int:
         """Return the solver's literal for a literal of the netlist, its cone encoded."""
         self._encode(literal >> 1)
-        return -((literal >> 1) + 1) if literal & 1 else (literal >> 1) + 1
+        number = self._of(literal >> 1)
+        return -number if literal & 1 else number
+
+    def _of(self, s: int) -> int:
+        """Return the variable of a signal."""
+        if s not in self.number:
+            self.number[s] = self.variable()
+        return self.number[s]
 
     def add(self, clause: list[int]) -> None:
         """Add a clause of the solver's literals."""
@@ -69,9 +78,9 @@ class Cones:
         """Return input values bool `[inputs]` of the solution found."""
         model = self.solver.get_model()
         values = np.zeros(self.first - FIRST_INPUT, np.bool_)
-        for s in self.known:
-            if FIRST_INPUT <= s < self.first and s < len(model):
-                values[s - FIRST_INPUT] = model[s] > 0
+        for s, number in self.number.items():
+            if FIRST_INPUT <= s < self.first and number <= len(model):
+                values[s - FIRST_INPUT] = model[number - 1] > 0
         return values
 
     def _encode(self, root: int) -> None:
@@ -79,9 +88,9 @@ class Cones:
         stack = [root]
         while stack:
             s = stack.pop()
-            if s in self.known:
+            if s in self.encoded:
                 continue
-            self.known.add(s)
+            self.encoded.add(s)
             if s < self.first:
                 self._encode_feature(s)
                 continue
@@ -90,7 +99,7 @@ class Cones:
             while pins and pins[-1] == 0:
                 pins.pop()
             for clause in clauses(int(self.table[row]), len(pins)):
-                self.add([(pins[pin] + 1) * sign if pin >= 0 else (s + 1) * sign for pin, sign in clause])
+                self.add([self._of(pins[pin] if pin >= 0 else s) * sign for pin, sign in clause])
             stack += pins
 
     def _encode_feature(self, s: int) -> None:
@@ -100,9 +109,9 @@ class Cones:
             return
         self.features.add(feature)
         begin = FIRST_INPUT + feature * self.levels
-        self.known.update(range(begin, begin + self.levels))
+        self.encoded.update(range(begin, begin + self.levels))
         for bit in range(begin, begin + self.levels - 1):
-            self.add([bit + 1, -(bit + 2)])
+            self.add([self._of(bit), -self._of(bit + 1)])
 
 
 @lru_cache(maxsize=1 << 14)

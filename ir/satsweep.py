@@ -24,6 +24,7 @@ _ROUNDS = 12
 _TRIES = 8
 _OPEN_PAIRS = 20_000
 _PATTERNS = 512
+_CONES = 1000
 _VALUE_BYTES = 1 << 29
 
 
@@ -96,6 +97,9 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
         if len(pairs):
             cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
             for x, y in pairs.tolist():
+                if cones.last > _CONES:  # the solver decides all it was told of
+                    cones.close()
+                    cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
                 old = int(found.kept[x - net.first_lut])
                 answer = _differ(cones, x, y, conflicts)
                 if answer is None:
