@@ -13,7 +13,7 @@ from functools import lru_cache
 from ._cells import add_pairs, counter, full_adder, half_adder, twin_adders, xor
 from ._tally import Tally
 
-_CHAIN = 6
+_CHAIN = 3
 """Blocks one after the other in a column: longer saves LUTs, shorter levels."""
 
 Heights = tuple[tuple[int, int], ...]

@@ -29,7 +29,7 @@ class ExpandArgmax:
     """Turn score bits into the number of the class with the highest score, the lowest one of equals.
 
     A tournament: groups of two (k = 4), three (5) or four (6) classes are compared each with each, and
-    the winner's score goes on. Run it after `expand-readout`.
+    the winner's score goes on; the last three meet at once. Run it after `expand-readout`.
 
     Attributes:
         classes: number of classes; the outputs are as many unsigned numbers, see `Fabric`.
@@ -69,9 +69,11 @@ class ExpandArgmax:
         scores = self._scores(net)
         bits = max(1, (self.classes - 1).bit_length())
         players = [([c >> bit & 1 for bit in range(bits)], score) for c, score in enumerate(scores)]
+        most = self.k - 2
         while len(players) > 1:
-            last = len(players) <= self.k - 2
-            players = [_winner(builder, group, last=last) for group in _groups(players, self.k - 2)]
+            last = len(players) <= max(3, most)
+            groups = [players] if last else _groups(players, most)
+            players = [_winner(builder, group, last=last) for group in groups]
         return builder.netlist(players[0][0])
 
     def _scores(self, net: Netlist) -> list[_Number]:
@@ -117,6 +119,8 @@ def _winner(builder: Builder, group: list[tuple[_Number, _Number]], *, last: boo
         _greater(builder, group[later][1], group[earlier][1])
         for earlier, later in combinations(range(len(group)), 2)
     ]
+    if len(group) == 3 and builder.k == 4:
+        return _best_of_three(builder, [number for number, _ in group], duels), []
     select = [builder.lut(_place(len(group), bit), *duels) for bit in range((len(group) - 1).bit_length())]
 
     def chosen(bits: tuple[Literal, ...]) -> Literal:
@@ -125,6 +129,19 @@ def _winner(builder: Builder, group: list[tuple[_Number, _Number]], *, last: boo
     index = [chosen(bits) for bits in zip(*(number for number, _ in group), strict=True)]
     score = [] if last else [chosen(bits) for bits in zip(*(score for _, score in group), strict=True)]
     return index, score
+
+
+def _best_of_three(builder: Builder, index: list[_Number], duels: list[Literal]) -> _Number:
+    """Return the index of the winner by multiplexers of two, while the third player's duels are judged."""
+    second, third, third_over_second = duels
+    third = builder.lut(_third, second, third, third_over_second)
+    early = [builder.lut(_select, second, a, b) if a != b else a for a, b in zip(*index[:2], strict=True)]
+    return [builder.lut(_select, third, a, b) if a != b else a for a, b in zip(early, index[2], strict=True)]
+
+
+def _third(second: int, over_first: int, over_second: int) -> int:
+    """Whether the third player is greater than the better of the first two."""
+    return over_second if second else over_first
 
 
 @lru_cache
@@ -155,7 +172,7 @@ def _greater(builder: Builder, a: _Number, b: _Number) -> Literal:
     for chunk in ripple:
         late = 1 + max(late, *level[chunk])
     tree = _tree_level(level, builder.k)
-    return _tree(builder, a, b) if tree + builder.k // 2 <= late else _ripple(builder, a, b, ripple)
+    return _tree(builder, a, b) if tree + 2 <= late else _ripple(builder, a, b, ripple)
 
 
 def _ripple_chunks(width: int, k: int) -> list[slice]:
