@@ -7,10 +7,10 @@ from numba import njit
 
 from ._typing import I32x1, I32x2, U64x1, U64x2
 
-MOST_LEAVES = 8
-_DEPTH = 2
-_MOST_CONE = 1 + 6 + MOST_LEAVES
-"""The LUT, those of its pins, and those of the leaves then reached."""
+MOST_LEAVES = 10
+_DEPTH = 3
+_MOST_CONE = 1 + 6 + 2 * MOST_LEAVES
+"""The LUT, those of its pins, and twice those of the leaves then reached."""
 
 
 @njit(cache=True, nogil=True)

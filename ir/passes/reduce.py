@@ -17,7 +17,7 @@ from .dce import Dce
 class Reduce:
     """Drop pins that a LUT's other pins determine, or read earlier signals if these are no more.
 
-    For each LUT, all patterns of the up to 8 signals that its pins depend on, 2 LUTs deep, are
+    For each LUT, all patterns of the up to 10 signals that its pins depend on, 3 LUTs deep, are
     tried: pin patterns that never occur are satisfiability don't-cares (Mishchenko and Brayton,
     "SAT-based complete don't-care computation for network optimization", DATE 2005). A LUT left
     with one pin or none folds away, one that is no longer read is pruned.
