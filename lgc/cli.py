@@ -305,16 +305,23 @@ def targets(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("name", default="", shell_complete=_complete_passes)
 @as_json
-def passes(as_json: bool) -> None:
-    """List the optimisation passes, their options and the aliases that stand for pipelines.
+def passes(name: str, as_json: bool) -> None:
+    """List the optimisation passes, or explain the one called NAME and its options.
 
     \b
+    lgc passes lut-map
     lgc opt net.lgc -p "simplify,lut-map{k=6 depth=true}" --stats
     """
     from lgc import commands
 
+    if name and not as_json:
+        click.echo(commands.explain_pass(name))
+        return
     found = commands.list_passes()
+    if name:
+        found = [row for row in found if row["name"] == name]
     console.show(found, as_json, lambda: commands.dict_table("Passes", found))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -156,6 +157,27 @@ def list_passes() -> list[dict[str, str]]:
         for name, pipeline in sorted(REGISTRY.aliases.items())
     ]
     return rows + aliases
+
+
+def explain_pass(name: str) -> str:
+    """Return what a pass is, what its options are, and their defaults.
+
+    Raises:
+        UsageError: there is no such pass.
+    """
+    from lgc.errors import UsageError, nearest
+    from lgc.ir.passes import REGISTRY
+
+    if name in REGISTRY.aliases:
+        return f"{name} = {REGISTRY.aliases[name]}"
+    if name not in REGISTRY.passes:
+        hint = nearest(name, [*REGISTRY.passes, *REGISTRY.aliases])
+        raise UsageError(f"There is no pass named {name!r}.", hint=hint)
+    kind = REGISTRY.passes[name]
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    text = inspect.cleandoc(kind.__doc__ or "").replace("Attributes:", "Options:").replace("`", "")
+    defaults = " ".join(f"{f.name}={str(f.default).lower()}" for f in fields)
+    return f"{text}\n\nDefaults: {defaults}" if defaults else text
 
 
 def list_targets() -> list[dict[str, str]]:

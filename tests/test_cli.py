@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses, and with which exit code."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_passes_lists_options_and_aliases() -> None:
     assert found["lut-map"]["options"] == "k=4 depth=false cuts=12"
     assert found["simplify"]["what"] == "= strash,absorb,dce"
     assert "lut-map" in lgc("passes").output
+
+
+def test_passes_explains_every_pass() -> None:
+    for name, kind in REGISTRY.passes.items():
+        text = lgc("passes", name).output
+        assert text.startswith((kind.__doc__ or "?").splitlines()[0].replace("`", ""))
+        options = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        assert all(f" {option}=" in text for option in options)
+    assert lgc("passes", "simplify").output == "simplify = strash,absorb,dce\n"
+    assert "Did you mean merge" in lgc("passes", "mrege").stderr
 
 
 def test_targets_lists_devices() -> None:
