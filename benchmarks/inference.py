@@ -170,7 +170,8 @@ def peers_of(folder: Path | None, inputs: int, layers: Layers) -> dict[str, tupl
     found = {}
     for name, make in (("torchlogix", torchlogix), ("difflogic", difflogic)):
         if folder is None or not (folder / name).is_dir():
-            print(f"{name}: missing, there is no {folder}/{name}; see --help", file=sys.stderr)
+            where = "--peers is not given" if folder is None else f"there is no {folder / name}"
+            print(f"{name}: missing, {where}; see --help", file=sys.stderr)
             continue
         try:
             found[name] = make(folder, inputs, layers)
