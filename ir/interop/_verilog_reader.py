@@ -22,15 +22,20 @@ from ..netlist import FIRST_INPUT, Netlist
 from . import _functions, _readout
 from ._assemble import MAX_INPUTS, Nets, assemble
 
-_SKIP = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\\S+|/\*|\(\*(?!\))|\"", re.DOTALL)
+_SKIP = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\\S+|/\*|\(\*|\"", re.DOTALL)
 _WIRE = re.compile(r"\s+([A-Za-z_$\xff][\w$]*)\s*=")
 _WORD = re.compile(r"[A-Za-z_$\xff][\w$]*")
-_DIRECTIVE = re.compile(r"[ \t]*`(timescale|default_nettype|ifndef LGC_LUT_CELLS|endif)\b[^\n]*")
+_DIRECTIVE = re.compile(r"`(timescale|default_nettype|ifndef LGC_LUT_CELLS|endif)\b[^\n]*")
 _TOKEN = re.compile(r"\s*(\d*\s*'[sS]?[bBoOdDhH]\s*\w+|\d+|[A-Za-z_$\xff][\w$]*|>>|~\^|\^~|&&|\|\||\S)")
 _REFERENCE = re.compile(r"(?<![\w'$.])([A-Za-z_$\xff][\w$]*(?:\[\d+\])?)")
 _RANGE = re.compile(r"\[\s*(\d{1,9})\s*:\s*(\d{1,9})\s*\]")
+_MODULE = re.compile(
+    r"\s*+([A-Za-z_$\xff][\w$]*+)\s*+(#\s*+\((?:[^()]|\([^()]*+\))*+\)\s*+)?(?:\((.*)\))?", re.DOTALL
+)
+# possessive quantifiers keep the time linear in text that does not match
 _INSTANCE = re.compile(
-    r"([A-Za-z_$\xff][\w$]*)\s*(?:#\s*\((.*)\)\s*)?([A-Za-z_$\xff][\w$]*)?\s*\((.*)\)\s*$", re.DOTALL
+    r"([A-Za-z_$\xff][\w$]*+)\s*+(?:#\s*+\(((?:[^()]|\([^()]*+\))*+)\)\s*+)?([A-Za-z_$\xff][\w$]*+)?\s*+\((.*)\)$",
+    re.DOTALL,
 )
 _PORT = re.compile(r"\s*\.\s*([A-Za-z_$\xff][\w$]*)\s*\(([^()]*)\)\s*(?:,|$)")
 _DEPTH = 60
@@ -38,7 +43,7 @@ _DEPTH = 60
 _WIDEST = 1 << 20
 """Bits of the widest expression."""
 _DECLARATION = re.compile(
-    r"(?:(input|output|inout)\s+)?(?:(wire|tri|reg|logic)\b\s*)?(?:(signed)\s+)?"
+    r"\s*(?:(input|output|inout)\s+)?(?:(wire|tri|reg|logic)\b\s*)?(?:(signed)\s+)?"
     r"(\[\s*\d{1,9}\s*:\s*\d{1,9}\s*\])?\s*([A-Za-z_$\xff][\w$]*)?\s*",
 )
 _KEYWORDS = frozenset(
@@ -176,12 +181,12 @@ def _clean(text: str) -> tuple[str, list[tuple[str, str]], dict[str, str]]:
         return " " + "\n" * found.count("\n")
 
     text = _SKIP.sub(replace, text.replace("\xff", "?"))
-    directives = list(re.finditer(r"[ \t]*`[^\n]*", text))
+    directives = list(re.finditer(r"`[^\n]*", text))
     for match in directives:
         if not _DIRECTIVE.fullmatch(match[0]):
             place = text.count("\n", 0, match.start()) + 1
             raise LgcError(f"Line {place}: the directive {match[0].strip()[:40]} is not read.")
-    return (re.sub(r"[ \t]*`[^\n]*", "", text) if directives else text), comments, escaped
+    return (re.sub(r"`[^\n]*", "", text) if directives else text), comments, escaped
 
 
 def _expand(table: int, places: tuple[int, ...]) -> int:
@@ -249,9 +254,7 @@ class _Reader:
             self._instance(text)
 
     def _module(self, keyword: str, rest: str) -> None:
-        match = re.fullmatch(
-            r"\s*([A-Za-z_$\xff][\w$]*)\s*(#\s*\(.*?\)\s*)?(?:\((.*)\))?\s*", rest, re.DOTALL
-        )
+        match = _MODULE.fullmatch(rest)
         if keyword != "module" or match is None:
             raise _RefusedError(f"expected 'module NAME (PORTS);', found {(keyword + rest)[:40]!r}")
         if match[1] in _TABLES:
@@ -299,7 +302,6 @@ class _Reader:
             if text[at] != ",":
                 raise _RefusedError(f"the declaration {text[:60]!r} is not read")
             at += 1
-            at += len(text[at:]) - len(text[at:].lstrip())
 
     def _name(self, name: str, span: str, way: str) -> None:
         if name in _KEYWORDS:
@@ -456,11 +458,13 @@ class _Reader:
     def _connections(self, kind: str, text: str) -> dict[str, str]:
         """Return what is connected to each port, or the value of each parameter."""
         found: dict[str, str] = {}
-        at = 0
-        while at < len(text) and not text[at:].isspace():
+        at, text = 0, text.strip()
+        while at < len(text):
             match = _PORT.match(text, at)
             if match is None or match[1] in found:
-                raise _RefusedError(f"the connections of {kind} are not read at {text[at:].strip()[:40]!r}")
+                raise _RefusedError(
+                    f"the connections of {kind} are not read at {text[at : at + 40].strip()!r}"
+                )
             found[match[1]] = match[2]
             at = match.end()
         return found
@@ -624,7 +628,7 @@ class _Expression:
 
     def __init__(self, reader: _Reader, text: str) -> None:
         self.reader = reader
-        self.tokens = _TOKEN.findall(text)
+        self.tokens = _TOKEN.findall(text.strip())
         self.tokens.reverse()
         self.depth = 0
 

@@ -75,20 +75,25 @@ def parse(data: bytes) -> Netlist:
     """
     reader = _Reader()
     comments: list[tuple[str, str]] = []
-    pending, start = "", 0
+    pending: list[str] = []  # lines that go on in the next one
+    start = 0
     for number, raw in enumerate(data.decode("latin-1").split("\n"), 1):
         line = raw.rstrip()
         if "#" in line:
             line, _, comment = line.partition("#")
             comments.append((f"Line {number}", comment))
         if line.endswith("\\"):
-            pending, start = pending + line[:-1] + " ", start or number
+            pending.append(line[:-1])
+            start = start or number
         elif pending:
-            reader.read(start, pending + line)
-            pending, start = "", 0
-        else:
+            reader.read(start, " ".join([*pending, line]))
+            pending, start = [], 0
+        elif line:
             reader.read(number, line)
     return _readout.restore(reader.netlist(number), comments)
+
+
+_UNUSED = [[-1] * (6 - width) for width in range(7)]
 
 
 class _Reader:
@@ -112,16 +117,15 @@ class _Reader:
         return self.number.setdefault(name, len(self.number))
 
     def read(self, number: int, line: str) -> None:
-        if line[:1] != ".":
-            if line and not line.isspace():
-                self._row(number, line)
+        if line[0] != ".":
+            self._row(number, line)
             return
+        if self.width >= 0:
+            self._close()
         words = line.split()
         word = words[0]
         if self.ended:
             raise LgcError(f"Line {number}: {word} after .end; only files of one model are read.")
-        if self.width >= 0:
-            self._close()
         if word == ".names":
             self._names(number, words)
         elif word == ".inputs":
@@ -154,12 +158,16 @@ class _Reader:
                 f"Line {number}: {words[-1]} has {self.width} inputs, a LUT has at most 6.",
                 hint="Map the network first, with ABC's 'if -K 6' for instance.",
             )
-        nets = [self.net(name) for name in words[1:]]
+        known = self.number
+        nets = [known.setdefault(name, len(known)) for name in words[1:]]
         self.line.append(number)
         self.target.append(nets.pop())
-        self.pins += nets + [-1] * (6 - self.width)
+        self.pins += nets
+        self.pins += _UNUSED[self.width]
 
     def _row(self, number: int, line: str) -> None:
+        if line.isspace():
+            return
         if self.width < 0:
             raise LgcError(f"Line {number}: expected a command such as .names, found {line[:60]!r}.")
         self.row.append(line)

@@ -123,3 +123,24 @@ def test_arrays_that_claim_more_than_the_file_holds() -> None:
         finally:
             tracemalloc.stop()
     assert arrays.VERSION == 1
+
+
+N = 100_000
+MODULE = b"module m (a, y); input a; output y;"
+LONG = {
+    "parentheses": (verilog.parse, MODULE + b"x #(" + b")(" * N + b";endmodule"),
+    "name": (verilog.parse, MODULE + b"\\" + b"q" * N),
+    "module": (verilog.parse, b"module " + b"a" * N + b" " * N + b"("),
+    "spaces": (verilog.parse, MODULE + b"LUT1 #(.INIT(2'h1)) u (.I0(a" + b" " * N + b"), .O(y" + b" " * N + b"));"),
+    "empty attributes": (verilog.parse, MODULE + b"(*)" * N),
+    "wires": (verilog.parse, MODULE + b"wire " + b",".join(b"n%d" % i for i in range(N)) + b";endmodule"),
+    "ternary": (verilog.parse, MODULE + b"assign y = " + b"a?a:" * N + b"a;endmodule"),
+    "digits": (verilog.parse, MODULE + b"assign y = " + b"1" * N + b";endmodule"),
+    "continuations": (blif.parse, b".model m\n.inputs" + b" \\\n" * N),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_lines_take_no_quadratic_time(name: str) -> None:
+    parse, data = LONG[name]  # quadratic time in these would be minutes to hours
+    reads_or_refuses(Format(lambda _: b"", parse), data)
