@@ -24,7 +24,7 @@ def count(tally: Tally, k: int) -> None:
     """Reduce every column to one bit, its carries going to the columns above."""
     for w in range(tally.width):
         tally.settle(w)
-        _by_level(tally, w)
+        tally.order(w)
         if w == tally.width - 1:
             _parity(tally, w, k)
         elif k == 6:
@@ -33,20 +33,12 @@ def count(tally: Tally, k: int) -> None:
             _finish_pairs(tally, w)
 
 
-def _by_level(tally: Tally, w: int) -> None:
-    """Sort a column so that its earliest bits come last, where they are popped."""
-    column, level = tally.columns[w], tally.builder.level
-    column.singles.sort(key=level, reverse=True)
-    column.pairs.sort(key=lambda pair: max(level(pair[0]), level(pair[1])), reverse=True)
-
-
 def _parity(tally: Tally, w: int, k: int) -> None:
     """Reduce the last column, whose carries nobody needs."""
     singles = tally.columns[w].singles
     while len(singles) > 1:
         bits = [singles.pop() for _ in range(min(k, len(singles)))]
         tally.replace([(w, bit, -1) for bit in bits], [(w, tally.lut(xor, *bits), -1)])
-        _by_level(tally, w)
 
 
 # 6-input LUTs: counters of single bits
@@ -58,11 +50,10 @@ def _finish_counters(tally: Tally, w: int) -> None:
     while len(singles) > 1:
         heights = tuple(min(len(column.singles), 12) for column in tally.columns[w : w + 4])
         low, high = (6, 0) if len(singles) > 9 else _best_counter(heights, tally.width - w)[1]
-        if w + 1 < tally.width:
-            _by_level(tally, w + 1)
+        if high:
+            tally.sort(w + 1)
         bits = [singles.pop() for _ in range(low)]
         counter(tally, w, bits, [tally.columns[w + 1].singles.pop() for _ in range(high)])
-        _by_level(tally, w)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -127,7 +118,6 @@ def _finish_pairs(tally: Tally, w: int) -> None:
             )
             step = _best_block(state, beyond, tally.width - w)[1]
         _BLOCKS[step].build(tally, w)
-        _by_level(tally, w)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Tally:
         self.columns = [Column() for _ in range(width)]
         self.blocks: list[Block] = []
         self.starts = [0] * width
+        self._ordered = -1
         self._held: dict[int, Literal] = {}
         for term in terms:
             if normal(term, width) == [term]:
@@ -51,14 +53,35 @@ class Tally:
         for term in produced:
             self._deposit(term)
 
+    def sort(self, w: int) -> None:
+        """Sort column w so that its earliest bits come last, where they are popped."""
+        self.columns[w].singles.sort(key=self._lateness)
+        self.columns[w].pairs.sort(key=self._pair_lateness)
+
+    def order(self, w: int) -> None:
+        """Sort column w, and keep it sorted until another is."""
+        self.sort(w)
+        self._ordered = w
+
+    def _lateness(self, x: Literal) -> int:
+        return -self.builder.level(x)
+
+    def _pair_lateness(self, pair: Pair) -> int:
+        return -max(self.builder.level(pair[0]), self.builder.level(pair[1]))
+
     def _deposit(self, term: Term) -> None:
         w, x, p = term
         if w >= self.width:
             return
-        if p == SINGLE:
-            self.columns[w].singles.append(x)
+        column = self.columns[w]
+        if w == self._ordered and p == SINGLE:
+            insort(column.singles, x, key=self._lateness)
+        elif w == self._ordered:
+            insort(column.pairs, (x, p), key=self._pair_lateness)
+        elif p == SINGLE:
+            column.singles.append(x)
         else:
-            self.columns[w].pairs.append((x, p))
+            column.pairs.append((x, p))
 
     def take(self, w: int, single: Literal) -> Literal:
         """Take the newest single bit of column w out again; 0 if a constant 0 left no bit."""
