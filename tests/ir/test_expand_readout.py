@@ -1,14 +1,17 @@
+import re
 from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lgc.errors import LgcError
+from lgc.errors import LgcError, UsageError
+from lgc.ir import _kernels
 from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.ledger import DEAD, SINGLE, Block, Ledger, Term
 from lgc.ir.netlist import Netlist
+from lgc.ir.passes import REGISTRY
 from lgc.ir.passes._fold import STRATEGIES
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.readout import Readout
@@ -163,6 +166,45 @@ def test_bits_without_gates_cost_little_more() -> None:
 def test_a_netlist_without_readout_is_refused() -> None:
     with pytest.raises(LgcError, match="^Only a netlist with a readout and no other outputs can be expanded"):
         expand(parse("netlist k=1 inputs=1\noutput %2"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("k=3", "k must be 4, 5 or 6, not 3."),
+        (
+            "strategy=mixed",
+            "strategy must be auto or, with k=4, plain, pairs, chains, pairs-all, chains-all, not 'mixed'.",
+        ),
+    ],
+)
+def test_bad_options_are_refused(options: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^Pass expand-readout: {re.escape(message)}$"):
+        REGISTRY.parse(f"expand-readout{{{options}}}")
+
+
+def test_auto_is_the_best_strategy() -> None:
+    net = difflogic(784, [1000] * 3, classes=10, seed=0, passing=0.45)
+    for k in (4, 6):
+        luts = {name: expand(net, k=k, strategy=name).netlist.luts for name in STRATEGIES[k]}
+        assert expand(net, k=k).netlist.luts <= 1.01 * min(luts.values()), luts
+
+
+def test_levels_grow_with_the_logarithm_of_the_count() -> None:
+    deep = {}
+    for bits in (400, 3200):
+        net = Netlist(
+            bits,
+            np.empty((0, 4), np.int32),
+            np.empty(0, np.uint16),
+            np.empty(0, np.int32),
+            Readout.group_sum(np.arange(2, 2 + bits), 1),
+        )
+        fabric = expand(net).netlist
+        level = np.zeros(fabric.signals, np.int32)
+        _kernels.levels(fabric.fanin, fabric.first_lut, level)
+        deep[bits] = level.max()
+    assert deep[3200] <= deep[400] + 16, deep
 
 
 def test_bits_of_neighbouring_inputs_are_counted_together() -> None:
