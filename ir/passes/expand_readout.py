@@ -1,15 +1,9 @@
-"""Popcounts out of 4-input LUTs: the readout becomes part of the netlist.
+"""The readout as LUTs: network, first counters and popcounts, and the ledger that proves them.
 
-A column holds bits of equal weight. Bits travel singly or as *encoded pairs* `(x, p)` that stand
-for x and `x ^ p`. Three full adders in a row over one single bit and three pairs are four LUTs
-(Demenkov, Kojevnikov and Kulikov's MDFA, fitted to 4-input LUTs):
-
-    s = z ^ p1 ^ p2 ^ p3    a = p1 ? z : x1    b = p2 ? z ^ p1 : x2    b ^ c, c = p3 ? ~s : x3
-
-so 7 bits become 4, the carries leave as the pair `(b, b ^ c)`, and two blocks' a's as the pair
-`(a, a ^ a')`: 1.33 LUTs per bit. A pair whose second bit is a LUT of at most three pins costs
-nothing to encode, `p` takes that LUT's place. Bits that are not so lucky go through full adders
-two by two, whose sums and carries leave as pairs as well: 1.56 LUTs per bit.
+In order: the readout's entries become terms; the gates that make them are grouped into first counters
+(`_fold`), behind which the network is mapped; what is left is counted column by column (`_count`) with
+the blocks of `_cells`. Bits travel singly or as *encoded pairs* `(x, p)` that stand for x and `x ^ p`.
+See docs/readout.md for the blocks and what they cost.
 """
 
 from __future__ import annotations
