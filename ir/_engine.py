@@ -435,13 +435,10 @@ def order(
     given and `pins` with its pins in the canonical order, and per run `tables` and `starts`, which
     have a place for each level and function.
     """
-    luts = len(fanin)
-    depth = 0
-    for i in range(luts):
-        depth = max(depth, level[i])
-    sizes = np.zeros((depth + 1, 256), np.int64)
+    luts, depth = len(fanin), 0
     function = np.empty(luts, np.uint8)
     for i in range(luts):
+        depth = max(depth, level[i])
         used = _pins(fanin[i])
         # The rows that pins reading constant 0 cannot reach repeat the others: less to load.
         if used == 0:
@@ -452,27 +449,35 @@ def order(
             function[i] = np.uint8(0x11) * (table[i] & np.uint8(15))
         else:
             function[i] = table[i]
-        sizes[level[i], canonical[function[i]]] += 1
-    runs, total = 0, 0
-    for d in range(depth + 1):
-        for t in range(256):
-            if sizes[d, t]:
-                if runs and tables[runs - 1] == t:
-                    runs -= 1  # the run goes on in the next level
-                else:
-                    starts[runs] = total
-                tables[runs] = t
-                runs += 1
-                total += sizes[d, t]
-                sizes[d, t] = total - sizes[d, t]
-    starts[runs] = total
+    # Counting sort by function, then, stable, by level.
+    to = np.zeros(257, np.int64)
     for i in range(luts):
+        to[canonical[function[i]] + 1] += 1
+    to = np.cumsum(to)
+    by_function = np.empty(luts, np.int32)
+    for i in range(luts):
+        t = canonical[function[i]]
+        by_function[to[t]] = i
+        to[t] += 1
+    to = np.zeros(depth + 2, np.int64)
+    for i in range(luts):
+        to[level[i] + 1] += 1
+    to = np.cumsum(to)
+    for at in range(luts):
+        i = by_function[at]
+        signal[to[level[i]]] = i
+        to[level[i]] += 1
+    runs = 0
+    for at in range(luts):
+        i = signal[at]
         t = function[i]
-        at = sizes[level[i], canonical[t]]
-        sizes[level[i], canonical[t]] += 1
-        signal[at] = i
+        if runs == 0 or tables[runs - 1] != canonical[t]:
+            tables[runs] = canonical[t]
+            starts[runs] = at
+            runs += 1
         for pin in range(3):
             pins[at, pin] = fanin[i, permutation[t, pin]]
+    starts[runs] = luts
     return runs
 
 

@@ -176,6 +176,18 @@ def test_planes_start_on_a_cache_line() -> None:
         assert (values[8:16] == ~np.uint64(0)).all()
 
 
+def test_chains_of_many_levels() -> None:
+    """Each LUT reads the one before: as many levels as LUTs."""
+    luts = 200_001
+    fanin = np.stack([np.arange(3, 3 + luts), np.full(luts, 2)], axis=1).astype(np.int32)
+    net = Netlist(2, fanin, np.full(luts, 0b0110, np.uint8), np.array([3 + luts], np.int32))
+    program = prepare(net)
+    assert program.slots < 20
+    assert len(program.tables) == 1
+    bits = bits_for(net, 100)
+    assert np.array_equal(outputs(net, bits)[:, 0], bits[:, 1] ^ bits[:, 0])  # an odd number of times
+
+
 def test_slots_are_used_again() -> None:
     net = difflogic(100, [400] * 20, classes=4, seed=2)
     program = prepare(net)
