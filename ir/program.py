@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import _engine, _kernels
+from . import _kernels, _schedule
 from ._lanes import opcodes
 from ._typing import I32x1, I32x2, I64x1
 from .netlist import Netlist
@@ -94,13 +94,13 @@ def prepare(net: Netlist, *, levels: int = 1) -> Program:
     most = min(small.luts, 256 * int(level.max(initial=0)))
     tables, starts = np.empty(most, np.int32), np.empty(most + 1, np.int64)
     order, pins = np.empty(small.luts, np.int32), np.empty((small.luts, 3), np.int32)
-    runs = _engine.order(small.fanin, small.table, level, *opcodes(), tables, starts, order, pins)
+    runs = _schedule.order(small.fanin, small.table, level, *opcodes(), tables, starts, order, pins)
     slot = np.zeros(small.signals, np.int32)
     slot[1] = 1
     slot[2 : small.first_lut] = 2 + np.arange(small.inputs).reshape(levels, -1).T.ravel()
     ops = np.empty((small.luts, 4), np.int32)
     free = 2 + small.inputs + _STEP  # packing may write so many planes too many
-    free = _engine.allocate(pins, order, small.first_lut, small.roots(), free, slot, ops)
+    free = _schedule.allocate(pins, order, small.first_lut, small.roots(), free, slot, ops)
     counters = NOTHING
     if small.readout is not None:
         counters, free = _counters(small.readout, slot, free)
@@ -121,10 +121,10 @@ def three_pins(net: Netlist) -> Netlist:
         fanin = np.zeros((net.luts, 3), np.int32)
         fanin[:, : net.k] = net.fanin
         return replace(net, fanin=fanin, table=net.table.astype(np.uint8), stage=None)
-    rows = _engine.count_split(net.fanin)
+    rows = _schedule.count_split(net.fanin)
     fanin, table = np.zeros((rows, 3), np.int32), np.zeros(rows, np.uint8)
     signal = np.arange(net.signals, dtype=np.int32)
-    _engine.split(net.fanin, net.table.astype(np.uint64), net.first_lut, signal, fanin, table)
+    _schedule.split(net.fanin, net.table.astype(np.uint64), net.first_lut, signal, fanin, table)
     small = replace(net, fanin=fanin, table=table, stage=None, origin=None)
     return small.with_roots(signal[net.roots()])
 
