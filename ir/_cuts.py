@@ -147,7 +147,7 @@ def enumerate_cuts(
 ) -> None:
     """Fill the cuts of every LUT, best first, and its `depth` and area `flow` `[signals]`.
 
-    The best cut minimises depth, ties by area flow, if `by_depth`; else area flow among the cuts
+    The best cut minimises depth, ties by size, if `by_depth`; else area flow among the cuts
     that meet `required` `[signals]`. `refs` estimates how often a signal is read in the cover.
     """
     luts, pins = fanin.shape
@@ -192,7 +192,7 @@ def enumerate_cuts(
                         deepest = max(deepest, depth[cut[j]])
                         area += flow[cut[j]]
                     late = np.float32(deepest)
-                    price, second = late, area
+                    price, second = late, np.float32(size)
                     if not by_depth:
                         price = area + np.float32(1e6) if deepest >= latest else area
                         second = late

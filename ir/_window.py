@@ -23,6 +23,17 @@ def _place(sorted_: I32x1, count: int, signal: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _sort(signals: I32x1, count: int) -> None:
+    """Sort a few signals; NumPy's sort takes seconds to compile."""
+    for n in range(1, count):
+        s, at = signals[n], n
+        while at > 0 and signals[at - 1] > s:
+            signals[at] = signals[at - 1]
+            at -= 1
+        signals[at] = s
+
+
+@njit(cache=True, nogil=True)
 def _fresh(fanin: I32x2, first: int, s: int, leaves: I32x1, count: int) -> int:
     """How many leaves replacing leaf s by what it reads adds, s itself not counted."""
     added = 0
@@ -236,8 +247,8 @@ def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
             count, inner, meets = _window(fanin, first, i, depth, leaves, cone)
             if not meets:
                 continue
-            leaves[:count] = np.sort(leaves[:count])
-            cone[:inner] = np.sort(cone[:inner])
+            _sort(leaves, count)
+            _sort(cone, inner)
             cone[inner] = first + i
             words = 1 << max(0, count - 6)
             _evaluate(fanin, table, first, leaves, count, cone, inner + 1, value[:, :words])
