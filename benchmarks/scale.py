@@ -73,13 +73,8 @@ class Meter:
             "result": facts(result),
         }
         self.rows.append(row)
-        if not self.quiet:
-            print(
-                "  {step:<12}{seconds:>9.2f} s {cpu:>9.2f} s CPU {peak_gib:>8.2f} GiB  {result}".format(
-                    **row
-                ),
-                flush=True,
-            )
+        text = "  {step:<12}{seconds:>9.2f} s {cpu:>9.2f} s CPU {peak_gib:>8.2f} GiB  {result}"
+        print(text.format(**row), flush=True)
         return result
 
 
