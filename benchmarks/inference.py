@@ -34,53 +34,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from networks import Layers, gate_list, netlist, random_layers
 
 from lgc.ir.classifier import optimised
-from lgc.ir.netlist import Netlist
 from lgc.ir.program import prepare
-from lgc.ir.readout import Readout
 from lgc.ir.simulate import cores, run_bits, scores
 
-Layers = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""Per layer: first pins, second pins (positions in the layer before), difflogic's gate numbers."""
 Run = Callable[[np.ndarray], np.ndarray]
 CLASSES = 10
 FLAGS = ("-O1", "-march=native", "-shared", "-fPIC")
 TRAINED_MIX = np.array([3, 8, 6, 42, 6, 4, 2, 7, 3, 2, 2, 5, 1, 3, 5, 1]) / 100
 """Shares of the 16 gates in a network trained from a residual start: 42 % are wires."""
-
-
-def random_layers(inputs: int, widths: list[int], mix: np.ndarray | None, seed: int) -> Layers:
-    """difflogic's random wiring: every neuron of a layer is read about twice by the next."""
-    rng = np.random.default_rng(seed)
-    layers = []
-    for width in widths:
-        pins = rng.permutation(inputs)[rng.permutation(2 * width) % inputs].reshape(2, width)
-        layers.append((pins[0], pins[1], rng.choice(16, width, p=mix)))
-        inputs = width
-    return layers
-
-
-def checkpoint_layers(path: Path) -> Layers:
-    """Layers of a gate list: layer, neuron, input_a, input_b, gate_id, name."""
-    rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(5), dtype=np.int64)
-    return [tuple(rows[rows[:, 0] == layer, 2:5].T) for layer in np.unique(rows[:, 0])]  # type: ignore[misc]
-
-
-def netlist(inputs: int, layers: Layers) -> Netlist:
-    """The layers as a netlist; gate number bit 3 is the row of two zeros."""
-    fanin, table, base, first = [], [], 2, 2 + inputs
-    for a, b, gate in layers:
-        fanin.append(np.stack([a, b], axis=1) + base)
-        table.append((gate >> 3 & 1) | (gate >> 1 & 1) << 1 | (gate >> 2 & 1) << 2 | (gate & 1) << 3)
-        base, first = first, first + len(gate)
-    return Netlist(
-        inputs=inputs,
-        fanin=np.concatenate(fanin).astype(np.int32),
-        table=np.concatenate(table).astype(np.uint8),
-        outputs=np.empty(0, np.int32),
-        readout=Readout.group_sum(np.arange(base, first), CLASSES),
-    )
 
 
 def compiled(code: str, cache: Path) -> tuple[ctypes.CDLL, float]:
@@ -188,7 +152,7 @@ def timed(run: Run, x: np.ndarray, clock: Callable[[], float]) -> float:
 
 def measure(inputs: int, layers: Layers, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Images per second of each engine on one network; equal scores are a condition."""
-    net = netlist(inputs, layers)
+    net = netlist(inputs, layers, CLASSES)
     x = np.random.default_rng(0).random((options.images, inputs)) < 0.5
     prepare(optimised(net))  # kernels are compiled once per machine and kept on disk
     start = time.process_time()
@@ -230,14 +194,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.peers = options.peers and Path(options.peers)
-    networks = {
-        "random 784, 6×8000": (784, random_layers(784, [8000] * 6, None, 0)),
-        "trained-like 784, 6×8000": (784, random_layers(784, [8000] * 6, TRAINED_MIX, 0)),
+    shapes = {
+        "random 784, 6×8000": (784, random_layers(784, [8000] * 6, seed=0)),
+        "trained-like 784, 6×8000": (784, random_layers(784, [8000] * 6, seed=0, mix=TRAINED_MIX)),
     }
     if options.checkpoints:
         path = options.checkpoints / "ddlgn-carleton-mnist" / "20260207_121201__best_lgn_gates.csv"
-        networks["third-party MNIST 2352, 6×8000"] = (2352, checkpoint_layers(path))
-    results = {name: measure(*network, options) for name, network in networks.items()}
+        shapes["third-party MNIST 2352, 6×8000"] = (2352, gate_list(path))
+    results = {name: measure(*network, options) for name, network in shapes.items()}
     if options.json:
         print(json.dumps(results, indent=2))
         return

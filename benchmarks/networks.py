@@ -42,13 +42,18 @@ def netlist(inputs: int, layers: Layers, classes: int) -> Netlist:
     )
 
 
-def random_layers(inputs: int, widths: list[int], *, seed: int, passing: float = 0.0) -> Layers:
-    """difflogic's wiring: every neuron is read about twice; a share `passing` of the gates are wires."""
+def random_layers(
+    inputs: int, widths: list[int], *, seed: int, passing: float = 0.0, mix: np.ndarray | None = None
+) -> Layers:
+    """difflogic's wiring: every neuron is read about twice; a share `passing` of the gates are wires.
+
+    `mix` gives the shares of the 16 gates instead of equal ones.
+    """
     rng = np.random.default_rng(seed)
     layers = []
     for width in widths:
         wires = rng.permutation(inputs)[rng.permutation(2 * width) % inputs].reshape(2, width)
-        gates = rng.integers(0, 16, width)
+        gates = rng.choice(16, width, p=mix)
         gates[rng.random(width) < passing] = 3  # the first pin
         layers.append((wires[0], wires[1], gates))
         inputs = width
@@ -82,11 +87,15 @@ def third_party(folder: Path) -> Iterator[tuple[str, Netlist]]:
         layers = list(zip(found["connections.A"], found["connections.B"], found["gate_types"], strict=True))
         yield f"lilogicnet {len(layers[0][0])}x{len(layers)}", netlist(256, layers, 10)
     for path in sorted((folder / "ddlgn-carleton-mnist").glob("*_gates.csv")):
-        rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(5), dtype=np.int64)
-        parts = [rows[rows[:, 0] == n] for n in np.unique(rows[:, 0])]
-        inputs = 1 + int(parts[0][:, 2:4].max())
-        layers = [(part[:, 2], part[:, 3], part[:, 4]) for part in parts]
-        yield f"ddlgn {len(parts[0])}x{len(parts)}", netlist(inputs, layers, 10)
+        layers = gate_list(path)
+        inputs = 1 + int(max(layers[0][0].max(), layers[0][1].max()))
+        yield f"ddlgn {len(layers[0][0])}x{len(layers)}", netlist(inputs, layers, 10)
+
+
+def gate_list(path: Path) -> Layers:
+    """Layers of a gate list: layer, neuron, input_a, input_b, gate_id, name."""
+    rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(5), dtype=np.int64)
+    return [tuple(rows[rows[:, 0] == n, 2:5].T) for n in np.unique(rows[:, 0])]  # type: ignore[misc]
 
 
 def trained(paths: list[Path]) -> Iterator[tuple[str, Netlist]]:
