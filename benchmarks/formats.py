@@ -20,35 +20,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import networks
 
 from lgc import netlists
-from lgc.ir.netlist import Netlist
-from lgc.ir.readout import Readout
 
 YOSYS = {".blif": "read_blif", ".aig": "read_aiger", ".aag": "read_aiger", ".v": "read_verilog"}
 ABC = {".blif": "read_blif", ".aig": "read_aiger"}
 RUN_YOSYS = (
     "import sys\nfrom pyosys import libyosys as y\nd = y.Design()\nif sys.argv[1]: y.run_pass(sys.argv[1], d)"
 )
-
-
-def difflogic(inputs: int, widths: list[int], classes: int) -> Netlist:
-    """Random 2-input gates of all 16 kinds, every gate read about twice."""
-    rng = np.random.default_rng(0)
-    previous, fanin, first = np.arange(2, 2 + inputs), [], 2 + inputs
-    for width in widths:
-        at = rng.permutation(2 * width) % len(previous)
-        fanin.append(rng.permutation(previous)[at].reshape(2, width).T)
-        previous = np.arange(first, first + width)
-        first += width
-    return Netlist(
-        inputs=inputs,
-        fanin=np.concatenate(fanin).astype(np.int32),
-        table=rng.integers(0, 16, sum(widths)).astype(np.uint8),
-        outputs=np.empty(0, np.int32),
-        readout=Readout.group_sum(previous, classes),
-    )
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -89,8 +69,9 @@ def main() -> None:
     parser.add_argument("--widths", default=",".join(["64000"] * 6), help="gates per layer, commas between")
     parser.add_argument("--suffixes", default=",".join(netlists.SUFFIXES))
     options = parser.parse_args()
-    net = difflogic(options.inputs, [int(width) for width in options.widths.split(",")], classes=10)
-    warm = difflogic(8, [20, 20], classes=2)
+    widths = [int(width) for width in options.widths.split(",")]
+    net = networks.netlist(options.inputs, networks.random_layers(options.inputs, widths, seed=1), 10)
+    warm = networks.netlist(8, networks.random_layers(8, [20, 20], seed=1), 2)
     programs = peers()
     with tempfile.TemporaryDirectory() as folder:
         for suffix in netlists.SUFFIXES:

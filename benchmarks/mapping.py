@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+import networks
 import numpy as np
 
 from lgc.ir import _kernels
@@ -28,7 +29,6 @@ from lgc.ir.equivalence import compare
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes import LutMap, Merge, Pass, Strash, run
 from lgc.ir.passes.satlut import find_abc, read_blif, run_abc, write_blif
-from lgc.ir.readout import Readout
 
 ABC = {
     "if -a": "strash; if -K {k} -a",
@@ -36,9 +36,6 @@ ABC = {
     "satlut": "strash; &get -n; &dch -f; &if -K {k} -a; &mfs; &satlut; &put",
 }
 """Scripts of the peer, by the name of their column."""
-
-_GATE_BITS = (3, 1, 2, 0)
-"""Bit of difflogic's gate number that is row 0, 1, 2, 3 of our table."""
 
 
 @dataclass(frozen=True)
@@ -48,90 +45,6 @@ class Mapped:
     luts: int
     levels: int
     seconds: float
-
-
-def difflogic_tables(gates: np.ndarray) -> np.ndarray:
-    """Truth tables uint8 of difflogic's gate numbers."""
-    return sum((gates.astype(np.int64) >> bit & 1) << row for row, bit in enumerate(_GATE_BITS)).astype(
-        np.uint8
-    )
-
-
-def layered(inputs: int, layers: list[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: int) -> Netlist:
-    """A netlist of layers (first pins, second pins, tables), each reading the layer before."""
-    fanin, base, width = [], 2, inputs
-    for a, b, _ in layers:
-        fanin.append(np.stack([a, b], axis=1).astype(np.int32) + np.int32(base))
-        base += width
-        width = len(a)
-    return Netlist(
-        inputs=inputs,
-        fanin=np.concatenate(fanin),
-        table=np.concatenate([table for *_, table in layers]).astype(np.uint8),
-        outputs=np.empty(0, np.int32),
-        readout=Readout.group_sum(np.arange(base, base + width), classes),
-    )
-
-
-def random_network(inputs: int, widths: list[int], *, seed: int, passing: float) -> Netlist:
-    """difflogic's wiring (two permutations a layer); a share `passing` of the gates are wires."""
-    rng = np.random.default_rng(seed)
-    layers, sources = [], inputs
-    for width in widths:
-        wire = rng.permutation(sources)[rng.permutation(2 * width) % sources]
-        table = rng.integers(0, 16, width).astype(np.uint8)
-        table[rng.random(width) < passing] = 0b1010
-        layers.append((wire[:width], wire[width:], table))
-        sources = width
-    return layered(inputs, layers, 10)
-
-
-def random_networks(*, large: bool) -> Iterator[tuple[str, Netlist]]:
-    shapes = {"4x8000": [8000] * 4} | ({"6x64000": [64000] * 6} if large else {})
-    for shape, widths in shapes.items():
-        for kind, passing in (("uniform", 0.0), ("trained-like", 0.42)):
-            yield f"{shape} {kind}", random_network(784, widths, seed=1, passing=passing)
-
-
-def third_party(folder: Path) -> Iterator[tuple[str, Netlist]]:
-    """The networks others trained; see the README next to them."""
-    for path in sorted((folder / "difflogic-argens1203" / "golden").glob("*.connections.npz")):
-        import torch
-
-        name = path.name.removesuffix(".connections.npz")
-        state = torch.load(path.parents[1] / f"{name}.pth", weights_only=True, map_location="cpu")
-        wires = np.load(path)
-        gates = [weights.argmax(1).numpy() for weights in state.values()]
-        layers = [(wires[f"a{n}"], wires[f"b{n}"], difflogic_tables(gate)) for n, gate in enumerate(gates)]
-        inputs = 1 + max(int(wires["a0"].max()), int(wires["b0"].max()))
-        yield f"argens {name}", layered(inputs, layers, 2)
-    for path in sorted((folder / "lgn-rejunity-tt10-mnist").glob("*.npz")):
-        found = np.load(path)
-        layers = list(
-            zip(
-                found["connections.A"],
-                found["connections.B"],
-                difflogic_tables(found["gate_types"]),
-                strict=True,
-            )
-        )
-        yield f"rejunity {path.stem[6:14]}", layered(256, layers, 10 if layers[-1][0].size % 10 == 0 else 2)
-    for path in sorted((folder / "ddlgn-carleton-mnist").glob("*_gates.csv")):
-        rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(5), dtype=np.int64)
-        layers = [
-            (part[:, 2], part[:, 3], difflogic_tables(part[:, 4]))
-            for part in (rows[rows[:, 0] == n] for n in np.unique(rows[:, 0]))
-        ]
-        inputs = 1 + int(rows[rows[:, 0] == 1, 2:4].max())
-        yield f"carleton {path.stem[:8]}", layered(inputs, layers, 10)
-
-
-def trained(paths: list[Path]) -> Iterator[tuple[str, Netlist]]:
-    from lgc.frontend import checkpoint
-    from lgc.frontend.lower import lower
-
-    for path in paths:
-        yield path.stem, lower(checkpoint.load(path)).netlist
 
 
 def children_seconds() -> float:
@@ -193,13 +106,13 @@ def main() -> None:
         "merge, area": lambda k: (Merge(), LutMap(k=k)),
         "depth": lambda k: (Strash(), LutMap(k=k, depth=True)),
     }
-    small = random_network(20, [40, 40], seed=0, passing=0.2)
+    small = networks.netlist(20, networks.random_layers(20, [40, 40], seed=0), 2)
     for pipeline in ours.values():
         run(pipeline(4), small)
     print(f"{'LUTs@levels, CPU':<24} k" + "".join(f"{name:>20}" for name in [*scripts, *ours]), end="")
     print("   area/satlut  merged/sat.  area/if -a   CPU/if -a  depth/if -a")
-    nets = [*random_networks(large=options.large), *trained(options.models)]
-    nets += third_party(options.checkpoints) if options.checkpoints else []
+    nets = [*networks.random_networks(large=options.large), *networks.trained(options.models)]
+    nets += networks.third_party(options.checkpoints) if options.checkpoints else []
     for name, net in nets:
         for k in options.k:
             found = {column: with_abc(abc, net, script, k) for column, script in scripts.items()}

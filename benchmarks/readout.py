@@ -1,7 +1,8 @@
 """Network, readout and argmax as LUTs: lgc against Yosys on the same network written plainly.
 
-    python benchmarks/readout.py [--nets ddlgn-4000x2,...] [--targets ice40,...] [--timeout 900]
-                                 [--checkpoints DIR] [--lgc CHECKPOINT]...
+    python benchmarks/readout.py                                  random networks of 2-input gates
+    python benchmarks/readout.py --checkpoints DIR --nets all     third-party ones as well
+    python benchmarks/readout.py --targets ice40 model.safetensors
 
 Yosys gets each gate as an `assign`, each score as a sum, and the argmax as a loop of comparisons, and
 runs `synth_TARGET` with its defaults, as a user would call it. Both sides are LUTs for the network,
@@ -14,96 +15,44 @@ LUTs and not counted. `sites` are those of two LUTs with five pins between them 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import networks
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lgc.ir import _kernels
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes.expand_argmax import ExpandArgmax
 from lgc.ir.passes.expand_readout import expand
-from lgc.ir.readout import Readout
 from lgc.ir.simulate import outputs, scores
 from lgc.ir.sites import sites
-from tests.ir.netlists import difflogic
 
-CHECKPOINTS = Path("../shared/data/checkpoints")
-DDLGN = {"4000x2": "20260309_220106", "6000x4": "20260309_224007", "8000x6": "20260207_121201"}
-TT10 = {
-    "4000x6": "final_20250109-065641_acc956_seed1043994_epochs300_with_connections",
-    "1024x8": "final_20250113-141316_acc4865_seed775741_epochs50_dispersion16_8x1024",
-}
 BARS = {"ice40": 0.82, "xilinx": 0.60, "ecp5": 0.65, "gowin": 0.65}
 PINS = {"ice40": 4, "xilinx": 6, "ecp5": 4, "gowin": 4}
 WIDE = ("PFUMX", "L6MUX21", "MUX2_LUT5", "MUX2_LUT6", "MUX2_LUT7", "MUX2_LUT8", "MUXF7", "MUXF8")
 CARRY = ("SB_CARRY", "CARRY4", "CCU2C", "ALU")
 
 
-def layered(inputs: int, layers: list[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: int) -> Netlist:
-    """A network of difflogic gates: per layer, gate numbers and the places of a and b in the layer before."""
-    first, before = 2 + inputs, np.arange(2, 2 + inputs)
-    fanin, table = [], []
-    for gate, a, b in layers:
-        fanin.append(np.stack([before[a], before[b]], axis=1))
-        # gate numbers spell f(0,0) f(0,1) f(1,0) f(1,1), most significant bit first
-        table.append((gate >> 3 & 1) | (gate >> 1 & 1) << 1 | (gate >> 2 & 1) << 2 | (gate & 1) << 3)
-        before = np.arange(first, first + len(gate))
-        first += len(gate)
-    return Netlist(
-        inputs,
-        np.concatenate(fanin).astype(np.int32),
-        np.concatenate(table).astype(np.uint8),
-        np.empty(0, np.int32),
-        Readout.group_sum(before, classes),
-    )
-
-
-def ddlgn(path: Path, inputs: int) -> Netlist:
-    with path.open() as file:
-        rows = np.array([[int(v) for v in row[:5]] for row in list(csv.reader(file))[1:]])
-    numbers = np.unique(rows[:, 0])
-    layers = [rows[rows[:, 0] == n] for n in numbers]
-    return layered(inputs, [(rows[:, 4], rows[:, 2], rows[:, 3]) for rows in layers], 10)
-
-
-def tt10(path: Path) -> Netlist:
-    data = np.load(path, allow_pickle=False)
-    gate, a, b = (data[name] for name in ("gate_types", "connections.A", "connections.B"))
-    layers = list(zip(gate, a, b, strict=True))
-    last = len(gate[-1]) // 10 * 10
-    return layered(256, [*layers[:-1], tuple(part[:last] for part in layers[-1])], 10)
-
-
-def networks(folder: Path) -> dict[str, Callable[[], Netlist]]:
-    """Networks by name, read when called."""
-    csvs = folder / "ddlgn-carleton-mnist"
-    found: dict[str, Callable[[], Netlist]] = {
-        f"ddlgn-{name}": lambda stem=stem, inputs=inputs: ddlgn(csvs / f"{stem}__best_lgn_gates.csv", inputs)
-        for (name, stem), inputs in zip(DDLGN.items(), (784, 784, 3 * 784), strict=True)
+def nets_of(folder: Path | None) -> dict[str, Netlist]:
+    """Networks by name: random ones with 45 % wires, and third-party ones."""
+    shapes = {
+        "random 500x3": (196, [500] * 3),
+        "random 2000x4": (784, [2000] * 4),
+        "random 8000x4": (784, [8000] * 4),
     }
-    found |= {
-        f"tt10-{name}": lambda stem=stem: tt10(folder / "lgn-rejunity-tt10-mnist" / f"{stem}.npz")
-        for name, stem in TT10.items()
+    found = {
+        name: networks.netlist(inputs, networks.random_layers(inputs, widths, seed=0, passing=0.45), 10)
+        for name, (inputs, widths) in shapes.items()
     }
-    found |= {
-        "random-500x3": lambda: difflogic(196, [500] * 3, classes=10, seed=0, passing=0.45),
-        "random-2000x4": lambda: difflogic(784, [2000] * 4, classes=10, seed=0, passing=0.45),
-        "random-8000x4": lambda: difflogic(784, [8000] * 4, classes=10, seed=0, passing=0.45),
-        "uniform-8000x4": lambda: difflogic(784, [8000] * 4, classes=10, seed=0),
-    }
-    return found
+    return found | (dict(networks.third_party(folder)) if folder else {})
 
 
 def plain_verilog(net: Netlist) -> str:
@@ -212,27 +161,23 @@ def verdict(luts: float, bar: float, levels: float) -> str:
     return f"   LUTs {luts:.3f} (bar {bar}: {marks[0]})   levels {levels:.2f} (bar 0.5: {marks[1]})"
 
 
-def trained(path: Path) -> Netlist:
-    """A network of two-input gates trained by lgc."""
-    from lgc import models
-
-    return models.load(path).netlist
-
-
 def main() -> None:
-    known = networks(CHECKPOINTS)
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--nets", default="random-500x3,random-2000x4,ddlgn-4000x2", help=", ".join(known))
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("models", nargs="*", type=Path, help="checkpoints of lgc train, of 2-input gates")
+    arguments.add_argument("--nets", default="random 500x3,random 2000x4", help="names, or all")
     arguments.add_argument("--targets", default=",".join(BARS))
     arguments.add_argument("--timeout", type=float, default=900, help="seconds per Yosys run")
-    arguments.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
-    arguments.add_argument("--lgc", type=Path, action="append", default=[], help="a checkpoint of lgc train")
+    arguments.add_argument("--checkpoints", type=Path, metavar="DIR", help="third-party networks")
     options = arguments.parse_args()
-    readers = networks(options.checkpoints)
-    for name in filter(None, options.nets.split(",")):
-        compare(name, readers[name](), options.targets.split(","), options.timeout)
-    for path in options.lgc:
-        compare(path.stem, trained(path), options.targets.split(","), options.timeout)
+    known = nets_of(options.checkpoints)
+    wanted = known if options.nets == "all" else options.nets.split(",")
+    if unknown := [name for name in wanted if name and name not in known]:
+        arguments.error(f"no network {unknown[0]!r}; there are: {', '.join(known)}")
+    nets = {name: known[name] for name in wanted if name} | dict(networks.trained(options.models))
+    for name, net in nets.items():
+        compare(name, net, options.targets.split(","), options.timeout)
 
 
 if __name__ == "__main__":
