@@ -7,13 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import _cones, _cover, _cuts
+from lgc.errors import LgcError
+
+from .. import _cones, _cover, _cuts, _kernels
 from .._typing import I8x1, I8x2, I32x1, I32x2, I32x3
+from ..interop import aiger
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
 from .reduce import Reduce
 
+_SMALL = 2_000
+"""LUTs up to which the result is taken apart and mapped once more, for per mille of area."""
 _HUGE = 1_000_000
 """LUTs from which on time and memory count for more than the last half per cent of area."""
 _CUTS_IF_HUGE = 6
@@ -56,23 +61,40 @@ class LutMap:
         """Return the mapped netlist.
 
         Raises:
-            ValueError: a LUT of `net` needs more than k pins.
+            LgcError: a LUT of `net` needs more than k pins.
         """
         net = Reduce()(net)
         widest = int((net.fanin != 0).sum(axis=1).max(initial=0))
         if widest > self.k:
-            raise ValueError(f"a LUT with {widest} pins does not fit LUTs of {self.k}")
+            raise LgcError(
+                f"A LUT with {widest} pins does not fit LUTs of {self.k}.", hint=f"Map with k={widest}."
+            )
         mapped = _map(net, self)
-        return Dce()(sweep(_eliminate(Reduce()(mapped)), share=True))
+        if mapped.luts <= _SMALL:
+            again = _map(_decompose(mapped), self)
+            if again.luts < mapped.luts and not (self.depth and _depth(again) > _depth(mapped)):
+                return again
+        return mapped
 
 
 def _map(net: Netlist, options: LutMap) -> Netlist:
-    """Choose cuts and turn those of the cover into LUTs."""
+    """Choose cuts, turn those of the cover into LUTs, and clean up."""
     mapper = _Mapper.of(net, options)
     limit = mapper.enumerate_cuts()
     mapper.recover_area(limit)
     mapper.evict(limit)
-    return mapper.extract()
+    return Dce()(sweep(_eliminate(Reduce()(mapper.extract())), share=True))
+
+
+def _decompose(net: Netlist) -> Netlist:
+    """Write the LUTs of a mapped netlist as 2-input gates, another structure than they came from."""
+    return Reduce()(aiger.parse(aiger.dump(net)))
+
+
+def _depth(net: Netlist) -> int:
+    level = np.zeros(net.signals, np.int32)
+    _kernels.levels(net.fanin, net.first_lut, level)
+    return int(level[net.roots()].max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)

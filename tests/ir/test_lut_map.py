@@ -67,7 +67,7 @@ def test_luts_as_wide_as_the_target(net: Netlist, by_depth: bool) -> None:
 
 def test_wider_luts_than_the_target_are_refused() -> None:
     net = parse("netlist k=3 inputs=3\n%5 = lut 0x80 %2 %3 %4\noutput %5\n")
-    with pytest.raises(ValueError, match="a LUT with 3 pins does not fit LUTs of 2"):
+    with pytest.raises(LgcError, match="A LUT with 3 pins does not fit LUTs of 2"):
         LutMap(k=2)(net)
 
 
@@ -157,3 +157,12 @@ def test_satlut_gives_up_after_its_time(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("LGC_ABC", str(slow))
     net = parse("netlist k=4 inputs=2\n%4 = lut 0x8 %2 %3\noutput %4\n")
     assert SatLut(seconds=1)(net) is net
+
+
+def test_small_netlists_are_taken_apart_and_mapped_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = [difflogic(60, [150] * 5, classes=5, seed=seed) for seed in range(6)]
+    again = [LutMap(k=4)(net).luts for net in nets]
+    monkeypatch.setattr(lut_map, "_SMALL", -1)
+    once = [LutMap(k=4)(net).luts for net in nets]
+    assert all(a <= b for a, b in zip(again, once, strict=True))
+    assert sum(again) < sum(once)
