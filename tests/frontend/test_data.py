@@ -1,4 +1,6 @@
 import gzip
+import logging
+import lzma
 import os
 import sys
 from pathlib import Path
@@ -10,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError, ToolMissingError
-from lgc.frontend import data
+from lgc.frontend import bundled, data, uci
 from lgc.ir.encoder import FixedPoint
 
 ROOT = Path(__file__).parents[2]
-MNIST = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data")) / "mnist"
+DATA = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data"))
+MNIST, UCI = DATA / "mnist", DATA / "uci"
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"the real MNIST is not at {MNIST}; set LGC_DATA")
+needs_uci = pytest.mark.skipif(not UCI.is_dir(), reason=f"the UCI sets are not at {UCI}; set LGC_DATA")
 
 Array = npt.NDArray[np.generic]
 
@@ -247,3 +251,315 @@ def test_fixed_point_covers_the_data(values: list[float]) -> None:
 def test_fixed_point_is_exact_for_integers(x: npt.NDArray[np.int64], form: FixedPoint) -> None:
     assert data.fixed_point(x) == form
     assert np.array_equal(form.quantise(x), x)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [("iris", (120, 4), 3), ("wine", (142, 13), 3), ("breast_cancer", (455, 30), 2)],
+)
+def test_scikit_learn_tables(name: str, shape: tuple[int, int], classes: int) -> None:
+    table = data.load(name)
+    assert (table.train_x.shape, len(table.class_names), len(table.feature_names)) == (
+        shape,
+        classes,
+        shape[1],
+    )
+    share = np.bincount(table.test_y) / len(table.test_y) - np.bincount(table.train_y) / len(table.train_y)
+    assert np.abs(share).max() < 0.02
+    again = data.load(name)
+    assert np.array_equal(again.test_x, table.test_x)
+    # features of very different range share one format, and each keeps its resolution
+    steps = np.ptp(table.format.quantise(table.train_x), axis=0)
+    assert steps.min() >= data.RESOLUTION - 1
+
+
+def test_openml_without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("http_proxy", "https_proxy"):  # nothing listens on port 9
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    for source in ("openml:no-such-set", "openml:jsc@3", "openml:42468"):
+        with pytest.raises(LgcError, match=r"^Cannot fetch '[^']*' from OpenML: .*Check the network"):
+            data.load(source)
+
+
+def test_what_openml_returns() -> None:
+    from sklearn.utils import Bunch
+
+    names = ["a", "b"]
+    x = np.arange(12.0).reshape(6, 2)
+    target = np.array(["yes", "no", "no", "yes", "no", "yes"], object)
+    raw = bundled.from_bunch(Bunch(data=x, target=target, feature_names=names), "set")
+    assert raw.class_names == ("no", "yes")
+    assert raw.train_y.tolist() == [1, 0, 0, 1, 0, 1]
+    numbers = Bunch(data=x, target=np.array(["10", "9", "10", "9", "2", "2"], object), feature_names=names)
+    assert bundled.from_bunch(numbers, "set").class_names == ("2", "9", "10")
+    with pytest.raises(LgcError, match="^The target of 'set' is a measure, not a class"):
+        bundled.from_bunch(Bunch(data=x, target=x[:, 0] / 4, feature_names=names), "set")
+    with pytest.raises(LgcError, match="^The OpenML set 'set' has no single target"):
+        bundled.from_bunch(Bunch(data=x, target=None, feature_names=names), "set")
+
+
+def table(path: Path, text: str, name: str = "t.csv") -> Path:
+    (path / name).write_text(text)
+    return path / name
+
+
+ROWS = "".join(f"{i % 5},{i * 0.5},{'ab'[i % 2]}\n" for i in range(20))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["", "width,height,kind\n"])
+def test_csv(tmp_path: Path, delimiter: str, header: str) -> None:
+    loaded = data.load(table(tmp_path, "\ufeff" + (header + ROWS).replace(",", delimiter) + "\n"))
+    assert (loaded.train_x.shape, loaded.test_x.shape) == ((16, 2), (4, 2))
+    assert loaded.class_names == ("a", "b")
+    assert loaded.feature_names == (("width", "height") if header else ())
+    together = np.concatenate([loaded.train_x, loaded.test_x])
+    assert sorted(map(tuple, together.tolist())) == [(i % 5, i * 0.5) for i in SORTED]
+    every = zip([*loaded.train_x[:, 1], *loaded.test_x[:, 1]], [*loaded.train_y, *loaded.test_y], strict=True)
+    assert all((x / 0.5) % 2 == y for x, y in every)
+
+
+SORTED = sorted(range(20), key=lambda i: (i % 5, i))
+
+
+def test_csv_target_by_name_and_number(tmp_path: Path) -> None:
+    path = table(tmp_path, "kind,x,y\n" + "".join(f"{1 + i % 3}, {i}, {-i}\n" for i in range(30)))
+    named = data.load(f"{path}#kind")
+    assert (named.class_names, named.feature_names) == (("1", "2", "3"), ("x", "y"))
+    assert np.array_equal((named.train_x[:, 0] % 3), named.train_y)
+    assert named.train_x.dtype == np.int64
+    assert named.source == f"{path}#kind"
+    assert np.array_equal(data.load(named.source).train_x, named.train_x)
+    bare = table(tmp_path, path.read_text().split("\n", 1)[1], "bare.csv")
+    assert np.array_equal(data.load(f"{bare}#1").train_x, named.train_x)
+
+
+def test_csv_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    table(tmp_path / "set", "x,y,c\n" + ROWS, "train.csv")
+    test = table(tmp_path / "set", "x,y,c\n1,2,b\n3,4,a\n", "test.csv")
+    monkeypatch.setenv("LGC_DATA", str(tmp_path))
+    loaded = data.load("set#c")
+    assert (loaded.train_x.shape, loaded.test_y.tolist()) == ((20, 2), [1, 0])
+    test.write_text("x,y,c\n1,2,z\n")
+    with pytest.raises(LgcError, match=r"test\.csv, line 2: the training set has no class 'z'"):
+        data.load("set")
+    test.write_text("x,z,c\n1,2,a\n")
+    with pytest.raises(LgcError, match=r"test\.csv has other columns than"):
+        data.load("set")
+
+
+BAD_CSV = {
+    "empty": ("", "holds no samples"),
+    "header only": ("a,b,c\n", "holds no samples"),
+    "one column": ("a\n1\n", "has one column"),
+    "ragged": ("a,b\n1,2\n1\n", "line 3: 1 columns instead of 2"),
+    "text": ("a,b\n1,2\nx,2\n", "line 3: 'x' in column 'a' is not a number"),
+    "gap": ("1,2,3\n1,,3\n", "line 2: '' in column 2 is not a number. Fill gaps"),
+    "nan": ("a,b\n1,2\nnan,2\n", "line 3: 'nan' in column 'a' is not a number"),
+    "infinite": ("a,b\n1,2\n1e999,2\n", "line 3: '1e999' in column 'a' is not a number"),
+    "no class": ("a,b\n1,2\n1,\n", "line 3: no class in column 'b'"),
+    "measure": ("a,b\n1,2.5\n", "line 2: the class 2.5 in column 'b' is not whole. lgc classifies"),
+    "one class": ("a,b\n1,2\n2,2\n3,2\n", "^There is only one class"),
+    "rare class": ("a,b\n1,x\n2,x\n3,y\n", "^Class 1 of .* has one sample"),
+    "binary": ("a,b\n\udcff,1\n", "Cannot read the table"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_CSV))
+def test_bad_csv(tmp_path: Path, case: str) -> None:
+    text, message = BAD_CSV[case]
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(LgcError, match=message):
+        data.load(tmp_path / "t.csv")
+
+
+def test_csv_without_that_column(tmp_path: Path) -> None:
+    path = table(tmp_path, "width,height,kind\n" + ROWS)
+    with pytest.raises(LgcError, match=r"has no column 'kid'\. Did you mean kind"):
+        data.load(f"{path}#kid")
+    bare = table(tmp_path, ROWS, "bare.csv")
+    for column in ("kind", "0", "4"):
+        with pytest.raises(LgcError, match=f"has no header, so there is no column '{column}'.*1 to 3"):
+            data.load(f"{bare}#{column}")
+    double = table(tmp_path, "a,a,b\n" + ROWS, "double.csv")
+    with pytest.raises(LgcError, match="has several columns 'a'"):
+        data.load(f"{double}#a")
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.floats(-1e3, 1e3, width=32)), min_size=10, max_size=40))
+def test_csv_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, float]]) -> None:
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    path.write_text("".join(f"{a},{b!r},{i % 2}\n" for i, (a, b) in enumerate(rows)))
+    loaded = data.load(path)
+    together = np.concatenate([loaded.train_x, loaded.test_x]).astype(float)
+    assert sorted(map(tuple, together.tolist())) == sorted((float(a), float(b)) for a, b in rows)
+
+
+def test_constant_features_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ",".join(f"f{i}" for i in range(8))
+    rows = "".join(f"{i}{',7' * 7},{i % 2}\n" for i in range(20))
+    with caplog.at_level(logging.WARNING, logger="lgc.frontend.data"):
+        data.load(table(tmp_path, f"{names},c\n{rows}"))
+    assert "7 of 8 features never change in training and say nothing: f1, f2, f3, f4, f5 and 2 more" in (
+        caplog.text
+    )
+
+
+def test_npy_folder(tmp_path: Path) -> None:
+    with np.load(npz(tmp_path)) as packed:
+        for name in packed:
+            np.save(tmp_path / f"{name}.npy", packed[name])
+    loaded, other = data.load(tmp_path), data.load(tmp_path / "set.npz")
+    assert np.array_equal(loaded.train_x, other.train_x)
+    assert np.array_equal(loaded.test_y, other.test_y)
+    (tmp_path / "y_test.npy").write_bytes(b"nothing")
+    with pytest.raises(LgcError, match=r"^Cannot read .*y_test\.npy"):
+        data.load(tmp_path)
+
+
+def cifar(folder: Path) -> Path:
+    """Six small batches in CIFAR-10's binary format: image n of class c is one colour."""
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name in names:
+        records = np.zeros((20, 3073), np.uint8)
+        records[:, 0] = np.arange(20) % 10
+        records[:, 1:1025] = 10 * records[:, :1]  # red plane
+        records[:, 1025 + 33] = 7  # green, row 1, column 1
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return folder
+
+
+def test_cifar_batches(tmp_path: Path) -> None:
+    loaded = data.load(cifar(tmp_path))
+    assert (loaded.train_x.shape, loaded.test_x.shape) == ((100, 32, 32, 3), (20, 32, 32, 3))
+    assert np.array_equal(loaded.train_x[:, 0, 0, 0], 10 * loaded.train_y)
+    assert (loaded.train_x[:, 1, 1, 1] == 7).all()
+    assert int(loaded.train_x[..., 1].sum()) == 700
+    assert (loaded.class_names[0], loaded.image_shape) == ("airplane", (32, 32, 3))
+    batch = tmp_path / "data_batch_3.bin"
+    whole = batch.read_bytes()
+    for content, message in ((whole[:-1], "not a multiple of 3073"), (b"\x0a" + whole[1:], "has a label 10")):
+        batch.write_bytes(content)
+        with pytest.raises(LgcError, match=message):
+            data.load(tmp_path)
+    batch.unlink()
+    with pytest.raises(LgcError, match=r"^Cannot read .*data_batch_3\.bin"):
+        data.load(tmp_path)
+
+
+def save_images(folder: Path, *, mode: str = "L", size: tuple[int, int] = (4, 6), parts: int = 2) -> Path:
+    """Image folder with classes cat and dog; dogs are brighter."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: pip install pillow")
+    rng = np.random.default_rng(0)
+    for part in ("train", "test")[:parts] if parts else ("",):
+        for level, name in ((0, "cat"), (128, "dog")):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(5):
+                shape = (size[1], size[0], *((3,) if mode == "RGB" else ()))
+                pixels = rng.integers(level, level + 128, shape).astype(np.uint8)
+                image.fromarray(pixels).save(folder / part / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_image_folder(tmp_path: Path, mode: str, parts: int) -> None:
+    loaded = data.load(save_images(tmp_path, mode=mode, parts=parts))
+    shape = (6, 4) if mode == "L" else (6, 4, 3)
+    assert (loaded.image_shape, loaded.class_names) == (shape, ("cat", "dog"))
+    assert (len(loaded.train_y), len(loaded.test_y)) == ((10, 10) if parts == 2 else (8, 2))
+    bright = loaded.train_x.reshape(len(loaded.train_x), -1).min(axis=1) >= 128
+    assert np.array_equal(bright, loaded.train_y == 1)
+
+
+def test_image_folder_mixes_grey_and_colour(tmp_path: Path) -> None:
+    save_images(tmp_path)
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.full((6, 4, 3), (1, 2, 3), np.uint8)).save(tmp_path / "test" / "cat" / "9.png")
+    loaded = data.load(tmp_path)
+    assert loaded.train_x.shape == (10, 6, 4, 3)
+    assert (loaded.train_x[..., 0] == loaded.train_x[..., 2]).all()
+    assert (loaded.test_x[5] == [1, 2, 3]).all()
+
+
+def test_bad_image_folders(tmp_path: Path) -> None:
+    folder = save_images(tmp_path)
+    image = pytest.importorskip("PIL.Image")
+    extra = folder / "train" / "cat" / "9.png"
+    image.fromarray(np.zeros((6, 5), np.uint8)).save(extra)
+    with pytest.raises(
+        LgcError, match=r"^Images differ in size: .*0\.png is 6 x 4 pixels, .*9\.png is 6 x 5"
+    ):
+        data.load(folder)
+    image.fromarray(np.zeros((6, 4), np.uint16)).save(extra)
+    with pytest.raises(LgcError, match=r"9\.png has pixels of type I;16.*8 bits per channel"):
+        data.load(folder)
+    for content in (b"", b"no image", (folder / "train" / "cat" / "0.png").read_bytes()[:60]):
+        extra.write_bytes(content)
+        with pytest.raises(LgcError, match=r"^Cannot read the image .*9\.png"):
+            data.load(folder)
+    extra.unlink()
+    (folder / "test" / "dog").rename(folder / "test" / "dogs")
+    with pytest.raises(LgcError, match=r"^The training set has no class 'dogs'\. Did you mean dog"):
+        data.load(folder)
+    (folder / "train" / "cow").mkdir()
+    with pytest.raises(LgcError, match=r"^The class folder .*cow holds no image"):
+        data.load(folder)
+
+
+def test_images_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(ToolMissingError, match=r"Pillow, which is not installed\. pip install pillow"):
+        data.load(tmp_path)
+
+
+@needs_uci
+def test_adult_is_the_papers_116_features() -> None:
+    adult = data.load(UCI / "adult")
+    assert (adult.train_x.shape, adult.test_x.shape) == ((30162, 116), (15060, 116))
+    assert np.bincount(adult.train_y).tolist() == [22654, 7508]
+    assert adult.format == FixedPoint(1)
+    # every attribute has exactly one value: 8 categorical ones and 4 binned ones
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(adult.feature_names):
+        groups.setdefault(name.split("=")[0].split("[")[0], []).append(i)
+    assert len(groups) == 12
+    assert all((adult.train_x[:, group].sum(axis=1) == 1).all() for group in groups.values())
+    # the first sample of adult.data: 39, State-gov, Bachelors, ..., 2174, 0, 40, United-States
+    ones = {adult.feature_names[i] for i in np.flatnonzero(adult.train_x[0])}
+    assert {"age[2]", "workclass=State-gov", "capital-gain[1]", "capital-loss[0]", "hours-per-week[3]"} < ones
+
+
+@needs_uci
+def test_monk_1_follows_its_rule() -> None:
+    """Class 1 exactly if attributes 1 and 2 are equal or attribute 5 is 1 (Thrun 1991)."""
+    monk = data.load(UCI / "monks-1")
+    column = {name: monk.test_x[:, i] for i, name in enumerate(monk.feature_names)}
+    same = np.sum([column[f"a1={v}"] & column[f"a2={v}"] for v in (1, 2, 3)], axis=0)
+    assert np.array_equal((same | column["a5=1"]).astype(np.int64), monk.test_y)
+
+
+def test_bad_uci(tmp_path: Path) -> None:
+    train, test = tmp_path / "monks-1.train", tmp_path / "monks-1.test.xz"
+    train.write_text(" 1 1 1 1 1 3 1 data_5\n 0 1 1 1 1 3 2 data_6\n")
+    with lzma.open(test, "wt") as file:
+        file.write(" 1 1 1 1 1 3 1 data_5\n")
+    assert uci.files(tmp_path / "monks-1") is None  # one plain, one packed: not a pair
+    (tmp_path / "monks-1.test").write_text(" 1 1 1 1 1 3 1 data_5\n")
+    assert data.load(tmp_path / "monks-1").train_y.tolist() == [1, 0]
+    for text, message in ((" 1 1 1", "line 1: expected a class"), (" 1 1 1 1 4 3 1 x", "out of range")):
+        train.write_text(text)
+        with pytest.raises(LgcError, match=message):
+            data.load(tmp_path / "monks-1")
+    for name in ("adult", "wine-quality"):
+        (tmp_path / f"{name}.data").write_text("1, 2\n")
+        (tmp_path / f"{name}.test").write_text("1, 2\n")
+    with pytest.raises(LgcError, match=r"adult\.data, line 1: expected fourteen attributes"):
+        data.load(tmp_path / "adult")
+    with pytest.raises(LgcError, match="no recipe for the UCI set 'wine-quality'"):
+        data.load(tmp_path / "wine-quality")
