@@ -56,16 +56,21 @@ class EncoderConfig:
     """How numbers become bits.
 
     Attributes:
-        kind: "quantile" (even split of the samples), "uniform" (even steps) or "thresholds".
+        kind: "quantile" (even split of the samples, heavy values set apart), "distributive" (plain
+            quantiles), "uniform" (even steps) or "thresholds".
         levels: thresholds per feature.
         scope: thresholds per "feature", or "global" ones shared by all features.
         thresholds: for kind "thresholds", in the features' own unit.
+        snap: move thresholds to nearby constants that compare fewer bits.
+        tolerance: share of the training samples whose bit `snap` may change, per threshold.
     """
 
-    kind: str = _name("quantile", "quantile", "uniform", "thresholds")
+    kind: str = _name("quantile", "quantile", "distributive", "uniform", "thresholds")
     levels: int = _number(4, 1, 256)
     scope: str = _name("feature", "feature", "global")
     thresholds: tuple[float, ...] = ()
+    snap: bool = False
+    tolerance: float = _number(0.02, 0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,8 @@ class OptimiserConfig:
         lr: learning rate of the nodes' functions.
         lr_connections: learning rate of learned connections.
         schedule: "constant", or "cosine" down to a hundredth of it.
+        patience: stop after that many epochs without a better one, counted from where the forward pass
+            is hard (`model.harden`); 0 never stops.
         seed: of initial parameters, wiring, shuffling and augmentation.
     """
 
@@ -125,6 +132,7 @@ class OptimiserConfig:
     lr: float = _number(0.01, 0, 1000)
     lr_connections: float = _number(0.05, 0, 1000)
     schedule: str = _name("constant", "constant", "cosine")
+    patience: int = _number(0, 0)
     seed: int = _number(0, 0)
 
 
@@ -239,13 +247,15 @@ def _value(kind: type, value: object, where: str, limits: Mapping[str, Any]) -> 
         if not isinstance(value, list | tuple):
             raise UsageError(f"{where} must be a list, not {value!r}.")
         return tuple(_value(get_args(kind)[0], item, f"{where}.{i}", {}) for i, item in enumerate(value))
+    if kind is bool and isinstance(value, bool):
+        return value
     if kind is str and isinstance(value, str):
         return _one_of(value, where, limits.get("choices", (value,)))
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return int(_within(value, where, limits))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(_within(value, where, limits))
-    expected = {int: "an integer", float: "a number", str: "a text"}[kind]
+    expected = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}[kind]
     raise UsageError(f"{where} must be {expected}, not {value!r}.")
 
 

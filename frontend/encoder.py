@@ -7,7 +7,7 @@ import numpy as np
 from lgc.errors import LgcError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
-from ._typing import Array, Bool1, F64x1, I32x1, I64x1
+from ._typing import Array, Bool1, F64x1, I32x1, I32x2, I64x1
 from .config import EncoderConfig
 from .connections import Sources
 
@@ -21,13 +21,31 @@ def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
     """
     codes = form.quantise(x.reshape(len(x), -1))
     features = codes.shape[1]
+    if config.kind == "thresholds" or config.scope == "global":
+        return Thermometer(np.tile(_row(config, codes.ravel(), form), (features, 1)), form)
+    return Thermometer(np.stack([_row(config, codes[:, f], form) for f in range(features)]), form)
+
+
+def _row(config: EncoderConfig, codes: Array, form: FixedPoint) -> I32x1:
+    """Thresholds of one feature, or of all, from its codes `[samples]`."""
     if config.kind == "thresholds":
-        return Thermometer(np.tile(_explicit(config.thresholds, form), (features, 1)), form)
-    choose = {"uniform": _uniform, "quantile": _quantile}[config.kind]
-    if config.scope == "global":
-        return Thermometer(np.tile(choose(codes.ravel(), config.levels, form.low), (features, 1)), form)
-    rows = [choose(codes[:, f], config.levels, form.low) for f in range(features)]
-    return Thermometer(np.stack(rows), form)
+        row = _explicit(config.thresholds, form)
+    else:
+        choose = {"uniform": _uniform, "quantile": _quantile, "distributive": _distributive}[config.kind]
+        row = choose(codes, config.levels, form.low)
+    return _snapped(row, codes, form, config.tolerance) if config.snap else row
+
+
+def compared_bits(encoder: Thermometer) -> I32x2:
+    """Count the bits of its feature that each input bit depends on; int32 `[features, levels]`.
+
+    `code >= c` looks at the bits of the code down to the lowest 1 of c: a power of two in the middle
+    of the range costs one bit and no LUT. Thresholds at the lowest code cost none.
+    """
+    form = encoder.format
+    above = encoder.threshold.astype(np.int64) - form.low
+    trailing = np.log2(np.maximum(above & -above, 1)).astype(np.int32)
+    return np.where(above > 0, np.maximum(form.width - trailing, 0), 0).astype(np.int32)
 
 
 def informative(encoder: Thermometer, x: Array) -> Bool1:
@@ -89,6 +107,41 @@ def _quantile(codes: Array, levels: int, low: int) -> I32x1:
     pick = np.maximum.accumulate(pick - np.arange(levels)) + np.arange(levels)
     top = len(candidates) - levels + np.arange(levels)
     return candidates[np.minimum(pick, top)].astype(np.int32)
+
+
+def _distributive(codes: Array, levels: int, low: int) -> I32x1:
+    """Plain quantiles: bit i is `code > sorted[floor(n i / (levels + 1))]` (DWN, arXiv 2410.11112).
+
+    Values more frequent than a bin repeat a threshold; what exceeds all samples becomes constant.
+    """
+    ordered = np.sort(codes).astype(np.int64)
+    index = len(ordered) * (np.arange(levels) + 1) // (levels + 1)
+    above = ordered[index] + 1
+    return _padded(above[above <= ordered[-1]], levels, low)
+
+
+def _snapped(row: I32x1, codes: Array, form: FixedPoint, tolerance: float) -> I32x1:
+    """Move each threshold to the constant with the most trailing zeros that changes few samples' bits.
+
+    "Few" is a share `tolerance` of the samples. Order and distinctness stay, and no threshold passes
+    the next one's old place. One that splits no samples is left alone.
+    """
+    ordered = np.sort(codes).astype(np.int64) - form.low
+    old = row.astype(np.int64) - form.low
+    new = old.copy()
+    below = np.searchsorted(ordered, old)
+    slack = int(tolerance * len(ordered))
+    for i in np.flatnonzero((below > 0) & (below < len(ordered))):
+        last = ordered[max(below[i] - slack, 1) - 1]  # a threshold above it keeps enough samples below
+        top = ordered[min(below[i] + slack, len(ordered) - 1)]
+        if i > 0:
+            last = max(last, new[i - 1])
+        if i + 1 < len(old):
+            top = min(top, max(old[i + 1] - 1, old[i]))
+        if top > last:
+            zeros = int(last ^ top).bit_length() - 1
+            new[i] = top >> zeros << zeros
+    return (new + form.low).astype(np.int32)
 
 
 def _bins(counts: I64x1, bins: int) -> F64x1:

@@ -93,3 +93,11 @@ def test_named_choices_are_the_registries() -> None:
             TrainConfig.from_dict({"model": {"layers": [{key: name}]}})
         with pytest.raises(UsageError, match=re.escape(", ".join(sorted(registry)))):
             TrainConfig.from_dict({"model": {"layers": [{key: "zzzzzzzz"}]}})
+
+
+def test_switches_are_true_or_false() -> None:
+    assert config.load("digits", ["encoder.snap=true"]).encoder.snap
+    assert not config.load("digits").encoder.snap
+    for wrong in ("1", "yes"):
+        with pytest.raises(UsageError, match=r"^encoder\.snap must be true or false, not "):
+            config.load("digits", [f"encoder.snap={wrong}"])

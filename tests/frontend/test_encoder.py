@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from lgc.errors import LgcError
 from lgc.frontend import data, encoder
 from lgc.frontend.config import EncoderConfig
-from lgc.ir.encoder import FixedPoint
+from lgc.ir.encoder import FixedPoint, Thermometer
 
 PIXELS = FixedPoint(8)
 
@@ -92,3 +92,95 @@ def test_bits_know_their_pixel() -> None:
     rows, columns = sources.position.T.astype(int)
     assert np.array_equal(rows * 5 + columns, sources.index // 2)
     assert encoder.sources(fitted, x, None).position is None
+
+
+@given(
+    st.lists(st.integers(0, 255), min_size=2, max_size=80),
+    st.integers(1, 8),
+    st.sampled_from(["quantile", "uniform", "distributive"]),
+    st.floats(0, 0.3),
+)
+def test_snapping_changes_few_bits_and_costs_no_more(
+    values: list[int], levels: int, kind: str, tolerance: float
+) -> None:
+    x = np.array(values)[:, None]
+    plain = encoder.fit(EncoderConfig(kind, levels), x, PIXELS)
+    snapped = encoder.fit(EncoderConfig(kind, levels, snap=True, tolerance=tolerance), x, PIXELS)
+    changed = (plain.encode(x) != snapped.encode(x)).mean(axis=0)
+    assert changed.max() <= tolerance
+    assert (encoder.compared_bits(snapped) <= encoder.compared_bits(plain)).all()
+    old, new = plain.threshold[0], snapped.threshold[0]
+    assert (np.diff(new) >= 0).all()
+    # what split the samples still does, and what differed still differs
+    varies = (old > x.min()) & (old <= x.max())
+    assert np.array_equal(varies, (new > x.min()) & (new <= x.max()))
+    assert len(np.unique(new)) >= len(np.unique(old))
+
+
+@given(st.lists(st.integers(-8, 7), min_size=2, max_size=40), st.floats(0, 0.5))
+def test_snapping_finds_the_cheapest_constant(values: list[int], tolerance: float) -> None:
+    form = FixedPoint(4, signed=True)
+    x = np.array(values)[:, None]
+    plain = encoder.fit(EncoderConfig("quantile", 1), x, form)
+    snapped = encoder.fit(EncoderConfig("quantile", 1, snap=True, tolerance=tolerance), x, form)
+    if not encoder.informative(plain, x)[0]:
+        assert np.array_equal(plain.threshold, snapped.threshold)
+        return
+    slack = int(tolerance * len(x))
+    below = (x < plain.threshold[0]).sum()
+    allowed = [
+        c
+        for c in range(form.low + 1, form.high + 1)
+        if abs((x < c).sum() - below) <= slack and 0 < (x < c).sum() < len(x)
+    ]
+    cost = [int(encoder.compared_bits(Thermometer(np.array([[c]], np.int32), form))[0, 0]) for c in allowed]
+    assert encoder.compared_bits(snapped)[0, 0] == min(cost)
+
+
+@given(st.integers(1, 6), st.booleans(), st.data())
+def test_compared_bits_are_what_the_comparison_depends_on(
+    width: int, signed: bool, draw: st.DataObject
+) -> None:
+    form = FixedPoint(width, signed=signed)
+    threshold = draw.draw(st.integers(form.low, form.high))
+    model = Thermometer(np.array([[threshold]], np.int32), form)
+    codes = np.arange(form.low, form.high + 1)
+    bit = model.compare(codes[:, None].astype(np.int32))[:, 0]
+    at = {int(c) & ((1 << width) - 1): value for c, value in zip(codes, bit, strict=True)}
+    depends = [any(at[c] != at[c ^ (1 << i)] for c in at) for i in range(width)]
+    assert int(encoder.compared_bits(model)[0, 0]) == sum(depends)
+
+
+def test_distributive_is_the_plain_quantile() -> None:
+    x = np.arange(100)[:, None]
+    assert encoder.fit(EncoderConfig("distributive", 3), x, PIXELS).threshold.tolist() == [[26, 51, 76]]
+    # a value that fills several bins repeats its threshold, which then is one bit
+    x = np.concatenate([np.zeros(60, int), np.arange(40)])[:, None]
+    fitted = encoder.fit(EncoderConfig("distributive", 4), x, PIXELS)
+    assert fitted.threshold.tolist() == [[1, 1, 1, 21]]
+    assert encoder.informative(fitted, x).tolist() == [True, False, False, True]
+    # beyond the largest value there is nothing to compare with
+    x = np.array([0, 1, 1, 1])[:, None]
+    assert encoder.fit(EncoderConfig("distributive", 1), x, FixedPoint(1)).threshold.tolist() == [[0]]
+
+
+def test_shared_thresholds_stay_shared_when_snapped() -> None:
+    digits = data.load("digits")
+    for settings in (
+        EncoderConfig("quantile", 4, "global", snap=True),
+        EncoderConfig("thresholds", thresholds=(3, 7.5, 13), snap=True),
+    ):
+        fitted = encoder.fit(settings, digits.train_x, digits.format)
+        assert (fitted.threshold == fitted.threshold[0]).all()
+
+
+def test_snapping_pays_on_real_features() -> None:
+    table = data.load("breast_cancer")
+    plain = encoder.fit(EncoderConfig("quantile", 4), table.train_x, table.format)
+    snapped = encoder.fit(EncoderConfig("quantile", 4, snap=True), table.train_x, table.format)
+    useful = encoder.informative(plain, table.train_x)
+    assert np.array_equal(useful, encoder.informative(snapped, table.train_x))
+    bits = [encoder.compared_bits(model).ravel()[useful].mean() for model in (plain, snapped)]
+    assert bits[1] < 0.7 * bits[0]
+    changed = plain.encode(table.train_x) != snapped.encode(table.train_x)
+    assert changed.mean(axis=0).max() <= 0.02
