@@ -8,7 +8,8 @@ Yosys gets each gate as an `assign`, each score as a sum, and the argmax as a lo
 runs `synth_TARGET` with its defaults, as a user would call it. Both sides are LUTs for the network,
 the counts and the index of the first largest score; ours is simulated against the network. Wide multiplexers
 (PFUMX, MUXF7 and such), carries and inverters (INV) of Yosys' result are extra cells, shown beside its
-LUTs and not counted. `sites` are those of two LUTs with five pins between them (LUT6_2). Needs pyosys
+LUTs and not counted. `sites` are those of two LUTs with five pins between them (LUT6_2); the ratio
+is to Yosys' LUTs, and beside it stands the one to its LUTs packed by the same code. Needs pyosys
 (`pip install pyosys`).
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
@@ -86,6 +89,7 @@ class Size:
     wide: int = 0
     carries: int = 0
     inverters: int = 0
+    sites: int = 0
 
 
 def yosys(text: str, target: str, timeout: float) -> Size | None:
@@ -94,6 +98,7 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         Path(folder, "top.v").write_text(text)
         steps = [
             "read_verilog top.v", f"synth_{target} -top top", "tee -q -o stat.json stat -json", "tee -q -o ltp.txt ltp -noff",
+            "write_json top.json",
         ]  # fmt: skip
         code = "import pyosys.libyosys as y; d = y.Design()\n" + "".join(
             f"y.run_pass({step!r}, d)\n" for step in steps
@@ -109,6 +114,11 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         stat = Path(folder, "stat.json").read_text()
         cells = json.loads(stat[stat.index("{") :])["modules"]["\\top"]["num_cells_by_type"]
         path = Path(folder, "ltp.txt").read_text().split("length=")[1]
+        packed = (
+            sites(luts_of(json.loads(Path(folder, "top.json").read_text()))).count
+            if target == "xilinx"
+            else 0
+        )
     # input and output buffers are no levels of logic
     pads = 2 if any(name in cells for name in ("IBUF", "TRELLIS_IO")) else 0
     return Size(
@@ -118,7 +128,21 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         wide=sum(cells.get(name, 0) for name in WIDE),
         carries=sum(cells.get(name, 0) for name in CARRY),
         inverters=cells.get("INV", 0),
+        sites=packed,
     )
+
+
+def luts_of(design: dict[str, Any]) -> Netlist:
+    """The LUTs of Yosys' result with their pins, which is all that packing looks at."""
+    number: dict[object, int] = {"0": 0, "1": 0, "x": 0}
+    rows = []
+    for cell in design["modules"]["top"]["cells"].values():
+        if re.fullmatch(r"LUT[1-6]", cell["type"]):
+            bits = [bits[0] for port, bits in cell["connections"].items() if port.startswith("I")]
+            pins = [number.setdefault(bit, len(number) - 1) for bit in bits]
+            rows.append(sorted(set(pins) - {0}) + [0] * 6)
+    fanin = np.array([row[:6] for row in rows], np.int32)
+    return Netlist(len(number), fanin, np.zeros(len(rows), np.uint64), np.empty(0, np.int32))
 
 
 def compile(net: Netlist, k: int, *, fractured: bool = False) -> tuple[Netlist, Size]:
@@ -152,6 +176,7 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None
             found, ours = compile(net, PINS[target], fractured=True)
             count = sites(found).count
             line = f"{name:15} LUT6_2  ours {count:6} sites {ours.levels:2} levels {ours.seconds:6.1f} s"
+            line += f"   Yosys' LUTs packed alike: {theirs.sites} sites, {count / theirs.sites:.3f}"
             print(line + verdict(count / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)
 
 
