@@ -84,15 +84,18 @@ class LayerConfig:
         connections: where the node's inputs come from, see `lgc.frontend.connections`.
         candidates: for learned and local connections, sources each pin chooses from.
         window: for local connections, side of the square of the image a node reads from, pixels.
+        init: how functions start: "residual", "gaussian" (DWN: uniform), or a "catalogue" of tables,
+            of which all but a fraction `residual` are random.
         residual: probability of "pass the first input" at the start; 0 starts from random functions.
     """
 
     width: int = _number(1000, 1, 1 << 24)
     k: int = _number(2, 1, 6)
-    relaxation: str = _name("dlgn", "dlgn", "light")
+    relaxation: str = _name("dlgn", "dlgn", "dwn", "light", "warp")
     connections: str = _name("random", "random", "random-unique", "learned", "local")
     candidates: int = _number(8, 2, 1024)
     window: float = _number(7.0, 1)
+    init: str = _name("residual", "gaussian", "residual", "catalogue")
     residual: float = _number(0.9, 0, 0.9999)
 
 
@@ -104,12 +107,30 @@ class ModelConfig:
         layers: first to last; the last one's nodes are counted per class.
         tau: logits are the counts divided by it.
         harden: fraction of the training after which the forward pass is the hardened network while the
-            gradient stays the relaxed one's; 1 trains the relaxed network only.
+            gradient stays the relaxed one's; 1 trains as the estimator says to the end.
+        estimator: the forward pass until then: "soft", "gumbel" (noise on the functions), "hard"
+            (hardened, the gradient being the relaxed network's) or "gumbel-hard" (both).
+        temperature: the functions' logits are divided by it.
+        temperature_end: where a temperature schedule ends.
+        temperature_schedule: "constant", or "linear" or "exponential" to its end over the epochs.
     """
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(),)
     tau: float = _number(10.0, 1e-6)
     harden: float = _number(1.0, 0, 1)
+    estimator: str = _name("soft", "soft", "gumbel", "hard", "gumbel-hard")
+    temperature: float = _number(1.0, 1e-3, 1e3)
+    temperature_end: float = _number(1.0, 1e-3, 1e3)
+    temperature_schedule: str = _name("constant", "constant", "linear", "exponential")
+
+    def temperature_at(self, done: float) -> float:
+        """Temperature after a fraction of the training."""
+        start, end = self.temperature, self.temperature_end
+        if self.temperature_schedule == "constant":
+            return start
+        if self.temperature_schedule == "linear":
+            return start + (end - start) * done
+        return float(start * (end / start) ** done)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -17,7 +19,7 @@ from .config import LayerConfig, ModelConfig
 from .connections import Sources, Wiring, wire
 from .kernels import cpu
 from .kernels.threads import share
-from .relaxations import relaxation
+from .relaxations import RELAXATIONS, relaxation
 
 
 class _Fused(torch.autograd.Function):
@@ -25,25 +27,32 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, exact: Tensor
+        ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, settings: _Settings
     ) -> Tensor:
         weight, coef = weight.contiguous(), coef.contiguous()
-        ctx.save_for_backward(x, source, weight, coef)
+        exact = coef if settings.exact is None else settings.exact.contiguous()
+        slope = coef if settings.slope is None else settings.slope.contiguous()
+        noise = x.new_empty((x.shape[0], 0, cpu.LANES)) if settings.noise is None else settings.noise
+        ctx.save_for_backward(x, source, weight, slope, noise)
+        ctx.logistic = settings.logistic  # type: ignore[attr-defined]
+        squash = settings.squash
         y = x.new_empty((x.shape[0], source.shape[0], cpu.LANES))
-        arrays = (x, source, weight, exact.contiguous(), y)
-        share(cpu.forward, x.shape[0], *(tensor.numpy() for tensor in arrays))
+        arrays = (tensor.numpy() for tensor in (x, source, weight, exact, noise))
+        share(cpu.forward, x.shape[0], *arrays, squash, y.numpy())
         return y
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, source, weight, coef = ctx.saved_tensors  # type: ignore[attr-defined]
+        x, source, weight, slope, noise = ctx.saved_tensors  # type: ignore[attr-defined]
         blocks = x.shape[0]
         need_x, _, need_weight, _, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
         x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
         weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
-        coef_grad = coef.new_zeros((blocks, *coef.shape))
-        arrays = (x, source, weight, coef, grads[0].contiguous(), x_grad, weight_grad, coef_grad)
-        share(cpu.backward, blocks, *(tensor.numpy() for tensor in arrays))
+        coef_grad = slope.new_zeros((blocks, *slope.shape))
+        squash = cpu.LOGISTIC if ctx.logistic else cpu.PLAIN  # type: ignore[attr-defined]
+        given = (tensor.numpy() for tensor in (x, source, weight, slope, noise))
+        found = (tensor.numpy() for tensor in (grads[0].contiguous(), x_grad, weight_grad, coef_grad))
+        share(cpu.backward, blocks, *given, squash, *found)
         return (
             x_grad if need_x else None,
             None,
@@ -53,13 +62,45 @@ class _Fused(torch.autograd.Function):
         )
 
 
-def fused(x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, exact: Tensor | None = None) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class _Settings:
+    """What `fused` was asked for besides its differentiable arguments; see there."""
+
+    exact: Tensor | None
+    slope: Tensor | None
+    noise: Tensor | None
+    logistic: bool
+    hard: bool
+
+    @property
+    def squash(self) -> int:
+        """What becomes of the polynomials in the forward pass."""
+        if self.exact is not None or not self.logistic:
+            return cpu.PLAIN
+        return cpu.STEP if self.hard else cpu.LOGISTIC
+
+
+def fused(
+    x: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    coef: Tensor,
+    exact: Tensor | None = None,
+    *,
+    slope: Tensor | None = None,
+    noise: Tensor | None = None,
+    logistic: bool = False,
+    hard: bool = False,
+) -> Tensor:
     """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`.
 
-    With `exact` the output is that of these coefficients, the gradient that of `coef`.
+    With `exact` the output is that of these coefficients, the gradient that of `coef`. With `slope`
+    the gradients of `x` and `weight` are those of these coefficients. With `logistic` the
+    polynomials, plus `noise` float32 `[blocks, nodes, LANES]`, are logits, and the output is their
+    probability, or with `hard` whether they are positive.
     """
-    exact = coef.detach() if exact is None else exact
-    return cast(Tensor, _Fused.apply(x, source, weight, coef, exact))  # type: ignore[no-untyped-call]
+    settings = _Settings(exact, slope, noise, logistic, hard)
+    return cast(Tensor, _Fused.apply(x, source, weight, coef, settings))  # type: ignore[no-untyped-call]
 
 
 def monomials(table: Tensor) -> Tensor:
@@ -85,16 +126,28 @@ class LutLayer(nn.Module):
 
     source: Tensor
 
-    def __init__(self, config: LayerConfig, wiring: Wiring, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: LayerConfig,
+        wiring: Wiring,
+        rng: np.random.Generator,
+        *,
+        estimator: str = "soft",
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
         self.config = config
         self.relaxation = relaxation(config.relaxation)
         if not self.relaxation.parameters(config.k):
+            known = ", ".join(name for name, kind in RELAXATIONS.items() if config.k in kind.ks)
             raise UsageError(
                 f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
-                hint="Choose k = 2, or relaxation = light.",
+                hint=f"Choose another k, or a relaxation that has: {known}.",
             )
-        initial = self.relaxation.initial(config.width, config.k, config.residual, rng)
+        self.relaxation.check(estimator, config.init)
+        initial = self.relaxation.initial(
+            config.width, config.k, config.residual, rng, init=config.init, temperature=temperature
+        )
         source = wiring.candidates
         self.register_buffer("source", torch.from_numpy(source))
         self.functions = nn.Parameter(torch.from_numpy(initial))
@@ -111,18 +164,45 @@ class LutLayer(nn.Module):
         exact = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)
         return soft + (exact - soft).detach()
 
-    def forward(self, x: Tensor, hard: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+    ) -> Tensor:
         """Evaluate the relaxed or the hardened layer, float32 `[blocks, features, LANES]`.
 
         Either way gradients are those of the relaxed functions and of the softmax over candidates;
         a hard forward makes the loss see the network that will be built (CAGE, arXiv 2603.14157).
+        With `rng` the functions carry noise, the same in the hard forward and its soft gradient.
         """
-        coef = monomials(self.relaxation.soft(self.functions))
+        kind = self.relaxation
+        if self.training and math.isfinite(kind.bound):
+            with torch.no_grad():
+                self.functions.clamp_(-kind.bound, kind.bound)
+        hard = hard or "soft" not in kind.estimators
+        drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
+        noise = None if drawn is None else torch.from_numpy(drawn)
+        table = kind.soft(self.functions, temperature, noise)
+        slope = kind.slope(table.detach())
+        noisy_outputs = rng is not None and drawn is None
         exact = None
-        if hard:
-            tables = self.relaxation.hard(self.functions.detach().numpy())
-            exact = monomials(torch.from_numpy(tables).to(coef.dtype))
-        return fused(x, self.source, self._weights(hard), coef, exact)
+        if hard and not noisy_outputs:
+            parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
+            exact = monomials(torch.from_numpy(kind.hard(parameters.numpy())).to(table.dtype))
+        return fused(
+            x,
+            self.source,
+            self._weights(hard),
+            monomials(table),
+            exact,
+            slope=None if slope is None else monomials(slope),
+            noise=self._output_noise(len(x), temperature, rng) if rng and noisy_outputs else None,
+            logistic=kind.logistic,
+            hard=hard,
+        )
+
+    def _output_noise(self, blocks: int, temperature: float, rng: np.random.Generator) -> Tensor:
+        out = np.empty((blocks, len(self.source), cpu.LANES), np.float32)
+        share(cpu.logistic_noise, blocks, rng.integers(1 << 64, dtype=np.uint64), 1 / temperature, out)
+        return torch.from_numpy(out)
 
     def hardened(self) -> Layer:
         """Copy the layer with its wiring decided, for a checkpoint."""
@@ -150,14 +230,21 @@ class Network(nn.Module):
         sources, layers = inputs, []
         for i, layer in enumerate(config.layers):
             wiring = wire(layer, sources, classes if i == len(config.layers) - 1 else 1, rng)
-            layers.append(LutLayer(layer, wiring, rng))
+            layers.append(
+                LutLayer(layer, wiring, rng, estimator=config.estimator, temperature=config.temperature)
+            )
             sources = Sources(np.arange(layer.width, dtype=np.int32), wiring.position)
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor, *, hard: bool) -> Tensor:
-        """Logits `[blocks * LANES, classes]` of input bits float32 `[blocks, bits, LANES]`."""
-        for layer in self.layers:
-            x = layer(x, hard)
+    def forward(
+        self, x: Tensor, *, hard: bool, temperature: float = 1.0, noise: tuple[int, ...] = ()
+    ) -> Tensor:
+        """Logits `[blocks * LANES, classes]` of input bits float32 `[blocks, bits, LANES]`.
+
+        `noise` is the seed of the estimator's noise; empty for none.
+        """
+        for i, layer in enumerate(self.layers):
+            x = layer(x, hard, temperature, np.random.default_rng([*noise, i + 1]) if noise else None)
         counts = x.view(x.shape[0], self.classes, -1, cpu.LANES).sum(2)
         return counts.transpose(1, 2).reshape(-1, self.classes) / self.config.tau
 

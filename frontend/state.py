@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +57,8 @@ def restore(path: Path, config: TrainConfig, network: Network, adam: torch.optim
         raise LgcError(f"There is no run to resume: {path} does not exist.", hint="Start without resume.")
     arrays, header = read_tensors(path)
     try:
-        _same_run(header["config"], config)
+        # settings that an older lgc did not know had their default
+        _same_run(TrainConfig.from_dict(header["config"]), config)
         tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
         epoch = int(header["epoch"])
         at, accuracy, loss = header["best"]
@@ -75,10 +75,11 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _same_run(before: Mapping[str, Any], config: TrainConfig) -> None:
+def _same_run(earlier: TrainConfig, config: TrainConfig) -> None:
     """Refuse to go on with other settings; more epochs are fine if the schedule does not mind."""
-    now = json.loads(json.dumps(config.to_dict()))
-    if now["train"]["schedule"] == "constant":
+    before, now = (json.loads(json.dumps(each.to_dict())) for each in (earlier, config))
+    constant = (now["train"]["schedule"], now["model"]["temperature_schedule"]) == ("constant", "constant")
+    if constant and now["model"]["harden"] in {0, 1}:
         now["train"]["epochs"] = before["train"]["epochs"]
     changed = [
         f"{section}.{key}"

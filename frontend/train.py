@@ -135,6 +135,8 @@ class _Run:
         self.adam = torch.optim.Adam(self._parameter_groups())
         self.distortion: augment.Distortion | None = None
         self.hard = False
+        self.noisy = False
+        self.temperature = config.model.temperature
         self.epoch = 0
         self.best = state.Best()
 
@@ -163,7 +165,7 @@ class _Run:
         total = 0.0
         for step in range(steps):
             self._schedule((self.epoch + step / steps) / settings.epochs)
-            total += self._step(order[step * settings.batch : (step + 1) * settings.batch])
+            total += self._step(order[step * settings.batch : (step + 1) * settings.batch], step)
             mean = total / (step + 1)
             if progress and step + 1 < steps:
                 seconds = time.monotonic() - start
@@ -183,7 +185,11 @@ class _Run:
 
     def _schedule(self, done: float) -> None:
         """Set what changes over the run, `done` being the fraction behind us."""
-        self.hard = done >= self.config.model.harden
+        model = self.config.model
+        hardened = done >= model.harden
+        self.hard = hardened or model.estimator.endswith("hard")
+        self.noisy = not hardened and model.estimator.startswith("gumbel")
+        self.temperature = model.temperature_at(done)
         if self.config.train.schedule == "cosine":
             factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * done)) / 2
             for group in self.adam.param_groups:
@@ -193,9 +199,11 @@ class _Run:
         x = self.distortion.apply(self.x, order) if self.distortion else self.x[order]
         return blocks(self.encoder.encode(x), np.arange(len(order)))
 
-    def _step(self, order: I64x1) -> float:
+    def _step(self, order: I64x1, step: int) -> float:
         """One step of Adam; returns the loss."""
-        logits = self.network(self._inputs(order), hard=self.hard)
+        # a seed per step: a resumed run draws the same noise
+        noise = (self.config.train.seed, self.epoch + 1, step + 1) if self.noisy else ()
+        logits = self.network(self._inputs(order), hard=self.hard, temperature=self.temperature, noise=noise)
         loss = cross_entropy(logits[: len(order)], torch.from_numpy(self.y[order]))
         if not math.isfinite(loss.item()):
             raise LgcError(
@@ -212,7 +220,7 @@ class _Run:
         with torch.no_grad():
             for order in np.array_split(np.arange(len(self.val_y)), -(-len(self.val_y) // _VALIDATION_BATCH)):
                 x = blocks(self.val_bits, order)
-                logits = self.network(x, hard=False)[: len(order)]
+                logits = self.network(x, hard=False, temperature=self.temperature)[: len(order)]
                 right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
         return right / len(self.val_y)
 

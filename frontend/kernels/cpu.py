@@ -6,7 +6,8 @@ collide, and sums over blocks are taken in order: results do not depend on the n
 
 A layer's node i has k pins; pin p reads `sum_c weight[i, p, c] * x[source[i, p, c]]` (one candidate of
 weight 1 if the wiring is fixed) and the node evaluates the polynomial `coef[i]` in the monomial
-basis: bit p of the index s tells whether pin p is a factor of the monomial s.
+basis: bit p of the index s tells whether pin p is a factor of the monomial s. A squashed node's
+polynomial, plus noise if there is any, is a logit: `LOGISTIC` gives its probability, `STEP` its sign.
 """
 # mypy: disallow-untyped-decorators=False
 
@@ -15,10 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .._typing import Bool2, F32x2, F32x3, F32x4, I32x3, I64x1
+from .._typing import Bool2, F32x1, F32x2, F32x3, F32x4, I32x1, I32x3, I64x1
 
 LANES = 64
 """Samples per block."""
+PLAIN, LOGISTIC, STEP = 0, 1, 2
+"""What becomes of a node's polynomial: the output, its probability, or whether it is positive."""
 
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; NaN stays NaN
 
@@ -65,14 +68,67 @@ def _fold(pins: F32x2, coef: F32x2, i: int, tree: F32x2) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def forward(x: F32x3, source: I32x3, weight: F32x3, coef: F32x2, y: F32x3, first: int, stop: int) -> None:
+def _probability(logits: F32x1, scratch: I32x1) -> None:
+    """Replace `logits` `[LANES]` by `1 / (1 + exp(-logit))`, to 2e-7; `scratch` `[LANES]`.
+
+    In plain arithmetic, so that it vectorises: exp(-v) = 2^n 2^f with n an integer, |f| <= 1/2.
+    """
+    power = scratch.view(np.float32)
+    for lane in range(LANES):
+        t = logits[lane] * np.float32(-1.4426950408889634)
+        n = min(max(np.floor(t + np.float32(0.5)), np.float32(-126)), np.float32(126))
+        scratch[lane] = (np.int32(n) + 127) << 23
+        logits[lane] = t - n
+    for lane in range(LANES):
+        f = logits[lane]
+        # Taylor series of 2^f: beyond the clamp it grows past all bounds, as it should; NaN stays
+        e = np.float32(0.00015403530) * f + np.float32(0.0013333558)
+        e = e * f + np.float32(0.0096181291)
+        e = e * f + np.float32(0.055504109)
+        e = e * f + np.float32(0.24022651)
+        e = e * f + np.float32(0.69314718)
+        e = (e * f + np.float32(1)) * power[lane]
+        logits[lane] = np.float32(1) / (np.float32(1) + e)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _squash(logits: F32x1, squash: int, scratch: I32x1) -> None:
+    if squash == LOGISTIC:
+        _probability(logits, scratch)
+    else:
+        for lane in range(LANES):
+            logits[lane] = np.float32(logits[lane] > 0)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def _add(values: F32x1, more: F32x2, i: int) -> None:
+    """Add row i of `more`, if it has rows."""
+    if more.shape[0]:
+        for lane in range(LANES):
+            values[lane] += more[i, lane]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST)
+def forward(
+    x: F32x3,
+    source: I32x3,
+    weight: F32x3,
+    coef: F32x2,
+    noise: F32x3,
+    squash: int,
+    y: F32x3,
+    first: int,
+    stop: int,
+) -> None:
     """Evaluate a layer on blocks `first .. stop - 1`.
 
-    Fills `y` `[blocks, nodes, LANES]` from `x` `[blocks, features, LANES]`.
+    Fills `y` `[blocks, nodes, LANES]` from `x` `[blocks, features, LANES]`; `noise` is like `y`, or
+    without nodes. `squash` is `PLAIN`, `LOGISTIC` or `STEP`.
     """
     nodes, k, _ = source.shape
     pins = np.empty((k, LANES), np.float32)
     tree = np.empty(((1 << k) - 1, LANES), np.float32)
+    scratch = np.empty(LANES, np.int32)
     last = (1 << k) - 2
     for b in range(first, stop):
         for i in range(nodes):
@@ -80,6 +136,9 @@ def forward(x: F32x3, source: I32x3, weight: F32x3, coef: F32x2, y: F32x3, first
             _fold(pins, coef, i, tree)
             for lane in range(LANES):
                 y[b, i, lane] = tree[last, lane]
+            if squash != PLAIN:
+                _add(y[b, i], noise[b], i)
+                _squash(y[b, i], squash, scratch)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
@@ -143,6 +202,8 @@ def backward(
     source: I32x3,
     weight: F32x3,
     coef: F32x2,
+    noise: F32x3,
+    squash: int,
     y_grad: F32x3,
     x_grad: F32x3,
     weight_grad: F32x4,
@@ -152,6 +213,8 @@ def backward(
 ) -> None:
     """Add the gradients of blocks `first .. stop - 1` to `x_grad`, `weight_grad` and `coef_grad`.
 
+    A node that is squashed has the gradient of its probability.
+
     `x_grad` is `[blocks, features, LANES]`, or has no features if nobody needs it; `weight_grad`
     `[blocks, nodes, k, candidates]`, or without nodes; `coef_grad` `[blocks, nodes, 2**k]`.
     """
@@ -159,13 +222,23 @@ def backward(
     pins = np.empty((k, LANES), np.float32)
     pin_grad = np.empty((k, LANES), np.float32)
     tree = np.empty(((1 << k) - 1, LANES), np.float32)
+    scratch = np.empty(LANES, np.int32)
+    slope = np.empty(LANES, np.float32)
     last = (1 << k) - 2
     for b in range(first, stop):
         for i in range(nodes):
             _mix(x[b], source, weight, i, pins)
             _fold(pins, coef, i, tree)
+            if squash != PLAIN:
+                _add(tree[last], noise[b], i)
+                _probability(tree[last], scratch)
+                for lane in range(LANES):
+                    slope[lane] = tree[last, lane] * (1 - tree[last, lane])
             for lane in range(LANES):
                 tree[last, lane] = y_grad[b, i, lane]
+            if squash != PLAIN:
+                for lane in range(LANES):
+                    tree[last, lane] *= slope[lane]
             _unfold(pins, coef, i, tree, pin_grad, coef_grad[b])
             _unmix(x[b], source, weight, i, pin_grad, x_grad[b], weight_grad[b])
 
@@ -182,3 +255,21 @@ def gather(bits: Bool2, order: I64x1, out: F32x3, first: int, stop: int) -> None
             sample = order[min(b * LANES + lane, len(order) - 1)]
             for f in range(features):
                 out[b, f, lane] = bits[sample, f]
+
+
+@njit(cache=True, nogil=True)
+def logistic_noise(key: np.uint64, scale: float, out: F32x3, first: int, stop: int) -> None:
+    """Fill blocks `first .. stop - 1` of `out` with logistic noise of this scale.
+
+    The value of an element depends on `key` and its place alone: splitmix64 (Steele 2014) of a counter.
+    """
+    _, nodes, lanes = out.shape
+    for b in range(first, stop):
+        for i in range(nodes):
+            for lane in range(lanes):
+                z = key + np.uint64((b * nodes + i) * lanes + lane + 1) * np.uint64(0x9E3779B97F4A7C15)
+                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                z ^= z >> np.uint64(31)
+                u = (np.float64(z >> np.uint64(12)) + 0.5) / (1 << 52)
+                out[b, i, lane] = scale * np.log(u / (1 - u))

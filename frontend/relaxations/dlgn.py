@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._typing import Bool2, F32x2
+from .base import Relaxation
 
 if TYPE_CHECKING:
     import torch
@@ -31,32 +32,55 @@ GATE_TABLES = _gate_tables()
 """Truth tables bool `[16, 4]` of difflogic's gates, in lgc's row order."""
 
 
-class Dlgn:
-    """z in R^16 per node, `soft = softmax(z) @ GATE_TABLES`; the hard gate is the argmax.
+class Dlgn(Relaxation):
+    """z in R^16 per node, `soft = softmax(z / T) @ GATE_TABLES`; the hard gate is the argmax.
 
     Four numbers instead of sixteen gates reach the kernel: the mixture of gates is the multilinear
     polynomial of the mixture of their tables (the basis projection of LILogicNet, arXiv 2511.12340).
     The residual start is Petersen 2024's (arXiv 2411.04732), stated as the probability of gate A.
+    Noise is Gumbel's, one draw per gate and step: softmax((z + g) / T), argmax(z + g) ("Mind the Gap",
+    arXiv 2506.07500).
     """
+
+    name = "dlgn"
+    ks = range(2, 3)
 
     def parameters(self, k: int) -> int:
         """Sixteen logits for two inputs; nothing else exists."""
         return _GATES if k == 2 else 0
 
-    def initial(self, nodes: int, k: int, residual: float, rng: np.random.Generator) -> F32x2:
+    def initial(
+        self,
+        nodes: int,
+        k: int,
+        residual: float,
+        rng: np.random.Generator,
+        *,
+        init: str = "residual",
+        temperature: float = 1.0,
+    ) -> F32x2:
         """Gate A at probability `residual`, or z ~ N(0, 1); float32 `[nodes, 16]`."""
         assert k == 2
-        if not residual:
+        if init == "gaussian" or not residual:
             return rng.standard_normal((nodes, _GATES), np.float32)
         z = np.zeros((nodes, _GATES), np.float32)
-        z[:, _PASS_FIRST] = math.log(residual * (_GATES - 1) / (1 - residual))
+        z[:, _PASS_FIRST] = temperature * math.log(residual * (_GATES - 1) / (1 - residual))
         return z
 
-    def soft(self, parameters: torch.Tensor) -> torch.Tensor:
+    def soft(
+        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Probability of a 1 in each table row, `[nodes, 4]`."""
-        return parameters.softmax(dim=1) @ parameters.new_tensor(GATE_TABLES)
+        logits = parameters if noise is None else parameters + noise
+        if temperature != 1:
+            logits = logits / temperature
+        return logits.softmax(dim=1) @ parameters.new_tensor(GATE_TABLES)
 
     def hard(self, parameters: F32x2) -> Bool2:
         """Tables bool `[nodes, 4]` of the most probable gates; ties go to the lowest gate."""
         tables: Bool2 = GATE_TABLES[parameters.argmax(axis=1)]
         return tables
+
+    def noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> F32x2:
+        """Gumbel noise float32 of `shape`."""
+        return rng.gumbel(size=shape).astype(np.float32)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._typing import Bool2, F32x2
+from .base import INITS, Relaxation, catalogue, log_odds, passes_first
 
 if TYPE_CHECKING:
     import torch
@@ -16,31 +16,47 @@ _SPREAD = 0.1
 """Standard deviation around the residual start, so that equal nodes can part."""
 
 
-class Light:
-    """theta in R^(2^k) per node, `soft = sigmoid(theta)`; the hard table is `theta > 0`.
+class Light(Relaxation):
+    """theta in R^(2^k) per node, `soft = sigmoid(theta / T)`; the hard table is `theta > 0`.
 
-    It scales to k inputs with 2^k parameters where a softmax over functions needs 2^(2^k).
+    It scales to k inputs with 2^k parameters where a softmax over functions needs 2^(2^k). Noise
+    is logistic, one draw per row and step, the binary case of Gumbel's trick.
     """
 
-    def parameters(self, k: int) -> int:
-        """One per truth table row."""
-        return 1 << k
+    name = "light"
+    inits = INITS
 
-    def initial(self, nodes: int, k: int, residual: float, rng: np.random.Generator) -> F32x2:
+    def initial(
+        self,
+        nodes: int,
+        k: int,
+        residual: float,
+        rng: np.random.Generator,
+        *,
+        init: str = "residual",
+        temperature: float = 1.0,
+    ) -> F32x2:
         """Rows agree with "pass the first input" at probability `residual`, or theta ~ N(0, 1).
+
+        The catalogue starts at theta = -1 and 1, what WARP's has for logits.
 
         Returns:
             float32 `[nodes, 2**k]`.
         """
+        if init == "catalogue":
+            return catalogue(nodes, k, residual, rng)
         theta = rng.standard_normal((nodes, 1 << k), np.float32)
-        if not residual:
+        if init == "gaussian" or not residual:
             return theta
-        start = math.log(residual / (1 - residual)) * (2 * (np.arange(1 << k) & 1) - 1)
+        start = temperature * log_odds(residual) * passes_first(k).astype(np.float64)
         return (start + _SPREAD * theta).astype(np.float32)
 
-    def soft(self, parameters: torch.Tensor) -> torch.Tensor:
+    def soft(
+        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Probability of a 1 in each table row, `[nodes, 2**k]`."""
-        return parameters.sigmoid()
+        logits = parameters if noise is None else parameters + noise
+        return (logits if temperature == 1 else logits / temperature).sigmoid()
 
     def hard(self, parameters: F32x2) -> Bool2:
         """Tables bool `[nodes, 2**k]`."""

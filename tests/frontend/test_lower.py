@@ -63,12 +63,12 @@ def test_loading_and_lowering_need_no_torch(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['torch'] = None; sys.modules['sklearn'] = None\n"
         "from pathlib import Path\n"
-        "import lgc.frontend\n"
+        "import lgc.errors\nimport lgc.frontend\n"
         "from lgc.frontend import checkpoint, config, data, lower\n"
         f"model = checkpoint.load(Path({str(tmp_path / 'model.safetensors')!r}))\n"
         "print(lower.lower(model).netlist.luts, 'digits' in config.presets())\n"
         "try:\n    import lgc.frontend.train\n"
-        "except lgc.frontend.data.ToolMissingError as error:\n    print(error)\n"
+        "except lgc.errors.ToolMissingError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     luts = sum(layer.nodes for layer in random_checkpoint(0).layers)
