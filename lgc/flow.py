@@ -282,9 +282,11 @@ class _Flow:
         source = self.options.data or (recorded if isinstance(recorded, str) else "")
         found = models.samples(self.lowered, source, required=bool(self.options.data))
         if found.labels is None:
+            missing = (
+                f"The data set {source!r} was not found" if source else "The checkpoint names no data set"
+            )
             self.warnings.append(
-                f"The data set {source!r} was not found, so random inputs were simulated "
-                "and no accuracy is known; name it with --data."
+                f"{missing}, so random inputs were simulated and no accuracy is known; name one with --data."
             )
         return found
 

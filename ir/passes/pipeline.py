@@ -18,15 +18,18 @@ from ..netlist import Netlist
 class Pipeline:
     """Give every LUT a stage so that at most `levels` LUTs lie between two registers.
 
-    A LUT that ends such a run is read by later stages only, so its register shares its logic cell
-    and costs nothing. Inputs are stage 0. At most one of `stages` and `clock` takes the place of
-    `levels`.
+    For inputs that stand still until the result is there, a LUT that ends such a run is read by
+    later stages only: its register shares its logic cell and costs nothing, at the price of more
+    stages. `balanced` is for new inputs every clock: signals get a register for each stage they
+    cross, and the stages are as few as can be. Inputs are stage 0. At most one of `stages` and
+    `clock` takes the place of `levels`.
 
     Attributes:
         levels: LUTs between two registers at most; 0 removes the stages.
         stages: register stages at most, with as few LUTs between them as that allows; -1 for any.
         clock: MHz to be reached, where a LUT and its wire take `delay` picoseconds; 0 for any.
         delay: picoseconds, of a LUT and the wire behind it.
+        balanced: as few stages as possible, whatever registers that takes.
     """
 
     name: ClassVar[str] = "pipeline"
@@ -34,6 +37,7 @@ class Pipeline:
     stages: int = -1
     clock: int = 0
     delay: int = 1300
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -50,8 +54,10 @@ class Pipeline:
         Raises:
             LgcError: a single LUT takes longer than a period of `clock`.
         """
+        level = _levels(net)
         if self.stages >= 0:
-            return _within(net, self.stages)
+            return self._within(net, level)
+        levels = self.levels
         if self.clock:
             levels = 1_000_000 // (self.clock * self.delay)
             if not levels:
@@ -59,31 +65,27 @@ class Pipeline:
                     f"A LUT of {self.delay} ps does not run at {self.clock} MHz.",
                     hint="Ask for a slower clock.",
                 )
-            return _staged(net, _levels(net), levels)
-        if self.levels == 0:
-            return replace(net, stage=None)
-        return _staged(net, _levels(net), self.levels)
+        return self._staged(net, level, levels) if levels else replace(net, stage=None)
+
+    def _staged(self, net: Netlist, level: I32x1, per_stage: int) -> Netlist:
+        stage = np.maximum(level - 1, 0) // per_stage
+        if not self.balanced:
+            stage = np.zeros_like(level)
+            _kernels.stages(net.fanin, net.first_lut, per_stage, level, stage)
+        return replace(net, stage=stage[net.first_lut :].astype(np.uint16))
+
+    def _within(self, net: Netlist, level: I32x1) -> Netlist:
+        """Take the fewest levels per stage that need no more than `stages` register stages."""
+        depth = int(level.max(initial=1))
+        for per_stage in range(max(1, -(-depth // (self.stages + 1))), depth + 1):
+            staged = self._staged(net, level, per_stage)
+            assert staged.stage is not None
+            if int(staged.stage.max(initial=0)) <= self.stages:
+                break
+        return staged
 
 
 def _levels(net: Netlist) -> I32x1:
     level = np.zeros(net.signals, np.int32)
     _kernels.levels(net.fanin, net.first_lut, level)
     return level
-
-
-def _staged(net: Netlist, level: I32x1, per_stage: int) -> Netlist:
-    stage = np.zeros(net.signals, np.int32)
-    _kernels.stages(net.fanin, net.first_lut, per_stage, level, stage)
-    return replace(net, stage=stage[net.first_lut :].astype(np.uint16))
-
-
-def _within(net: Netlist, stages: int) -> Netlist:
-    """Take the fewest levels per stage that need no more than so many register stages."""
-    level = _levels(net)
-    depth = int(level.max(initial=1))
-    for per_stage in range(max(1, -(-depth // (stages + 1))), depth + 1):
-        staged = _staged(net, level, per_stage)
-        assert staged.stage is not None
-        if int(staged.stage.max(initial=0)) <= stages:
-            break
-    return staged

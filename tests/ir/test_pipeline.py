@@ -32,6 +32,16 @@ def test_as_few_levels_as_the_stages_allow() -> None:
         assert (staged.stage == Pipeline(levels=min(tighter))(net).stage).all()
 
 
+@given(net=netlists(max_k=4), levels=st.integers(1, 5))
+def test_balanced_stages_are_as_few_as_the_depth_allows(net: Netlist, levels: int) -> None:
+    staged = Pipeline(levels=levels, balanced=True)(net)
+    check(staged)
+    level = [0] * net.signals
+    for i, pins in enumerate(net.fanin.tolist()):
+        level[net.first_lut + i] = 1 + max(level[s] for s in pins)
+    assert latency(staged) == (max(level) - 1) // levels if net.luts else latency(staged) == 0
+
+
 def test_a_clock_is_a_number_of_levels() -> None:
     net = difflogic(16, [40] * 6, classes=2, seed=1)
     for clock, levels in ((100, 5), (333, 1), (160, 3)):
