@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Parts, Report
+from .model import Check, Parts, Report
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -16,16 +16,25 @@ _Rows = Sequence[tuple[str, ...]]
 
 def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
     """Yield title, column heads and rows of each part of the report that exists."""
-    yield "Result", ("", "", "stage"), list(_summary(report))
+    if summary := list(_summary(report)):
+        yield "Result", ("", "", "stage"), summary
     if report.post_synthesis is not None:
         yield "Resources by part", ("part", "LUT4", "flip-flops"), _resources(report)
     yield "Compiler", ("", ""), _netlist(report)
     if report.checks:
-        head = ("compared", "method", "samples", "equal")
-        yield "Checks", head, [(c.rung, c.method, f"{c.compared:,}", _yes(c.equal)) for c in report.checks]
+        head = ("compared", "method", "inputs", "equal")
+        yield "Checks", head, [(c.rung, c.method, _inputs(c), _equal(c)) for c in report.checks]
     times = [(s.name, f"{s.seconds:.1f} s", "kept" if s.cached else "") for s in report.steps]
     yield "Steps", ("step", "time", ""), times
     yield "Provenance", ("", ""), _provenance(report)
+
+
+def _equal(check: Check) -> str:
+    return "not meant to be" if check.method.startswith("inexact") else _yes(check.equal)
+
+
+def _inputs(check: Check) -> str:
+    return "all" if check.method.startswith("proof") else f"{check.compared:,}"
 
 
 def _summary(report: Report) -> Iterator[tuple[str, ...]]:
