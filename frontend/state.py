@@ -78,6 +78,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _same_run(earlier: TrainConfig, config: TrainConfig) -> None:
     """Refuse to go on with other settings; more epochs are fine if the schedule does not mind."""
     before, now = (json.loads(json.dumps(each.to_dict())) for each in (earlier, config))
+    now["train"]["patience"] = before["train"]["patience"]  # decides when to stop, not what is learned
     constant = (now["train"]["schedule"], now["model"]["temperature_schedule"]) == ("constant", "constant")
     if constant and now["model"]["harden"] in {0, 1}:
         now["train"]["epochs"] = before["train"]["epochs"]

@@ -26,13 +26,14 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, checkpoint, encoder, state
+from . import augment, checkpoint, curves, encoder, state, usage
 from ._typing import I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .data import Dataset, split_validation
 from .lower import lower
 from .network import Network, blocks
+from .relaxations import relaxation
 
 _LOG = logging.getLogger(__name__)
 _FLOOR = 0.01
@@ -73,6 +74,11 @@ def metrics_path(out: Path) -> Path:
     return out.with_suffix(".metrics.jsonl")
 
 
+def curves_path(out: Path) -> Path:
+    """Where the run that writes the checkpoint `out` draws its learning curves."""
+    return out.with_suffix(".curves.svg")
+
+
 def train(
     config: TrainConfig,
     data: Dataset,
@@ -85,6 +91,7 @@ def train(
 
     After each epoch the state is written next to `out`; `resume` goes on from there and ends with
     the same tensors as a run that was never interrupted. The test set is looked at once, at the end.
+    The log of the epochs (`metrics_path`) and their curves (`curves_path`) lie next to `out`.
 
     Raises:
         LgcError: the loss became NaN, or there is nothing (matching) to resume.
@@ -99,12 +106,16 @@ def train(
         else:
             _start_log(metrics_path(out))
         start = time.monotonic()
-        while run.epoch < config.train.epochs:
+        while run.epoch < config.train.epochs and not run.stalled:
             run.advance(progress, start)
         result = run.result(data)
     finally:
         torch.set_num_threads(threads)
     checkpoint.save(out, result)
+    try:
+        curves.write_curves(metrics_path(out), curves_path(out))
+    except LgcError as error:  # a log that was deleted must not cost the checkpoint
+        _LOG.warning("No learning curves: %s", error)
     return result
 
 
@@ -153,9 +164,18 @@ class _Run:
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         path.write_text("".join(line + "\n" for line in lines[: self.epoch]), "utf-8")
 
+    @property
+    def stalled(self) -> bool:
+        """Whether `train.patience` has run out; the relaxed part of a run that hardens later is spared."""
+        settings = self.config.train
+        harden = self.config.model.harden
+        first = math.ceil(harden * settings.epochs) if harden < 1 else 0
+        return 0 < settings.patience <= self.epoch - max(self.best.epoch, first)
+
     def advance(self, progress: Callable[[Progress], None] | None, start: float) -> None:
         """Train one epoch, validate, write the state."""
         settings = self.config.train
+        began = time.monotonic()
         rng = np.random.default_rng([settings.seed, self.epoch + 1])
         order = rng.permutation(len(self.y))
         self.distortion = None
@@ -173,12 +193,13 @@ class _Run:
                     Progress(self.epoch + 1, settings.epochs, step + 1, steps, mean, None, None, seconds)
                 )
         self.epoch += 1
-        soft, hard = self._validate()
+        soft, hard, used = self._validate()
         seconds = time.monotonic() - start
         done = Progress(self.epoch, settings.epochs, steps, steps, mean, soft, hard, seconds)
+        more = {"gap": soft - hard, "best_epoch": self.best.epoch, "epoch_seconds": start + seconds - began}
         # in this order: a resumed run drops lines beyond its state
         with metrics_path(self.out).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(done)) + "\n")
+            file.write(json.dumps(asdict(done) | more | used) + "\n")
         state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
         if progress:
             progress(done)
@@ -224,16 +245,18 @@ class _Run:
                 right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
         return right / len(self.val_y)
 
-    def _validate(self) -> tuple[float, float]:
-        """Relaxed and hardened validation accuracy; remembers the epoch if it is the best."""
-        scores = lower(self._checkpoint({})).scores(self.val_x)
+    def _validate(self) -> tuple[float, float, dict[str, Any]]:
+        """Relaxed and hardened validation accuracy, gate usage; remembers the epoch if it is the best."""
+        model = self._checkpoint({})
+        scores = lower(model).scores(self.val_x)
         accuracy = float((scores.argmax(1) == self.val_y).mean())
         logits = torch.from_numpy(scores / self.config.model.tau)
         score = (accuracy, -cross_entropy(logits, torch.from_numpy(self.val_y)).item())
         if score > self.best.score:
             tensors = {key: value.clone() for key, value in self.network.state_dict().items()}
             self.best = state.Best(self.epoch, score, tensors)
-        return self._relaxed_accuracy(), accuracy
+        tables = [(each.fanin, relaxation(each.relaxation).hard(each.parameters)) for each in model.layers]
+        return self._relaxed_accuracy(), accuracy, usage.summary(tables)
 
     def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
         tau = self.config.model.tau
