@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .. import _kernels
-from .._typing import I32x1, I64x1
+from .._typing import I32x1, I32x2, I64x1, U64x1
 from ..netlist import Netlist
 from ..readout import Readout
 
@@ -20,15 +20,28 @@ def sweep(net: Netlist, *, share: bool) -> Netlist:
     count = _kernels.sweep(
         net.fanin, net.table.astype(np.uint64), net.first_lut, share, literal, fanin, table, kept
     )
-    swept = Netlist(
+    return rebuild(net, fanin[:count].copy(), table[:count], kept[:count].copy(), literal)
+
+
+def rebuild(net: Netlist, fanin: I32x2, table: U64x1, kept: I32x1, literal: I64x1) -> Netlist:
+    """Return the netlist of new LUTs, its roots following those of the old one; stages are dropped.
+
+    Args:
+        net: the old netlist.
+        fanin: int32 `[luts, k]`, over new signals.
+        table: uint64 `[luts]`.
+        kept: int32 `[luts]`, the old LUT that each stems from.
+        literal: int64 `[signals]`, what each old signal became, `2 * new signal + inverted`.
+    """
+    rebuilt = Netlist(
         inputs=net.inputs,
-        fanin=fanin[:count].copy(),
-        table=table[:count].astype(net.table.dtype),
+        fanin=fanin,
+        table=table.astype(net.table.dtype),
         outputs=net.outputs,
         readout=net.readout and _follow(net.readout, literal[net.readout.signal]),
-        origin=kept[:count].copy() if net.origin is None else net.origin[kept[:count]],
+        origin=kept if net.origin is None else net.origin[kept],
     )
-    return _restore_outputs(swept, literal[net.outputs])
+    return _restore_outputs(rebuilt, literal[net.outputs])
 
 
 def _follow(head: Readout, literal: I64x1) -> Readout:

@@ -8,13 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numba import njit
 
-from .._kernels import _rewrite
-from .._typing import I32x1, I32x2, I64x1, U64x1, U64x2
+from .._typing import I64x1, U64x1, U64x2
 from ..equivalence import Comparison
 from ..evidence import Evidence
 from ..netlist import Netlist
 from ..simulate import pack, simulate_words
-from ._sweep import _follow, _restore_outputs
+from ._sweep import rebuild
 from .base import NeedsData
 from .dce import Dce
 from .strash import Strash
@@ -73,51 +72,17 @@ def _mix(values: U64x2, phase: I64x1, last: np.uint64, state: U64x2) -> None:
 
 
 def _substitute(net: Netlist, same: I64x1) -> Netlist:
-    """Replace every signal by the literal `same[signal]` of a signal that comes no later."""
-    literal = same.copy()
-    fanin, table = np.zeros_like(net.fanin), np.zeros(net.luts, np.uint64)
-    kept = np.zeros(net.luts, np.int32)
-    count = _rewrite_all(net.fanin, net.table.astype(np.uint64), net.first_lut, literal, fanin, table, kept)
-    merged = Netlist(
-        inputs=net.inputs,
-        fanin=fanin[:count],
-        table=table[:count].astype(net.table.dtype),
-        outputs=net.outputs,
-        readout=net.readout and _follow(net.readout, literal[net.readout.signal]),
-        origin=kept[:count] if net.origin is None else net.origin[kept[:count]],
-    )
-    return _restore_outputs(merged, literal[net.outputs])
+    """Read literal `same[signal]`, of a signal that comes no later, in place of every signal."""
+    table = net.table.astype(np.uint64)
+    for pin in range(net.k):
+        inverted = (same[net.fanin[:, pin]] & 1).astype(np.bool_)
+        table[inverted] = _invert_pin(table[inverted], pin)
+    fanin = (same[net.fanin] >> 1).astype(np.int32)
+    return rebuild(net, fanin, table, np.arange(net.luts, dtype=np.int32), same)
 
 
-@njit(cache=True, nogil=True)
-def _rewrite_all(
-    fanin: I32x2,
-    table: U64x1,
-    first: int,
-    literal: I64x1,
-    new_fanin: I32x2,
-    new_table: U64x1,
-    kept: I32x1,
-) -> int:
-    """Rewrite the LUTs that stand for themselves over `literal` `[signals]`, which becomes new literals."""
-    luts, k = fanin.shape
-    pins = np.zeros(6, np.int32)
-    count = 0
-    for i in range(luts):
-        if literal[first + i] >> 1 != first + i:
-            literal[first + i] = literal[literal[first + i] >> 1] ^ (literal[first + i] & 1)
-            continue
-        out, used = _rewrite(table[i], pins, k, fanin[i], literal)
-        if used == 0:
-            literal[first + i] = np.int64(out)
-            continue
-        if used == 1:
-            literal[first + i] = 2 * np.int64(pins[0]) + (np.int64(out) & 1)
-            continue
-        for j in range(used):
-            new_fanin[count, j] = pins[j]
-        new_table[count] = out
-        kept[count] = i
-        literal[first + i] = 2 * np.int64(first + count)
-        count += 1
-    return count
+def _invert_pin(table: U64x1, pin: int) -> U64x1:
+    """Tables that read the complement of a pin: halves of every block of 2**(pin + 1) rows change places."""
+    block = np.uint64(1 << pin)
+    low = np.uint64((1 << 64) // ((1 << (1 << pin)) + 1))
+    return (table & low) << block | (table >> block) & low

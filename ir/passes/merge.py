@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from .. import satsweep
 from ..netlist import Netlist
-from ._sweep import _follow, _restore_outputs
+from ._sweep import rebuild
 from .dce import Dce
 
 
@@ -41,12 +41,4 @@ class Merge:
             LgcError: the inputs do not divide into thermometer codes of that many bits.
         """
         found = satsweep.sweep(net, levels=self.thermometer or 1, conflicts=self.conflicts)
-        merged = Netlist(
-            inputs=net.inputs,
-            fanin=found.fanin,
-            table=found.table.astype(net.table.dtype),
-            outputs=net.outputs,
-            readout=net.readout and _follow(net.readout, found.literal[net.readout.signal]),
-            origin=found.kept if net.origin is None else net.origin[found.kept],
-        )
-        return Dce()(_restore_outputs(merged, found.literal[net.outputs]))
+        return Dce()(rebuild(net, found.fanin, found.table, found.kept, found.literal))
