@@ -138,7 +138,7 @@ def _snapped(row: I32x1, codes: Array, form: FixedPoint, tolerance: float) -> I3
             last = max(last, new[i - 1])
         if i + 1 < len(old):
             top = min(top, max(old[i + 1] - 1, old[i]))
-        if top > last:
+        if last < old[i]:  # not the repetition of a threshold
             zeros = int(last ^ top).bit_length() - 1
             new[i] = top >> zeros << zeros
     return (new + form.low).astype(np.int32)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError
@@ -94,6 +94,7 @@ def test_bits_know_their_pixel() -> None:
     assert encoder.sources(fitted, x, None).position is None
 
 
+@example([1, 68, 93, 129, 159, 184], 8, "distributive", 0.0)  # repeats a threshold
 @given(
     st.lists(st.integers(0, 255), min_size=2, max_size=80),
     st.integers(1, 8),
