@@ -88,7 +88,7 @@ def _map(net: Netlist, options: LutMap) -> Netlist:
 
 def _decompose(net: Netlist) -> Netlist:
     """Write the LUTs of a mapped netlist as 2-input gates, another structure than they came from."""
-    return Reduce()(aiger.parse(aiger.dump(net)))
+    return Dce()(sweep(aiger.parse(aiger.dump(net)), share=True))
 
 
 def _depth(net: Netlist) -> int:
