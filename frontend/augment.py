@@ -1,4 +1,4 @@
-"""Random distortions of training images: shift, rotation, shear, scale and elastic displacement.
+"""Random distortions of training images: shift, rotation, shear, scale, mirroring, elastic displacement.
 
 The mix is that of LILogicNet's MNIST runs (arXiv 2511.12340), drawn anew every epoch.
 """
@@ -61,4 +61,6 @@ def draw(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -
     across = [sin * size[1], (sin * shear + cos) * size[1], shift[1]]
     affine = np.stack([*down, *across], axis=1)
     grids = config.elastic * rng.standard_normal((samples, _CONTROL, _CONTROL, 2), np.float32)
+    if config.flip:
+        affine[rng.random(samples) < 0.5, 3:5] *= -1
     return Distortion(affine.astype(np.float32), grids.astype(np.float32))

@@ -38,6 +38,7 @@ class DataConfig:
         shear: largest shear, degrees.
         scale: largest relative change of height and width.
         elastic: standard deviation of a smooth random displacement, pixels.
+        flip: mirror half of the images left to right.
     """
 
     source: str = "digits"
@@ -49,6 +50,7 @@ class DataConfig:
     shear: float = _number(10.0, 0, 80)
     scale: float = _number(0.1, 0, 0.9)
     elastic: float = _number(0.0, 0)
+    flip: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,3 +49,12 @@ def test_colour_images_keep_their_channels() -> None:
 def test_only_images(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match=r"^data\.augment = affine needs images"):
         augment.draw(DataConfig(), shape, np.random.default_rng(0))
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    images = load("digits").train_x[:400]
+    still = DataConfig(shift=0, rotate=0, shear=0, scale=0, elastic=0, flip=True)
+    out = augment.draw(still, images.shape, np.random.default_rng(0)).apply(images, np.arange(400))
+    mirrored = (out == images[:, :, ::-1]).all(axis=(1, 2))
+    assert (mirrored | (out == images).all(axis=(1, 2))).all()
+    assert 150 < mirrored.sum() < 250
