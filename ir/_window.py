@@ -129,9 +129,25 @@ def _evaluate(
 
 
 @njit(cache=True, nogil=True)
+def _implied(first: int, levels: int, leaves: I32x1, count: int, higher: I32x1, lower: I32x1) -> int:
+    """Pairs of leaves of which the higher one implies the lower, as bits of one thermometer code do.
+
+    Leaves ascend, so those of one code follow each other; returns the number of pairs.
+    """
+    pairs = 0
+    for j in range(1, count):
+        p, q = leaves[j - 1] - 2, leaves[j] - 2
+        if p >= 0 and q < first - 2 and p // levels == q // levels:
+            lower[pairs], higher[pairs] = j - 1, j
+            pairs += 1
+    return pairs
+
+
+@njit(cache=True, nogil=True)
 def _patterns(
-    pins: I32x1, size: int, leaves: I32x1, count: int, cone: I32x1, inner: int, value: U64x2
-) -> np.uint64:
+    pins: I32x1, size: int, leaves: I32x1, count: int, cone: I32x1, inner: int, value: U64x2,
+    higher: I32x1, lower: I32x1, pairs: int,
+) -> np.uint64:  # fmt: skip
     """Which patterns of the pins occur for some pattern of the leaves: bit p for pattern p."""
     seen = np.uint64(0)
     at = np.empty(size, np.int64)
@@ -139,6 +155,11 @@ def _patterns(
         leaf = _place(leaves, count, pins[j])
         at[j] = leaf if leaf >= 0 else MOST_LEAVES + _place(cone, inner, pins[j])
     for row in range(1 << count):
+        never = False
+        for j in range(pairs):
+            never = never or ((row >> higher[j]) & 1 and not (row >> lower[j]) & 1)
+        if never:
+            continue
         pattern = 0
         for j in range(size):
             if at[j] < MOST_LEAVES:
@@ -222,8 +243,10 @@ def _drop(out: np.uint64, seen: np.uint64, pins: I32x1, size: int) -> tuple[int,
 
 
 @njit(cache=True, nogil=True)
-def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
+def reduce_fanin(fanin: I32x2, table: U64x1, first: int, levels: int) -> int:
     """Simplify every LUT in place by what its near fan-in cone allows; returns how many changed.
+
+    Inputs are thermometer codes of `levels` bits, of which a later one implies the earlier ones.
 
     A LUT that depends on no more leaves of the cone than it has pins reads these instead. Otherwise
     pins that the other pins determine go, those driven by the latest LUTs first.
@@ -232,6 +255,7 @@ def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
     leaves, cone = np.empty(MOST_LEAVES + 8, np.int32), np.empty(_MOST_CONE, np.int32)
     value = np.empty((_MOST_CONE, 1 << (MOST_LEAVES - 6)), np.uint64)
     pins, used = np.empty(k, np.int32), np.empty(MOST_LEAVES, np.int32)
+    higher, lower = np.empty(MOST_LEAVES + 8, np.int32), np.empty(MOST_LEAVES + 8, np.int32)
     changed = 0
     for i in range(luts):
         for depth in range(1, _DEPTH + 1):
@@ -245,20 +269,22 @@ def reduce_fanin(fanin: I32x2, table: U64x1, first: int) -> int:
             if not plain or size < 2:
                 break
             count, inner, meets = _window(fanin, first, i, depth, leaves, cone)
-            if not meets:
-                continue
             _sort(leaves, count)
+            pairs = _implied(first, levels, leaves, count, higher, lower) if levels > 1 else 0
+            if not meets and not pairs:
+                continue
             _sort(cone, inner)
             cone[inner] = first + i
             words = 1 << max(0, count - 6)
             _evaluate(fanin, table, first, leaves, count, cone, inner + 1, value[:, :words])
-            before = size
-            size, out = _on_leaves(value[inner], count, used, before)
+            before, size = size, -1
+            if not pairs:
+                size, out = _on_leaves(value[inner], count, used, before)
             if size >= 0:
                 for j in range(size):
                     pins[j] = leaves[used[j]]
             else:
-                seen = _patterns(pins, before, leaves, count, cone, inner, value)
+                seen = _patterns(pins, before, leaves, count, cone, inner, value, higher, lower, pairs)
                 size, out = _drop(table[i], seen, pins, before)
                 if size == before:
                     continue

@@ -130,7 +130,7 @@ def train(
 @click.option("-o", "--out", type=_PATH, help="Build directory; MODEL's name without suffix if not given.")
 @target_option
 @click.option(
-    "-p", "--passes", default="simplify,merge", show_default=True, shell_complete=_complete_passes,
+    "-p", "--passes", default="simplify,merge,reduce", show_default=True, shell_complete=_complete_passes,
     help="Optimisation pipeline before mapping, see `lgc passes`.",
 )  # fmt: skip
 @click.option(

@@ -71,7 +71,7 @@ class Options:
     """
 
     target: str = "ice40-hx8k"
-    passes: str = "simplify,merge"
+    passes: str = "simplify,merge,reduce"
     levels: int = 4
     until: str = "bitstream"
     data: str = ""

@@ -63,3 +63,17 @@ def test_windows_have_at_most_ten_leaves() -> None:
     reduced = Reduce()(parse(text))
     assert reduced.luts == 1  # %16 implies %14
     assert compare(parse(text), reduced).equal
+
+
+@given(seed=st.integers(0, 2000), levels=st.integers(2, 4), k=st.integers(2, 5))
+def test_thermometer_dont_cares_keep_the_function_of_codes(seed: int, levels: int, k: int) -> None:
+    net = random_netlist(seed, inputs=3 * levels, luts=30, k=k)
+    reduced = Reduce(thermometer=levels)(net)
+    check(reduced)
+    assert compare(net, reduced, levels=levels).equal
+
+
+def test_a_bit_that_another_one_implies_is_dropped() -> None:
+    net = parse("netlist k=3 inputs=4\n%6 = lut 0x80 %2 %3 %4\noutput %6\n")
+    assert Reduce()(net).fanin.tolist() == [[2, 3, 4]]
+    assert Reduce(thermometer=2)(net).fanin.tolist() == [[3, 4, 0]]  # x1 & x0 is x1
