@@ -13,11 +13,11 @@ from torch.autograd.function import FunctionCtx
 
 from lgc.errors import UsageError
 
-from ._typing import Bool2, I64x1
+from ._typing import Array, Bool2, I64x1
 from .checkpoint import Layer
 from .config import LayerConfig, ModelConfig
 from .connections import Sources, Wiring, wire
-from .kernels import cpu
+from .kernels import cpu, fixed, memory
 from .kernels.threads import share
 from .relaxations import RELAXATIONS, relaxation
 
@@ -35,10 +35,14 @@ class _Fused(torch.autograd.Function):
         noise = x.new_empty((x.shape[0], 0, cpu.LANES)) if settings.noise is None else settings.noise
         ctx.save_for_backward(x, source, weight, slope, noise)
         ctx.logistic = settings.logistic  # type: ignore[attr-defined]
-        squash = settings.squash
         y = x.new_empty((x.shape[0], source.shape[0], cpu.LANES))
-        arrays = (tensor.numpy() for tensor in (x, source, weight, exact, noise))
-        share(cpu.forward, x.shape[0], *arrays, squash, y.numpy())
+        given = _arrays(x, source, weight, exact, noise)
+        if settings.fixed:
+            x_, source_, _, exact_, noise_ = given
+            share(fixed.forward, len(x), x_, source_[:, :, 0], exact_, noise_, settings.squash, y.numpy())
+        else:
+            share(cpu.forward, len(x), *given, settings.squash, y.numpy())
+        ctx.fixed = settings.fixed  # type: ignore[attr-defined]
         return y
 
     @staticmethod
@@ -46,12 +50,19 @@ class _Fused(torch.autograd.Function):
         x, source, weight, slope, noise = ctx.saved_tensors  # type: ignore[attr-defined]
         blocks = x.shape[0]
         need_x, _, need_weight, _, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
+        squash = cpu.LOGISTIC if ctx.logistic else cpu.PLAIN  # type: ignore[attr-defined]
+        given = _arrays(x, source, weight, slope, noise)
+        y_grad = grads[0].contiguous().numpy()
+        if ctx.fixed:  # type: ignore[attr-defined]
+            x_grad, coef_grad = torch.empty_like(x), slope.new_empty((blocks, *slope.shape))
+            x_, source_, _, slope_, noise_ = given
+            found = (y_grad, x_grad.numpy(), coef_grad.numpy())
+            share(fixed.backward, blocks, x_, source_[:, :, 0], slope_, noise_, squash, *found)
+            return x_grad if need_x else None, None, None, coef_grad.sum(0), None
         x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
         weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
         coef_grad = slope.new_zeros((blocks, *slope.shape))
-        squash = cpu.LOGISTIC if ctx.logistic else cpu.PLAIN  # type: ignore[attr-defined]
-        given = (tensor.numpy() for tensor in (x, source, weight, slope, noise))
-        found = (tensor.numpy() for tensor in (grads[0].contiguous(), x_grad, weight_grad, coef_grad))
+        found = (y_grad, *_arrays(x_grad, weight_grad, coef_grad))
         share(cpu.backward, blocks, *given, squash, *found)
         return (
             x_grad if need_x else None,
@@ -60,6 +71,10 @@ class _Fused(torch.autograd.Function):
             coef_grad.sum(0),
             None,
         )
+
+
+def _arrays(*tensors: Tensor) -> tuple[Array, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +86,7 @@ class _Settings:
     noise: Tensor | None
     logistic: bool
     hard: bool
+    fixed: bool
 
     @property
     def squash(self) -> int:
@@ -83,7 +99,7 @@ class _Settings:
 def fused(
     x: Tensor,
     source: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     coef: Tensor,
     exact: Tensor | None = None,
     *,
@@ -94,22 +110,37 @@ def fused(
 ) -> Tensor:
     """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`.
 
-    With `exact` the output is that of these coefficients, the gradient that of `coef`. With `slope`
-    the gradients of `x` and `weight` are those of these coefficients. With `logistic` the
-    polynomials, plus `noise` float32 `[blocks, nodes, LANES]`, are logits, and the output is their
-    probability, or with `hard` whether they are positive.
+    `weight` None is fixed wiring: one candidate per pin, read as it is. With `exact` the output is that
+    of these coefficients, the gradient that of `coef`. With `slope` the gradients of `x` and `weight`
+    are those of these coefficients. With `logistic` the polynomials, plus `noise` float32
+    `[blocks, nodes, LANES]`, are logits, and the output is their probability, or with `hard` whether
+    they are positive.
     """
-    settings = _Settings(exact, slope, noise, logistic, hard)
+    # one candidate of weight 1 per pin
+    alone = weight is None and source.shape[1] > 1
+    settings = _Settings(exact, slope, noise, logistic, hard, alone)
+    if weight is None:
+        weight = coef.new_ones(source.shape)
     return cast(Tensor, _Fused.apply(x, source, weight, coef, settings))  # type: ignore[no-untyped-call]
+
+
+class _Monomials(torch.autograd.Function):
+    @staticmethod
+    def forward(_: FunctionCtx, table: Tensor) -> Tensor:
+        out = table.detach().clone(memory_format=torch.contiguous_format)
+        cpu.moebius(out.numpy())
+        return out
+
+    @staticmethod
+    def backward(_: FunctionCtx, *grads: Tensor) -> Tensor:
+        out = grads[0].clone(memory_format=torch.contiguous_format)
+        cpu.moebius_transposed(out.numpy())
+        return out
 
 
 def monomials(table: Tensor) -> Tensor:
     """Coefficients `[nodes, 2**k]` of the polynomials through truth tables `[nodes, 2**k]` (Moebius)."""
-    nodes, rows = table.shape
-    for p in range(rows.bit_length() - 1):
-        low, high = table.view(nodes, rows >> (p + 1), 2, 1 << p).unbind(2)
-        table = torch.stack((low, high - low), dim=2).view(nodes, rows)
-    return table
+    return cast(Tensor, _Monomials.apply(table))  # type: ignore[no-untyped-call]
 
 
 class LutLayer(nn.Module):
@@ -155,9 +186,9 @@ class LutLayer(nn.Module):
         if source.shape[2] > 1:
             self.choice = nn.Parameter(torch.from_numpy(rng.standard_normal(source.shape, np.float32)))
 
-    def _weights(self, hard: bool) -> Tensor:
+    def _weights(self, hard: bool) -> Tensor | None:
         if self.choice is None:
-            return self.functions.new_ones(self.source.shape)
+            return None
         soft = self.choice.softmax(dim=2)
         if not hard:
             return soft
@@ -220,6 +251,7 @@ class Network(nn.Module):
 
     def __init__(self, config: ModelConfig, inputs: Sources, classes: int, rng: np.random.Generator) -> None:
         super().__init__()
+        memory.keep()
         if config.layers[-1].width % classes:
             raise UsageError(
                 f"The last layer has {config.layers[-1].width} nodes, which {classes} classes cannot share.",

@@ -67,7 +67,7 @@ def _fold(pins: F32x2, coef: F32x2, i: int, tree: F32x2) -> None:
         below = here
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # a check for 0 stops vectorising
 def _probability(logits: F32x1, scratch: I32x1) -> None:
     """Replace `logits` `[LANES]` by `1 / (1 + exp(-logit))`, to 2e-7; `scratch` `[LANES]`.
 
@@ -273,3 +273,29 @@ def logistic_noise(key: np.uint64, scale: float, out: F32x3, first: int, stop: i
                 z ^= z >> np.uint64(31)
                 u = (np.float64(z >> np.uint64(12)) + 0.5) / (1 << 52)
                 out[b, i, lane] = scale * np.log(u / (1 - u))
+
+
+@njit(cache=True, nogil=True)
+def moebius(table: F32x2) -> None:
+    """Turn truth tables `[nodes, 2**k]` into coefficients of monomials, in place."""
+    nodes, rows = table.shape
+    for i in range(nodes):
+        step = 1
+        while step < rows:
+            for r in range(0, rows, 2 * step):
+                for s in range(r, r + step):
+                    table[i, s + step] -= table[i, s]
+            step *= 2
+
+
+@njit(cache=True, nogil=True)
+def moebius_transposed(grad: F32x2) -> None:
+    """Turn gradients of coefficients `[nodes, 2**k]` into those of truth tables, in place."""
+    nodes, rows = grad.shape
+    for i in range(nodes):
+        step = rows >> 1
+        while step:
+            for r in range(0, rows, 2 * step):
+                for s in range(r, r + step):
+                    grad[i, s] -= grad[i, s + step]
+            step >>= 1

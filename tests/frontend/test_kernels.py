@@ -143,3 +143,25 @@ def test_warp_displaces_smoothly() -> None:
     moved = (out - ramp)[0, :, :, 0]
     assert moved[4].tolist()[:5] == [0, 0.5, 1, 1.5, 2]
     assert not moved[0].any()
+
+
+@pytest.mark.parametrize("logistic", [False, True])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
+def test_fixed_wiring_is_one_candidate_of_weight_1(
+    k: int, logistic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, source, _, table, seed = (
+        t.float() if t.is_floating_point() else t for t in problem(k, 1, features=40, nodes=50, count=7)
+    )
+    source[0] = source[0, 0]  # all pins of a node may read one source
+    results = []
+    for cores, weight in ((1, torch.ones(source.shape)), (1, None), (2, None), (5, None)):
+        monkeypatch.setattr(threads, "cores", lambda cores=cores: cores)
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, table)]
+        y = fused(leaves[0], source, weight, monomials(leaves[1]), logistic=logistic)
+        (y * seed).sum().backward()
+        results.append([y, *(leaf.grad for leaf in leaves)])
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+    for other in results[2:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[1], other, strict=True))  # type: ignore[arg-type]
