@@ -19,18 +19,21 @@ def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
     its values allow; levels to spare become bits that are always 1 (threshold = lowest code), and
     `informative` tells which bits ever change.
     """
-    codes = form.quantise(x.reshape(len(x), -1))
-    features = codes.shape[1]
+    flat = x.reshape(len(x), -1)
     if config.kind == "thresholds" or config.scope == "global":
-        return Thermometer(np.tile(_row(config, codes.ravel(), form), (features, 1)), form)
-    return Thermometer(np.stack([_row(config, codes[:, f], form) for f in range(features)]), form)
+        return Thermometer(np.tile(_row(config, flat.ravel(), form), (flat.shape[1], 1)), form)
+    # feature by feature: codes take eight times the room of pixels
+    return Thermometer(np.stack([_row(config, column, form) for column in flat.T]), form)
 
 
-def _row(config: EncoderConfig, codes: Array, form: FixedPoint) -> I32x1:
-    """Thresholds of one feature, or of all, from its codes `[samples]`."""
-    if config.kind == "thresholds":
-        row = _explicit(config.thresholds, form)
-    else:
+def _row(config: EncoderConfig, x: Array, form: FixedPoint) -> I32x1:
+    """Thresholds of one feature, or of all, from its values `[samples]`."""
+    explicit = config.kind == "thresholds"
+    row = _explicit(config.thresholds, form) if explicit else np.empty(0, np.int32)
+    if explicit and not config.snap:
+        return row
+    codes = form.quantise(x)
+    if not explicit:
         choose = {"uniform": _uniform, "quantile": _quantile, "distributive": _distributive}[config.kind]
         row = choose(codes, config.levels, form.low)
     return _snapped(row, codes, form, config.tolerance) if config.snap else row
@@ -50,8 +53,7 @@ def compared_bits(encoder: Thermometer) -> I32x2:
 
 def informative(encoder: Thermometer, x: Array) -> Bool1:
     """Tell which input bits take both values in `x`, repeated thresholds left out; bool `[bits]`."""
-    codes = encoder.codes(x)
-    low, high = codes.min(axis=0)[:, None], codes.max(axis=0)[:, None]
+    low, high = encoder.codes(np.stack([x.min(axis=0), x.max(axis=0)]))[:, :, None]  # codes keep order
     threshold = encoder.threshold
     fresh = np.diff(threshold, axis=1, prepend=encoder.format.low) > 0
     return np.ravel((threshold > low) & (threshold <= high) & fresh)
