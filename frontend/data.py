@@ -31,7 +31,7 @@ FLOAT_WIDTH = 16
 """Bits a real-valued feature is quantised to, as long as these leave every feature `RESOLUTION` steps."""
 RESOLUTION = 256
 """Steps the values of a real feature span at least, the narrowest one's too."""
-_MAX_WIDTH = 31
+_MAX_WIDTH, _MAX_FRACTION = 31, 64
 _NAMED = 5
 _NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _MAX_NPZ_BYTES = 1 << 36
@@ -198,11 +198,14 @@ def fixed_point(x: Array) -> FixedPoint:
         if width > _MAX_WIDTH:
             raise LgcError(f"The features reach {magnitude:.3g}; 31 bits is the limit.", hint="Scale them.")
         return FixedPoint(width, signed=signed)
-    integer_bits = math.frexp(magnitude)[1]
-    spans = np.ptp(x.reshape(len(x), -1), axis=0)
+    integer_bits = max(math.frexp(magnitude)[1], FLOAT_WIDTH - signed - _MAX_FRACTION)
+    if integer_bits > _MAX_FRACTION:
+        raise LgcError(f"The features reach {magnitude:.3g}.", hint="Scale them.")
+    spans = np.ptp(x.reshape(len(x), -1).astype(np.float64), axis=0)
     fraction = FLOAT_WIDTH - signed - integer_bits
     if (spans > 0).any():
-        fraction = max(fraction, math.frexp(RESOLUTION / float(spans[spans > 0].min()))[1])
+        fine = math.frexp(RESOLUTION / float(spans[spans > 0].min()))[1]
+        fraction = min(max(fraction, fine), _MAX_FRACTION)
     width = min(fraction + signed + integer_bits, _MAX_WIDTH)
     return FixedPoint(width, fraction=width - signed - integer_bits, signed=signed)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError, ToolMissingError
@@ -231,12 +231,21 @@ def test_validation_never_touches_the_test_set() -> None:
         data.split_validation(digits, 1437, seed=3)
 
 
+@example([0.0, 5e-324])
+@example([1e18, -1e-18])
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
 def test_fixed_point_covers_the_data(values: list[float]) -> None:
     x = np.array(values)[:, None]
     form = data.fixed_point(x)
     back = np.ldexp(form.quantise(x).astype(float), -form.fraction)
     assert (np.abs(back - x) <= np.ldexp(1.0, -form.fraction)).all()
+
+
+def test_formats_that_a_checkpoint_can_hold() -> None:
+    tiny = data.fixed_point(np.array([[0.0], [1e-300]]))
+    assert tiny == FixedPoint(16, fraction=64)
+    with pytest.raises(LgcError, match=r"^The features reach 1e\+300\. Scale them"):
+        data.fixed_point(np.array([[0.0], [1e300]]))
 
 
 @pytest.mark.parametrize(
@@ -563,3 +572,18 @@ def test_bad_uci(tmp_path: Path) -> None:
         data.load(tmp_path / "adult")
     with pytest.raises(LgcError, match="no recipe for the UCI set 'wine-quality'"):
         data.load(tmp_path / "wine-quality")
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet='0123ab,;.-"\n\r\t #e\0', max_size=200)))
+def test_any_table_is_read_or_refused_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes | str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    try:
+        loaded = data.load(path)
+    except LgcError:  # anything else would be a traceback
+        pass
+    else:
+        assert np.isfinite(loaded.train_x.astype(float)).all()
+        assert set(loaded.test_y) <= set(loaded.train_y) == set(range(len(loaded.class_names)))
