@@ -62,8 +62,7 @@ class _Fused(torch.autograd.Function):
         x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
         weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
         coef_grad = slope.new_zeros((blocks, *slope.shape))
-        found = (y_grad, *_arrays(x_grad, weight_grad, coef_grad))
-        share(cpu.backward, blocks, *given, squash, *found)
+        share(cpu.backward, blocks, *given, squash, y_grad, *_arrays(x_grad, weight_grad, coef_grad))
         return (
             x_grad if need_x else None,
             None,

@@ -153,7 +153,7 @@ def test_fixed_wiring_is_one_candidate_of_weight_1(
     x, source, _, table, seed = (
         t.float() if t.is_floating_point() else t for t in problem(k, 1, features=40, nodes=50, count=7)
     )
-    source[0] = source[0, 0]  # all pins of a node may read one source
+    source[0] = source[0, 0].clone()  # all pins of a node may read one source
     results = []
     for cores, weight in ((1, torch.ones(source.shape)), (1, None), (2, None), (5, None)):
         monkeypatch.setattr(threads, "cores", lambda cores=cores: cores)

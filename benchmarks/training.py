@@ -1,0 +1,193 @@
+"""Forward and backward per gate and sample: lgc's fused layers, torchlogix' eager torch.
+
+    pip download --no-deps -d PEERS torchlogix==0.2.2 && unzip -d PEERS PEERS/torchlogix-*.whl
+    python benchmarks/training.py --peers PEERS [--layers 4] [--width 8000] [--batch 128]
+
+PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
+Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
+
+784 random bits, layers of random fixed wiring, counts per class, cross-entropy, `backward()`; no
+optimiser. Each engine, node and number of threads runs in a process of its own, engines in turns.
+One thread: CPU time (user and system), several threads: wall time; the median of a run's steps, the
+better of the runs. Memory: what the process' peak grew by from before the model was built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+INPUTS, CLASSES = 784, 10
+NODES = {
+    "raw 2": ("dlgn", "raw", 2),
+    "Light 4": ("light", "light", 4),
+    "WARP 4": ("warp", "warp", 4),
+    "WARP 6": ("warp", "warp", 6),
+}
+Step = Callable[[], object]
+
+
+def ours(node: str, options: argparse.Namespace) -> Step:
+    """A step of lgc, whose samples lie in blocks of 64."""
+    from lgc.frontend.config import LayerConfig, ModelConfig
+    from lgc.frontend.connections import Sources
+    from lgc.frontend.kernels import threads
+    from lgc.frontend.network import Network, blocks
+
+    threads.cores = lambda: options.threads
+    torch.set_num_threads(1)  # as in training: the kernels have the cores
+    name, _, k = NODES[node]
+    layers = tuple(LayerConfig(width=options.width, k=k, relaxation=name) for _ in range(options.layers))
+    rng = np.random.default_rng(0)
+    network = Network(ModelConfig(layers), Sources(np.arange(INPUTS, dtype=np.int32)), CLASSES, rng)
+    x = blocks(rng.random((options.batch, INPUTS)) < 0.5, np.arange(options.batch))
+    labels = torch.from_numpy(rng.integers(0, CLASSES, options.batch))
+
+    def step() -> None:
+        network.zero_grad()
+        logits = network(x, hard=False)[: options.batch]
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+
+    return step
+
+
+def torchlogix(node: str, options: argparse.Namespace) -> Step:
+    """A step of torchlogix' own layers."""
+    from inference import load_circuit
+
+    sys.path.insert(0, str(options.peers))
+    sys.modules["torchlogix.circuit"] = load_circuit(options.peers / "torchlogix" / "circuit.py")
+    from torchlogix.layers import GroupSum, LogicDense
+
+    torch.set_num_threads(options.threads)
+    _, name, k = NODES[node]
+    sizes = [INPUTS] + [options.width] * options.layers
+    dense = [
+        LogicDense(size, options.width, lut_rank=k, parametrization=name, parametrization_kwargs={})
+        for size in sizes[:-1]
+    ]
+    network = torch.nn.Sequential(*dense, GroupSum(CLASSES, tau=10)).train()
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(np.rint(rng.random((options.batch, INPUTS), np.float32)))
+    labels = torch.from_numpy(rng.integers(0, CLASSES, options.batch))
+
+    def step() -> None:
+        network.zero_grad()
+        torch.nn.functional.cross_entropy(network(x), labels).backward()
+
+    return step
+
+
+ENGINES = {"lgc": ours, "torchlogix": torchlogix}
+
+
+def peak() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def worker(options: argparse.Namespace) -> None:
+    """Measure one engine and node, print seconds per step and bytes."""
+    torch.ones(8).sum()
+    before = peak()
+    step = ENGINES[options.engine](options.node, options)
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    step()  # compiles or loads kernels
+    times: list[float] = []
+    while len(times) < 5 or (sum(times) < options.seconds and len(times) < 200):
+        start = clock()
+        step()
+        times.append(clock() - start)
+    print(json.dumps({"seconds": statistics.median(times), "bytes": peak() - before}))
+
+
+def measure(engine: str, node: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
+    """Run a worker; None, with a word on stderr, if the engine is missing."""
+    command = [sys.executable, __file__, "--engine", engine, "--node", node, "--threads", str(threads)]
+    for key in ("layers", "width", "batch", "seconds"):
+        command += [f"--{key}", str(getattr(options, key))]
+    if options.peers:
+        command += ["--peers", str(options.peers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{engine}, {node}: missing, {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peers", type=Path, default=os.environ.get("LGC_PEERS"), metavar="DIR")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=8000)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=3, help="of steps per run (default 3)")
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="measured besides one (default 2)")
+    parser.add_argument("--node", choices=NODES, help="one of them only")
+    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    options.peers = options.peers and Path(options.peers)
+    if options.engine:
+        worker(options)
+        return
+    names = ["lgc"]
+    if options.peers and (options.peers / "torchlogix").is_dir():
+        names.append("torchlogix")
+    else:
+        where = f"there is no {options.peers / 'torchlogix'}" if options.peers else "--peers is not given"
+        print(f"torchlogix: missing, {where}; see --help", file=sys.stderr)
+    gates = options.layers * options.width * options.batch
+    results = []
+    print(
+        f"{INPUTS} -> {options.layers} x {options.width}, batch {options.batch}: ns per gate and sample, MiB"
+    )
+    print(
+        f"{'node':<9}{'threads':>8}"
+        + "".join(f"{name:>12}{'MiB':>7}" for name in names)
+        + f"{'ratio':>9}{'memory':>8}"
+    )
+    for node in [options.node] if options.node else NODES:
+        for threads in sorted({1, options.threads}):
+            runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+            for _ in range(options.runs):
+                for name in names:
+                    found = measure(name, node, threads, options)
+                    runs[name] += [found] if found else []
+            best = {
+                name: {
+                    "ns": min(run["seconds"] for run in found) / gates * 1e9,
+                    "MiB": min(run["bytes"] for run in found) / 2**20,
+                }
+                for name, found in runs.items()
+                if found
+            }
+            results.append({"node": node, "threads": threads, **best})
+            line = f"{node:<9}{threads:>8}" + "".join(
+                f"{r['ns']:>12.2f}{r['MiB']:>7.0f}" for r in best.values()
+            )
+            if len(best) == 2:
+                line += f"{best['torchlogix']['ns'] / best['lgc']['ns']:>8.1f}x"
+                line += f"{best['torchlogix']['MiB'] / best['lgc']['MiB']:>7.1f}x"
+            print(line, flush=True)
+    if options.json:
+        print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
