@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._typing import Bool2, I64x2
+from .carry import Chains
 from .ledger import Ledger
 from .netlist import Netlist
 from .simulate import outputs
@@ -24,6 +25,7 @@ class Fabric:
         offset: `score[c] = offset +` the number that the bits of class c spell.
         network_luts: the first so many LUTs are the network, the others count its outputs.
         ledger: how the scores came about, for a proof; None for a fabric read from a file.
+        chains: which LUTs are carry chains; None if none are.
     """
 
     netlist: Netlist
@@ -32,6 +34,7 @@ class Fabric:
     offset: int
     network_luts: int
     ledger: Ledger | None = None
+    chains: Chains | None = None
 
     @property
     def latency(self) -> int:

@@ -8,10 +8,8 @@ import numpy as np
 from numba import njit
 
 from ._typing import Bool1, I8x1, I32x1, I32x2, I64x1, U64x1
+from .carry import PINS, Chains
 from .netlist import Netlist, table_dtype
-
-PINS = 5
-"""Distinct signals that two LUTs in one site may read; a LUT alone may read six."""
 
 _READERS = 64
 """Readers of one signal that are tried as partners."""
@@ -22,25 +20,39 @@ class Sites:
     """LUTs placed in sites.
 
     Attributes:
-        count: sites needed.
-        partner: int32 `[luts]`, the LUT in the same site, or -1.
+        count: sites needed, those of carry chains included.
+        partner: int32 `[luts]`, the LUT in the same site, or -1; -1 for LUTs of carry chains.
     """
 
     count: int
     partner: I32x1
 
 
-def sites(net: Netlist) -> Sites:
+def sites(net: Netlist, chains: Chains | None = None) -> Sites:
     """Pair LUTs that read at most five distinct signals between them, greedily.
 
     LUTs with most pins choose first, each the partner with which it shares most pins; what is left
-    and narrow enough is paired without sharing any.
+    and narrow enough is paired without sharing any. Each position of a carry chain takes a site to
+    itself, carries and sums none.
     """
+    if chains is None or not chains.positions:
+        return _paired(net)
+    own = np.flatnonzero(~chains.hosted(net)).astype(np.int32)
+    rest = _paired(replace(net, fanin=net.fanin[own], table=net.table[own]), signals=net.signals)
+    partner = np.full(net.luts, -1, np.int32)
+    paired = rest.partner >= 0
+    partner[own[paired]] = own[rest.partner[paired]]
+    return Sites(count=chains.positions + rest.count, partner=partner)
+
+
+def _paired(net: Netlist, *, signals: int | None = None) -> Sites:
+    """Pair the LUTs of `net`, which reads signals below `signals`."""
+    signals = net.signals if signals is None else signals
     pins = (net.fanin != 0).sum(axis=1).astype(np.int8)
     signal = net.fanin.ravel()
     reader = np.repeat(np.arange(net.luts, dtype=np.int32), net.k)[signal != 0]
     order = np.argsort(signal[signal != 0], kind="stable")
-    start = np.concatenate([[0], np.cumsum(np.bincount(signal[signal != 0], minlength=net.signals))])
+    start = np.concatenate([[0], np.cumsum(np.bincount(signal[signal != 0], minlength=signals))])
     partner = np.full(net.luts, -1, np.int32)
     turn = np.argsort(-pins, kind="stable").astype(np.int32)
     _share(net.fanin, pins, turn, start.astype(np.int64), reader[order], partner)

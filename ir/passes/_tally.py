@@ -63,6 +63,14 @@ class Tally:
         self.sort(w)
         self._ordered = w
 
+    def is_ordered(self, w: int) -> bool:
+        """Whether column w is the one kept sorted."""
+        return w == self._ordered
+
+    def put_back(self, w: int, single: Literal) -> None:
+        """Return a bit that was taken out of column w."""
+        self._deposit((w, single, SINGLE))
+
     def _lateness(self, x: Literal) -> int:
         return -self.builder.level(x)
 

@@ -18,6 +18,7 @@ from lgc.errors import LgcError
 from .. import _kernels
 from .._typing import Bool1, F64x1, F64x2, I32x1, I64x1
 from ..builder import Builder
+from ..carry import ChainBuilder
 from ..equivalence import Comparison, patterns
 from ..fabric import Fabric
 from ..ledger import SINGLE, Ledger, Term, renumber
@@ -28,6 +29,7 @@ from ..simulate import scores
 from ..sites import absorb_twins, sites
 from ._count import count
 from ._fold import STRATEGIES, fold, foldable
+from ._slices import count_in_chains
 from ._tally import Tally
 from .absorb import Absorb
 from .base import run
@@ -47,12 +49,14 @@ class ExpandReadout:
         k: pins per LUT.
         strategy: see `expand`.
         fractured: see `expand`.
+        carry: see `expand`.
     """
 
     name: ClassVar[str] = "expand-readout"
     k: int = 4
     strategy: str = "auto"
     fractured: bool = False
+    carry: bool = False
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -61,15 +65,19 @@ class ExpandReadout:
         if self.strategy not in ("auto", *STRATEGIES[self.k]):
             known = ", ".join(STRATEGIES[self.k])
             raise ValueError(f"strategy must be auto or, with k={self.k}, {known}, not {self.strategy!r}")
+        if self.carry and not (self.fractured and self.k == 6):
+            raise ValueError("carry needs k=6 and fractured=true")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with class-major unsigned score bits as outputs, see `Fabric`."""
-        return expand(net, k=self.k, strategy=self.strategy, fractured=self.fractured).netlist
+        return self._expand(net).netlist
+
+    def _expand(self, net: Netlist) -> Fabric:
+        return expand(net, k=self.k, strategy=self.strategy, fractured=self.fractured, carry=self.carry)
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
         """Prove that `after` has the scores of `before`; simulate it where that fails."""
-        fabric = expand(before, k=self.k, strategy=self.strategy, fractured=self.fractured)
-        fabric = replace(fabric, netlist=after)
+        fabric = replace(self._expand(before), netlist=after)
         bits = patterns(before.inputs, samples=1024, seed=0, levels=levels)
         differ = np.flatnonzero((fabric.scores(bits) != scores(before, bits)).any(axis=1))
         if differ.size:
@@ -84,6 +92,7 @@ def expand(
     k: int = 4,
     strategy: str = "auto",
     fractured: bool = False,
+    carry: bool = False,
     position: F64x2 | None = None,
 ) -> Fabric:
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
@@ -95,37 +104,49 @@ def expand(
             map with each and take the one with the fewest LUTs.
         fractured: take the one with the fewest sites of two LUTs instead, see `sites`; with k=6, for
             Xilinx.
+        carry: count with carry chains where that takes fewer sites; see `Fabric.chains`. With k=6
+            and `fractured` only.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
 
     Raises:
-        LgcError: the netlist has no readout, or has other outputs besides.
+        LgcError: the netlist has no readout, or has other outputs besides; or `carry` is asked for
+            without `fractured` or with k below 6.
     """
+    if carry and not (fractured and k == 6):
+        raise LgcError(
+            "Carry chains are built with fractured 6-input LUTs only.", hint="Give k=6, fractured=True."
+        )
     if net.readout is None or net.outputs.size:
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
     place = _places(net, position)
-    every = [name for name in STRATEGIES[k] if fractured or name != "packed"]
+    narrow = (net.fanin != 0).sum(axis=1).max(initial=0) <= 4
+    every = [name for name in STRATEGIES[k] if name != "packed" or (fractured and narrow)]
     names = every if strategy == "auto" else [strategy]
     fronts = (_front(net, k, name, place) for name in names)
     if fractured:
-        built = [_build(net, front, k) for front in fronts]
-        return min(built, key=lambda fabric: sites(fabric.netlist).count)
+        ways = (False, True) if carry else (False,)
+        built = (_build(net, front, k, carry=way) for front in fronts for way in ways)
+        return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     return _build(net, min(fronts, key=lambda front: front.estimate), k)
 
 
-def _build(net: Netlist, front: _Front, k: int) -> Fabric:
+def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
-    builder = Builder(mapped, k=k)
+    builder = ChainBuilder(mapped, k=k) if carry else Builder(mapped, k=k)
     over = dict(zip(*(side.tolist() for side in crossing), strict=True))
     tallies = [
         Tally(builder, c, width, [(w, over[x], over[p] if p >= 0 else p) for w, x, p in fold.terms()])
         for c, fold in enumerate(folds)
     ]
     for tally in tallies:
-        count(tally, k)
+        if carry:
+            count_in_chains(tally)
+        else:
+            count(tally, k)
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])
     live = _live(full, tallies)
     smaller = keep_luts(full, live)
@@ -147,6 +168,7 @@ def _build(net: Netlist, front: _Front, k: int) -> Fabric:
         offset=front.offset,
         network_luts=int(live[: mapped.luts].sum()),
         ledger=ledger,
+        chains=builder.chains(literal) if isinstance(builder, ChainBuilder) else None,
     )
 
 
