@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lgc.errors import LgcError
+from lgc.errors import LgcError, nearest
 from lgc.ir.encoder import FixedPoint
 
 from . import bundled, idx, images, tables, uci
@@ -98,7 +98,10 @@ def load(source: str | Path) -> Dataset:
     hint = f"Give {named}, openml:NAME, or a file or folder, relative to here or to $LGC_DATA."
     if path.is_file():
         raise LgcError(f"{path} is not a data set lgc can read.", hint=hint)
-    raise LgcError(f"There is no data set {name!r}.", hint=hint)
+    close = nearest(name, bundled.NAMES)
+    raise LgcError(
+        f"There is no data set {name!r}.", hint=f"{close} {hint}" if close.startswith("Did") else hint
+    )
 
 
 def _find(name: str) -> tuple[Path, str]:

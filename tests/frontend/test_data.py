@@ -103,6 +103,10 @@ def test_idx_raw_and_gzipped_read_alike(folder: Path) -> None:
 def test_missing_sources(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(LgcError, match="^There is no data set 'nowhere'"):
         data.load("nowhere")
+    with pytest.raises(
+        LgcError, match=r"^There is no data set 'digit'\. Did you mean digits or iris\? Give breast_cancer"
+    ):
+        data.load("digit")
     with pytest.raises(LgcError, match="is not a data set lgc can read"):
         data.load(folder / "train-images-idx3-ubyte")
     (folder / "t10k-labels-idx1-ubyte").unlink()

@@ -20,6 +20,7 @@ SHAPES = {
     "mnist": ((28, 28), 10, FixedPoint(8)),
     "cifar10": ((32, 32, 3), 10, FixedPoint(8)),
     "uci/adult": ((116,), 2, FixedPoint(1)),
+    "openml:42468": ((16,), 5, FixedPoint(16)),
     "uci/monks-1": ((17,), 2, FixedPoint(1)),
     "uci/monks-2": ((17,), 2, FixedPoint(1)),
     "uci/monks-3": ((17,), 2, FixedPoint(1)),
@@ -35,6 +36,11 @@ GATES = {
     "difflogic-monk1": 144,
     "difflogic-monk2": 72,
     "difflogic-monk3": 72,
+    "dwn-jsc-lg": 2400,
+    "dwn-jsc-md": 360,
+    "dwn-jsc-sm10": 10,
+    "dwn-jsc-sm50": 50,
+    "dwn-mnist": 3000,
     "lilogic-cifar10-large": 256_000,
     "lilogic-cifar10-medium": 64_000,
     "lilogic-cifar10-small": 8_000,
@@ -49,7 +55,7 @@ GATES = {
 def test_presets_build_their_network(name: str) -> None:
     settings = config.load(name)
     shape, classes, form = SHAPES[settings.data.source]
-    x = np.random.default_rng(0).integers(0, form.high + 1, (64, *shape))
+    x = np.random.default_rng(0).integers(0, form.high + 1, (256, *shape))
     fitted = encoder.fit(settings.encoder, x, form)
     sources = encoder.sources(fitted, x, shape if len(shape) > 1 else None)
     network = Network(settings.model, sources, classes, np.random.default_rng(0))
@@ -61,8 +67,8 @@ def test_presets_build_their_network(name: str) -> None:
     assert layers[-1].nodes % classes == 0
     if gates < 100_000:
         with torch.no_grad():
-            logits = network(blocks(fitted.encode(x), np.arange(64)), hard=True)
-        assert logits.shape == (64, classes)
+            logits = network(blocks(fitted.encode(x), np.arange(256)), hard=True)
+        assert logits.shape == (256, classes)
         assert math.isfinite(float(logits.abs().sum()))
 
 
