@@ -145,7 +145,11 @@ def _lines(title: str, series: Sequence[_Series], *, include: float | None = Non
         if best is not None and math.isfinite(best):
             x, y = frame.x(mark + 1), frame.y(best)
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{_COLOURS[0]}" stroke="#ffffff"/>')
-            parts.append(_text(x, y + 20, f"{best:.2f} in epoch {mark + 1}", anchor=_side(frame, x)))
+            foot = _HEIGHT - _BOTTOM - 8
+            parts.append(
+                f'<path d="M{x:.1f} {y + 5:.1f}V{foot - 12}" stroke="{_MUTED}" stroke-dasharray="2 3"/>'
+            )
+            parts.append(_text(x, foot, f"{best:.2f} in epoch {mark + 1}", anchor=_side(frame, x)))
     return "".join(parts) + _labels(ends)
 
 
