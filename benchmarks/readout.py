@@ -9,8 +9,10 @@ runs `synth_TARGET` with its defaults, as a user would call it. Both sides are L
 the counts and the index of the first largest score; ours is simulated against the network. Wide multiplexers
 (PFUMX, MUXF7 and such), carries and inverters (INV) of Yosys' result are extra cells, shown beside its
 LUTs and not counted. `sites` are those of two LUTs with five pins between them (LUT6_2); the ratio
-is to Yosys' LUTs, and beside it stands the one to its LUTs packed by the same code. Needs pyosys
-(`pip install pyosys`).
+is to Yosys' LUTs, and beside it stands the one to its LUTs packed by the same code, its carries free.
+LUT6_2+CARRY4 counts in carry chains, each position of which takes a site; a chain is one level, and
+in brackets stand the levels with each CARRY4 on the way counted, as `ltp` counts them for Yosys.
+Needs pyosys (`pip install pyosys`).
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import networks
 import numpy as np
 
 from lgc.ir import _kernels
+from lgc.ir.carry import Chains
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes.expand_argmax import ExpandArgmax
@@ -145,25 +148,33 @@ def luts_of(design: dict[str, Any]) -> Netlist:
     return Netlist(len(number), fanin, np.zeros(len(rows), np.uint64), np.empty(0, np.int32))
 
 
-def compile(net: Netlist, k: int, *, fractured: bool = False) -> tuple[Netlist, Size]:
+def compile(
+    net: Netlist, k: int, *, fractured: bool = False, carry: bool = False
+) -> tuple[Netlist, Chains | None, Size]:
     """lgc's result, from the network as it comes to the class in binary."""
     before = time.process_time()
-    fabric = expand(net, k=k, fractured=fractured)
+    fabric = expand(net, k=k, fractured=fractured, carry=carry)
     result = ExpandArgmax(classes=fabric.classes, k=k)(fabric.netlist)
     seconds = time.process_time() - before
     bits = patterns(net.inputs, samples=1000, seed=0)
     index = outputs(result, bits) @ (1 << np.arange(len(result.outputs)))
     assert np.array_equal(index, scores(net, bits).argmax(axis=1))
-    level = np.zeros(result.signals, np.int32)
-    _kernels.levels(result.fanin, result.first_lut, level)
-    return result, Size(result.luts, int(level[result.outputs].max()), seconds)
+    # the argmax is appended: the chains' literals stay what they are
+    assert np.array_equal(result.fanin[: fabric.netlist.luts], fabric.netlist.fanin)
+    if fabric.chains is not None:
+        fabric.chains.check(result)
+        level = fabric.chains.levels(result)
+    else:
+        level = np.zeros(result.signals, np.int32)
+        _kernels.levels(result.fanin, result.first_lut, level)
+    return result, fabric.chains, Size(result.luts, int(level[result.outputs].max()), seconds)
 
 
 def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None:
     """Print a line per target."""
     text = plain_verilog(net)
     for target in targets:
-        _, ours = compile(net, PINS[target])
+        _, _, ours = compile(net, PINS[target])
         theirs = yosys(text, target, timeout)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
@@ -173,11 +184,22 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None
         line += f"   Yosys {theirs.luts:6} {extra:32} {theirs.levels:3} levels {theirs.seconds:6.1f} s"
         print(line + verdict(ours.luts / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)
         if target == "xilinx":
-            found, ours = compile(net, PINS[target], fractured=True)
-            count = sites(found).count
-            line = f"{name:15} LUT6_2  ours {count:6} sites {ours.levels:2} levels {ours.seconds:6.1f} s"
-            line += f"   Yosys' LUTs packed alike: {theirs.sites} sites, {count / theirs.sites:.3f}"
-            print(line + verdict(count / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)
+            for carry in (False, True):
+                print(packed(name, net, theirs, carry=carry), flush=True)
+
+
+def packed(name: str, net: Netlist, theirs: Size, *, carry: bool) -> str:
+    """A line on sites: ours, and Yosys' packed alike."""
+    found, chains, ours = compile(net, PINS["xilinx"], fractured=True, carry=carry)
+    count = sites(found, chains).count
+    line = f"{name:15} LUT6_2{'+CARRY4' if carry else '':7} ours {count:6} sites {ours.levels:2} levels"
+    if chains is not None:
+        with_carries = int(chains.levels(found, carry=True)[found.outputs].max())
+        line += f" [{with_carries}; {chains.positions} sites in {chains.slices} CARRY4]"
+    line += (
+        f" {ours.seconds:6.1f} s   Yosys' LUTs packed alike: {theirs.sites} sites, {count / theirs.sites:.3f}"
+    )
+    return line + verdict(count / theirs.luts, BARS["xilinx"], ours.levels / theirs.levels)
 
 
 def verdict(luts: float, bar: float, levels: float) -> str:
