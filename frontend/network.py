@@ -39,7 +39,16 @@ class _Fused(torch.autograd.Function):
         given = _arrays(x, source, weight, exact, noise)
         if settings.fixed:
             x_, source_, _, exact_, noise_ = given
-            share(fixed.forward, len(x), x_, source_[:, :, 0], exact_, noise_, settings.squash, y.numpy())
+            share(
+                fixed.kernels(source.shape[1])[0],
+                len(x),
+                x_,
+                source_[:, :, 0],
+                exact_,
+                noise_,
+                settings.squash,
+                y.numpy(),
+            )
         else:
             share(cpu.forward, len(x), *given, settings.squash, y.numpy())
         ctx.fixed = settings.fixed  # type: ignore[attr-defined]
@@ -57,7 +66,16 @@ class _Fused(torch.autograd.Function):
             x_grad, coef_grad = torch.empty_like(x), slope.new_empty((blocks, *slope.shape))
             x_, source_, _, slope_, noise_ = given
             found = (y_grad, x_grad.numpy(), coef_grad.numpy())
-            share(fixed.backward, blocks, x_, source_[:, :, 0], slope_, noise_, squash, *found)
+            share(
+                fixed.kernels(source.shape[1])[1],
+                blocks,
+                x_,
+                source_[:, :, 0],
+                slope_,
+                noise_,
+                squash,
+                *found,
+            )
             return x_grad if need_x else None, None, None, coef_grad.sum(0), None
         x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
         weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))

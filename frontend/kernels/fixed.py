@@ -12,11 +12,16 @@ that rows do not overlap, and does not vectorise where that takes more than eigh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numba import njit
 
 from .._typing import F32x1, F32x2, F32x3, I32x2
 from .cpu import LANES, LOGISTIC, PLAIN, _add, _probability
+
+Kernel = Callable[..., None]
 
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; NaN stays NaN
 
@@ -138,12 +143,11 @@ def _unfour(
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _fold(x: F32x3, n: int, source: I32x2, i: int, coef: F32x2, tree: F32x3) -> int:
+def _fold(k: int, x: F32x3, n: int, source: I32x2, i: int, coef: F32x2, tree: F32x3) -> int:
     """Evaluate node i of k >= 2 pins on block n; returns the row of `tree` `[1, 5, LANES]` with its output.
 
     Rows 0 to 3 are polynomials in the first two or four pins, the next one joins them by the last pins.
     """
-    k = source.shape[1]
     if k < 4:
         for r in range(1 << (k - 2)):
             _pair(x, n, source, i, coef, r, tree, 0, r)
@@ -166,9 +170,8 @@ def _fold(x: F32x3, n: int, source: I32x2, i: int, coef: F32x2, tree: F32x3) -> 
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
-def _unjoin(x: F32x3, n: int, source: I32x2, i: int, tree: F32x3, x_grad: F32x3) -> None:
+def _unjoin(k: int, x: F32x3, n: int, source: I32x2, i: int, tree: F32x3, x_grad: F32x3) -> None:
     """Undo the last step of `_fold`; gradients of the polynomials overwrite rows 0 to 3 of `tree`."""
-    k = source.shape[1]
     if k & 1:
         c = np.uint64(source[i, k - 1])
         for lane in range(LANES):
@@ -197,6 +200,7 @@ def _unjoin(x: F32x3, n: int, source: I32x2, i: int, tree: F32x3, x_grad: F32x3)
 
 @njit(cache=True, nogil=True, fastmath=_FAST, inline="always")
 def _unfold(
+    k: int,
     x: F32x3,
     n: int,
     source: I32x2,
@@ -211,8 +215,7 @@ def _unfold(
 
     Overwrites `tree` and `grads` `[4 * LANES]`, adds to `x_grad`, sets `coef_grad`.
     """
-    k = source.shape[1]
-    _unjoin(x, n, source, i, tree, x_grad)
+    _unjoin(k, x, n, source, i, tree, x_grad)
     if k < 4:
         for r in range(1 << (k - 2)):
             _unpair(x, n, source, i, coef, r, tree, 0, r, x_grad, coef_grad)
@@ -227,74 +230,79 @@ def _unfold(
             x_grad[n, s, lane] += grads[p * LANES + lane]
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def forward(
-    x: F32x3,
-    source: I32x2,
-    coef: F32x2,
-    noise: F32x3,
-    squash: int,
-    y: F32x3,
-    first: int,
-    stop: int,
-) -> None:
-    """Evaluate a layer of k >= 2 on blocks `first .. stop - 1`; as `cpu.forward`, `source` `[nodes, k]`."""
-    nodes, k = source.shape
-    tree = np.empty((1, 5, LANES), np.float32)
-    scratch = np.empty(LANES, np.int32)
-    for n in range(first, stop):
-        for i in range(nodes):
-            if k == 2 and squash == PLAIN:
-                _pair(x, n, source, i, coef, 0, y, n, i)
-                continue
-            last = _fold(x, n, source, i, coef, tree)
-            if squash != PLAIN:
-                _add(tree[0, last], noise[n], i)
-            if squash == LOGISTIC:
-                _probability(tree[0, last], scratch)
-            if squash in (PLAIN, LOGISTIC):
-                for lane in range(LANES):
-                    y[n, i, lane] = tree[0, last, lane]
-            else:
-                for lane in range(LANES):
-                    y[n, i, lane] = np.float32(tree[0, last, lane] > 0)
+@cache
+def kernels(k: int) -> tuple[Kernel, Kernel]:
+    """Forward and backward of layers of k >= 2, compiled for this k: its loops unroll."""
 
+    @njit(cache=True, nogil=True, fastmath=_FAST)
+    def forward(
+        x: F32x3,
+        source: I32x2,
+        coef: F32x2,
+        noise: F32x3,
+        squash: int,
+        y: F32x3,
+        first: int,
+        stop: int,
+    ) -> None:
+        """Evaluate a layer on blocks `first .. stop - 1`; as `cpu.forward`, `source` `[nodes, k]`."""
+        nodes = len(source)
+        tree = np.empty((1, 5, LANES), np.float32)
+        scratch = np.empty(LANES, np.int32)
+        for n in range(first, stop):
+            for i in range(nodes):
+                if k == 2 and squash == PLAIN:
+                    _pair(x, n, source, i, coef, 0, y, n, i)
+                    continue
+                last = _fold(k, x, n, source, i, coef, tree)
+                if squash != PLAIN:
+                    _add(tree[0, last], noise[n], i)
+                if squash == LOGISTIC:
+                    _probability(tree[0, last], scratch)
+                if squash in (PLAIN, LOGISTIC):
+                    for lane in range(LANES):
+                        y[n, i, lane] = tree[0, last, lane]
+                else:
+                    for lane in range(LANES):
+                        y[n, i, lane] = np.float32(tree[0, last, lane] > 0)
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def backward(
-    x: F32x3,
-    source: I32x2,
-    coef: F32x2,
-    noise: F32x3,
-    squash: int,
-    y_grad: F32x3,
-    x_grad: F32x3,
-    coef_grad: F32x3,
-    first: int,
-    stop: int,
-) -> None:
-    """Set `x_grad` and `coef_grad` `[blocks, nodes, 2**k]` of blocks `first .. stop - 1`.
+    @njit(cache=True, nogil=True, fastmath=_FAST)
+    def backward(
+        x: F32x3,
+        source: I32x2,
+        coef: F32x2,
+        noise: F32x3,
+        squash: int,
+        y_grad: F32x3,
+        x_grad: F32x3,
+        coef_grad: F32x3,
+        first: int,
+        stop: int,
+    ) -> None:
+        """Set `x_grad` and `coef_grad` `[blocks, nodes, 2**k]` of blocks `first .. stop - 1`.
 
-    As `cpu.backward`, k >= 2, but nothing need be cleared before.
-    """
-    nodes, k = source.shape
-    tree = np.empty((1, 5, LANES), np.float32)
-    grads = np.empty(4 * LANES, np.float32)
-    scratch = np.empty(LANES, np.int32)
-    for n in range(first, stop):
-        x_grad[n] = 0
-        for i in range(nodes):
-            if k == 2 and squash == PLAIN:
-                _unpair(x, n, source, i, coef, 0, y_grad, n, i, x_grad, coef_grad)
-                continue
-            last = _fold(x, n, source, i, coef, tree)
-            if squash == PLAIN:
-                for lane in range(LANES):
-                    tree[0, last, lane] = y_grad[n, i, lane]
-            else:
-                _add(tree[0, last], noise[n], i)
-                _probability(tree[0, last], scratch)
-                for lane in range(LANES):
-                    p = tree[0, last, lane]
-                    tree[0, last, lane] = p * (1 - p) * y_grad[n, i, lane]
-            _unfold(x, n, source, i, coef, tree, grads, x_grad, coef_grad)
+        As `cpu.backward`, but nothing need be cleared before.
+        """
+        nodes = len(source)
+        tree = np.empty((1, 5, LANES), np.float32)
+        grads = np.empty(4 * LANES, np.float32)
+        scratch = np.empty(LANES, np.int32)
+        for n in range(first, stop):
+            x_grad[n] = 0
+            for i in range(nodes):
+                if k == 2 and squash == PLAIN:
+                    _unpair(x, n, source, i, coef, 0, y_grad, n, i, x_grad, coef_grad)
+                    continue
+                last = _fold(k, x, n, source, i, coef, tree)
+                if squash == PLAIN:
+                    for lane in range(LANES):
+                        tree[0, last, lane] = y_grad[n, i, lane]
+                else:
+                    _add(tree[0, last], noise[n], i)
+                    _probability(tree[0, last], scratch)
+                    for lane in range(LANES):
+                        p = tree[0, last, lane]
+                        tree[0, last, lane] = p * (1 - p) * y_grad[n, i, lane]
+                _unfold(k, x, n, source, i, coef, tree, grads, x_grad, coef_grad)
+
+    return forward, backward
