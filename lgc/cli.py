@@ -43,7 +43,10 @@ def _complete_config(_ctx: click.Context, _param: click.Parameter, incomplete: s
 
 
 data_option = click.option(
-    "--data", default="", metavar="SOURCE", help="Data set: digits, a folder of idx files, or an .npz file."
+    "--data",
+    default="",
+    metavar="SOURCE",
+    help="Data set: digits, openml:NAME, a file or a folder; see docs/data.md.",
 )
 target_option = click.option(
     "-t",
@@ -76,8 +79,24 @@ def main(verbose: int) -> None:
     console.set_up_logging(verbose)
 
 
+def _list_presets(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from lgc.frontend import config
+
+        click.echo("\n".join(config.presets()))
+        ctx.exit()
+
+
 @main.command()
 @click.argument("config", shell_complete=_complete_config)
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_presets,
+    help="List the presets.",
+)
 @click.option(
     "-o",
     "--out",
@@ -108,7 +127,7 @@ def train(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train a network: CONFIG is a preset (digits, mnist) or a TOML file.
+    """Train a network: CONFIG is a preset (--list names them) or a TOML file.
 
     The epoch with the best accuracy of the hardened network on a validation split is kept; the
     test split is used once, at the end. Every epoch is saved, and --resume continues exactly.

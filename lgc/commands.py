@@ -37,7 +37,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     """Train and return what a user wants to know about the result."""
     from lgc.frontend import data
     from lgc.frontend.lower import lower
-    from lgc.frontend.train import metrics_path
+    from lgc.frontend.train import curves_path, metrics_path
     from lgc.frontend.train import train as fit
 
     start = time.monotonic()
@@ -46,6 +46,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     return {
         "checkpoint": str(out),
         "metrics": str(metrics_path(out)),
+        "curves": str(curves_path(out)),
         "nodes": lower(result).netlist.luts,
         "best epoch": facts["epoch"],
         "validation accuracy": facts["validation_accuracy"],
