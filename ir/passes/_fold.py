@@ -195,6 +195,10 @@ _NARROW: dict[str, Grouping] = {
 }  # fmt: skip
 _WIDE: dict[str, Grouping] = {
     "plain": plain, "adders": adders, "mixed": mixed, "adders-all": adders, "packed": packed,
+    "packed-all": packed,
 }  # fmt: skip
 STRATEGIES = {4: _NARROW, 5: _NARROW, 6: _WIDE}
 """Groupings by pins per LUT, then by name. With `-all` a bit counts as the gate it was before mapping."""
+
+PACKED = {"packed": 4, "packed-all": 5}
+"""Strategies for fractured LUTs, and the pins to which the network is mapped."""

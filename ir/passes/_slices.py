@@ -16,8 +16,14 @@ from ..ledger import SINGLE, Term
 from ._cells import full_adder, half_adder, xor
 from ._tally import Tally
 
-_NEAR = 40
+_NEAR = 12
 """Bits in a column from which on the plan looks ahead; above, the best ratio is taken."""
+
+_SORTED = 256
+"""Bits in a higher column up to which it is sorted; longer ones are in the order of making."""
+
+_LATE = 4
+"""A chain leaves a higher column one bit for so many in its own: late bits wait, and levels stay few."""
 
 Heights = tuple[int, ...]
 """Bits per column, from the one to be reduced upwards, all columns of the score."""
@@ -36,7 +42,8 @@ def count_in_chains(tally: Tally) -> None:
         column = tally.columns[w].singles
         while len(column) > 1:
             heights = tuple(len(c.singles) for c in tally.columns[w:])
-            build(tally, w, greedy(heights) if heights[0] > _NEAR else best(heights)[1])
+            far = heights[0] > _NEAR
+            build(tally, w, greedy(heights, 6 + heights[0] // _LATE) if far else best(heights)[1])
 
 
 # building
@@ -78,7 +85,9 @@ def _without_carry(tally: Tally, w: int, bit: Literal, atoms: tuple[Atom, ...]) 
 def _grab(tally: Tally, w: int, n: int, *, plain: bool = False) -> list[Literal]:
     """Take the n earliest bits of column w; with `plain` the first is without inverter, if there is one."""
     singles = tally.columns[w].singles
-    ordered = tally.is_ordered(w)
+    if not tally.is_ordered(w) and len(singles) <= _SORTED:
+        tally.sort(w)
+    ordered = tally.is_ordered(w) or len(singles) <= _SORTED
     if ordered:
         singles.reverse()
     taken, singles[:n] = singles[:n], []

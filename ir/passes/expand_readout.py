@@ -28,7 +28,7 @@ from ..readout import Readout
 from ..simulate import scores
 from ..sites import absorb_twins, sites
 from ._count import count
-from ._fold import STRATEGIES, fold, foldable
+from ._fold import PACKED, STRATEGIES, fold, foldable
 from ._slices import count_in_chains
 from ._tally import Tally
 from .absorb import Absorb
@@ -122,8 +122,10 @@ def expand(
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
     place = _places(net, position)
-    narrow = (net.fanin != 0).sum(axis=1).max(initial=0) <= 4
-    every = [name for name in STRATEGIES[k] if name != "packed" or (fractured and narrow)]
+    pins = (net.fanin != 0).sum(axis=1).max(initial=0)
+    every = [name for name in STRATEGIES[k] if name not in PACKED or (fractured and pins <= PACKED[name])]
+    if not carry and strategy != "packed-all" and "packed-all" in every:
+        every.remove("packed-all")
     names = every if strategy == "auto" else [strategy]
     fronts = (_front(net, k, name, place) for name in names)
     if fractured:
@@ -244,10 +246,10 @@ def _front(net: Netlist, k: int, strategy: str, place: list[Any]) -> _Front:
     """Fold first counters into `net` and map both."""
     assert net.readout is not None
     terms, constant, offset, width = first_terms(net.readout)
-    extension = Builder(net, k=max(net.k, 4 if strategy == "packed" else k))
+    pack = strategy in PACKED
+    pins = PACKED.get(strategy, k)
+    extension = Builder(net, k=max(net.k, pins))
     folds = [Tally(extension, c, width, first) for c, first in enumerate(terms)]
-    pack = strategy == "packed"
-    pins = 4 if pack else k
     seen = net if strategy.endswith("-all") else LutMap(k=pins)(net)
     fold(folds, STRATEGIES[k][strategy], foldable(net, seen, folds), place)
     extended = extension.netlist([])

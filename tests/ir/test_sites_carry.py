@@ -186,6 +186,15 @@ def test_a_chain_is_one_level() -> None:
     assert all(builder.level(x) == 1 for _, x, _ in tally.terms())
 
 
+def test_levels_grow_with_the_logarithm_of_the_count() -> None:
+    deep = []
+    for bits in (200, 3200):
+        fabric = carried(bare(bits))
+        assert fabric.chains is not None
+        deep.append(int(fabric.chains.levels(fabric.netlist).max()))
+    assert deep[1] <= deep[0] + 8, deep
+
+
 CHAIN = "netlist k=3 inputs=6\n%8 = lut 0x6 %2 %3\n%9 = lut 0x6 %8 %4\n%10 = lut 0xd8 %8 %4 %2\n"
 
 
