@@ -2,9 +2,9 @@
 
     python benchmarks/methods.py [--nodes 600 300] [--epochs 30] [--seeds 3]
 
-Fixed random wiring, quantile thermometer of 4 levels, each node's published start, Adam at a cosine
+Fixed random wiring, quantile thermometer of 4 levels, a start per node (START), Adam at a cosine
 schedule. For each method the learning rate with the best mean validation accuracy is kept; each
-run's epoch is the best on validation too. The test set is looked at once per run that is kept.
+run's epoch is the best on validation too. Nothing is chosen by test accuracy.
 
 gap: relaxed less hardened validation accuracy at the kept epoch, percentage points. wires: share of
 nodes that harden to a constant, an input or its inverse.
