@@ -1,0 +1,206 @@
+"""Damaged and hostile files: one error, or a valid checkpoint; never anything else."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lgc import importing
+from lgc.errors import LgcError
+from lgc.frontend import checkpoint
+from lgc.frontend.importers import Options, files
+from lgc.frontend.lower import lower
+
+from . import foreign
+from .test_container import write as write_container
+from .test_formats import save_torchlogix
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Valid files of every format: bytes, suffix, format and options."""
+    folder = tmp_path_factory.mktemp("small")
+    rng = np.random.default_rng(0)
+    layers = foreign.network(rng, widths=(6, 6))
+    options = Options(inputs=(12,), classes=3)
+    difflogic = foreign.save_difflogic(folder, rng, layers)
+    csv = foreign.save_ddlgn(folder, layers)
+    npz = foreign.save_lilogicnet(folder / "l.npz", rng, layers, "npz")
+    old = foreign.save_lilogicnet(folder / "old.pth", rng, layers, "old")
+    new = foreign.save_lilogicnet(folder / "new.pth", rng, layers, "top")
+    save_torchlogix(folder / "t.pth", rng, "warp", 4, True)
+    learned = Options(inputs=(10,), classes=2, parametrization="warp")
+    found = [
+        (difflogic, "difflogic", Options(inputs=(12,), classes=3, connections=folder / "wiring.npz")),
+        (csv, "ddlgn", options),
+        (npz, "lilogicnet", options),
+        (old, "lilogicnet", options),
+        (new, "lilogicnet", options),
+        (folder / "t.pth", "torchlogix", learned),
+        (write_container(folder), "lgc-json", Options()),
+    ]
+    return [(path.read_bytes(), path.suffix, kind, given) for path, kind, given in found]
+
+
+def attempt(path, kind, options):
+    """Import; what comes out must be saved, loaded and lowered."""
+    try:
+        found = importing.read(path, kind, options)
+        checkpoint.save(path.with_suffix(".safetensors"), found.checkpoint)
+    except LgcError:
+        return False
+    again = checkpoint.load(path.with_suffix(".safetensors"))
+    assert lower(again).netlist.luts > 0
+    return True
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 6), st.integers(0, 2**32), st.booleans())
+def test_damaged_files(small, tmp_path, which, seed, auto):
+    data, suffix, kind, options = small[which]
+    rng = np.random.default_rng(seed)
+    damaged = bytearray(data)
+    if seed % 3 == 0:
+        damaged = damaged[: rng.integers(0, len(data))]
+    else:
+        for at in rng.integers(0, len(data), 1 + seed % 5):
+            damaged[at] = rng.integers(0, 256)
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(bytes(damaged))
+    attempt(path, "auto" if auto else kind, options)
+
+
+def test_the_undamaged_ones_are_fine(small, tmp_path):
+    for data, suffix, kind, options in small:
+        path = tmp_path / f"fine{suffix}"
+        path.write_bytes(data)
+        assert attempt(path, "auto", options), kind
+
+
+class Runs:
+    def __reduce__(self):
+        return (open, ("/nonexistent/lgc-ran-this", "w"))
+
+
+def test_code_is_not_run(tmp_path):
+    """Opening it with pickles allowed would raise FileNotFoundError, for it would run."""
+    file = tmp_path / "model.pth"
+    torch.save({"0.weights": Runs()}, file)
+    with pytest.raises(FileNotFoundError):
+        torch.load(file, weights_only=False)
+    with pytest.raises(LgcError, match="would run its code; lgc does not"):
+        importing.read(file, options=Options(inputs=(12,), classes=3))
+
+
+def test_a_whole_module_is_refused_with_the_way_to_convert(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+    with pytest.raises(
+        LgcError, match=r"torch\.save\(torch\.load\(file, weights_only=False\)\.state_dict\(\)"
+    ):
+        importing.read(tmp_path / "model.pth")
+
+
+def test_a_bare_pickle_is_refused(tmp_path):
+    (tmp_path / "model.pth").write_bytes(pickle.dumps({"0.weights": [1]}))
+    with pytest.raises(LgcError, match="is a bare pickle, which lgc does not open"):
+        importing.read(tmp_path / "model.pth")
+
+
+def test_a_tensor_may_not_claim_more_than_it_has(tmp_path):
+    """A stride of 0 makes terabytes of one number."""
+    torch.save({"0.weights": torch.zeros(1).expand(1 << 40, 16)}, tmp_path / "model.pth")
+    with pytest.raises(LgcError, match=r"claims \[1099511627776, 16\] values; the file has fewer"):
+        importing.read(tmp_path / "model.pth")
+
+
+def test_an_archive_may_not_claim_more_than_it_has(tmp_path):
+    torch.save({"0.weights": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as source,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for member in source.infolist():
+            bomb.writestr(member.filename, source.read(member))
+    assert (tmp_path / "bomb.pth").stat().st_size < 20_000
+    with pytest.raises(LgcError, match="bytes of data in"):
+        importing.read(tmp_path / "bomb.pth")
+
+
+def test_an_array_may_not_claim_more_than_it_has(tmp_path):
+    header = (
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<i8', 'fortran_order': False, 'shape': (1099511627776,), }"
+    )
+    with zipfile.ZipFile(tmp_path / "n.npz", "w") as archive:
+        archive.writestr("gate_types.npy", header.ljust(127) + b"\n")
+    with pytest.raises(LgcError, match=r"the array gate_types claims \[1099511627776\] values"):
+        files.arrays(tmp_path / "n.npz")
+
+
+def test_objects_in_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "n.npz", gate_types=np.array([Runs()], object))
+    with pytest.raises(LgcError, match="is damaged"):
+        importing.read(tmp_path / "n.npz")
+
+
+def change(name, value):
+    def apply(state):
+        state[name] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (change("0.weights", torch.full((9, 16), float("nan"))), "0.weights has NaN or infinite values"),
+        (change("0.weights", torch.zeros(9, 15)), "0.weights has 15 columns instead of 16"),
+        (change("0.weights", torch.zeros(16)), "0.weights is not a matrix of numbers"),
+        (change("0.weights", torch.zeros(8, 16)), "Layer 1 has 8 gates, but 9 and 9 connections"),
+        (change("3.weights", torch.zeros(6, 16)), "has 6 arrays; the network needs 8: a0, b0 to b3"),
+        (lambda state: state.pop("1.weights"), "has 6 arrays; the network needs 4"),
+        (lambda state: state.clear(), "is of no known format; its tensors are none"),
+    ],
+)
+def test_inconsistent_difflogic(tmp_path, damage, message):
+    rng = np.random.default_rng(1)
+    file = foreign.save_difflogic(tmp_path, rng, foreign.network(rng))
+    state = torch.load(file, weights_only=True)
+    damage(state)
+    torch.save(state, file)
+    options = Options(inputs=(12,), classes=3, connections=tmp_path / "wiring.npz")
+    kind = "auto" if not state else "difflogic"
+    with pytest.raises(LgcError) as caught:
+        importing.read(file, kind, options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,9,0,0,3", None),
+        ("1,8,0,0,3", "layer 1 has gates missing or twice"),
+        ("1,10,0,0,3", "layer 1 has gates missing or twice"),
+        ("5,0,0,0,3", "layer 4 has gates missing or twice"),
+        ("0,0,0,0,3", "has numbers out of range. Layers count from 1"),
+        ("1,9,0,0,16", "Layer 1 has a gate number outside 0 to 15"),
+        ("1,9,12,0,3", "Layer 1 reads source 12; there are 12"),
+        ("1,9,x,0,3", "line 25: '1,9,x,0,3' is no gate"),
+        ("1,9,0", "line 25: '1,9,0' is no gate"),
+        ("1,9,0,0,99999999999999999999", "is no gate"),
+        ("99999999,0,0,0,3", "has numbers out of range"),
+    ],
+)
+def test_lines_of_a_gate_list(tmp_path, line, message):
+    file = foreign.save_ddlgn(tmp_path, foreign.network(np.random.default_rng(2)))
+    file.write_text(file.read_text() + line + "\n")
+    options = Options(inputs=(12,), classes=3)
+    if message is None:
+        assert importing.read(file, options=options).checkpoint.layers[0].nodes == 10
+        return
+    with pytest.raises(LgcError) as caught:
+        importing.read(file, options=options)
+    assert message in str(caught.value)
