@@ -1,7 +1,10 @@
 """Carry chains: atoms exhaustively, legality of positions, sites, levels, and whole readouts."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError, UsageError
-from lgc.ir.carry import GONE, ChainBuilder, Chains
+from lgc.ir.carry import GONE, SLICE, ChainBuilder, Chains
 from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.ledger import SINGLE
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes import REGISTRY
 from lgc.ir.passes._fold import STRATEGIES
-from lgc.ir.passes._slices import HALVES, _apply, atom, best, build, count_in_chains, greedy
+from lgc.ir.passes._slices import HALVES, Plan, _apply, atom, best, build, count_in_chains, greedy
 from lgc.ir.passes._tally import Tally
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
@@ -261,3 +264,106 @@ def test_options() -> None:
     comparison = step.verify(net, step(net), 1)  # type: ignore[union-attr]
     assert comparison.equal
     assert "exhaustively" in comparison.proof
+
+
+def over(net: Netlist, literal: int, pins: list[int]) -> int:
+    """Truth table of a literal, which is a constant, one of `pins`, or a LUT of them."""
+    table = 0
+    for row in range(1 << len(pins)):
+        value = {s: row >> at & 1 for at, s in enumerate(pins)} | {0: 0}
+        s = literal >> 1
+        if s not in value:
+            lut = s - net.first_lut
+            index = sum(value[p] << at for at, p in enumerate(net.fanin[lut].tolist()))
+            value[s] = int(net.table[lut]) >> index & 1
+        table |= (value[s] ^ (literal & 1)) << row
+    return table
+
+
+def pins_of(net: Netlist, literal: int) -> list[int]:
+    lut = (literal >> 1) - net.first_lut
+    return sorted(set(net.fanin[lut].tolist()) - {0}) if lut >= 0 else [literal >> 1] * (literal > 1)
+
+
+def slices(net: Netlist, chains: Chains) -> list[str]:
+    """Verilog of one chain over inputs alone: a LUT6_2 per position, and CARRY4."""
+    lines, last = [], chains.positions - 1
+    fabric_carry = int(chains.carry_in[0]) > 1
+    for i in range(chains.positions):
+        s, d = int(chains.propagate[i]), max(int(chains.generate[i]), 0)
+        pins, beside = pins_of(net, s), f"n{d >> 1}" if d > 1 else f"1'b{d}"
+        if d > 1 and d >> 1 >= net.first_lut:  # the other output
+            pins = sorted(set(pins) | set(pins_of(net, d)))
+            assert len(pins) <= 5
+            pins += [0] * (5 - len(pins))
+            init, beside = over(net, s, pins) << 32 | over(net, d, pins), f"five{i}"
+            names = [f"n{p}" if p else "1'b0" for p in pins] + ["1'b1"]
+        else:
+            if i == 0 and fabric_carry and d > 1:  # the same with one pin at 0
+                pins, beside = [*(p for p in pins if p != d >> 1), d >> 1], f"five{i}"
+            padded = [*pins[:-1], *[0] * (6 - len(pins)), *pins[-1:]]
+            init = over(net, s, padded)
+            names = [f"n{p}" if p else "1'b0" for p in padded]
+        ports = ", ".join(f".I{j}({name})" for j, name in enumerate(names))
+        lines.append(f"  LUT6_2 #(.INIT(64'h{init:016x})) lut{i} ({ports}, .O6(s[{i}]), .O5(five{i}));")
+        lines.insert(0, f"  wire five{i};")
+        lines.append(f"  assign d[{i}] = {beside};")
+    for at in range(0, last + 1, SLICE):
+        below = f"co[{at - 1}]" if at else "1'b0"
+        first = (
+            "1'b0" if at else f"n{chains.carry_in[0] >> 1}" if fabric_carry else f"1'b{chains.carry_in[0]}"
+        )
+        part = f"{at + 3}:{at}"
+        lines.append(
+            f"  CARRY4 carry{at} (.CI({below}), .CYINIT({first}), .S(s[{part}]), .DI(d[{part}]), "
+            f".O(o[{part}]), .CO(co[{part}]));"
+        )
+    size = -(-(last + 1) // SLICE) * SLICE
+    lines.insert(0, f"  wire [{size - 1}:0] s, d, o, co;")
+    lines += [f"  assign s[{i}] = 1'b0, d[{i}] = 1'b0;" for i in range(last + 1, size)]
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("heights", "plan"),
+    [
+        ([7, 0, 6], (1, ((2, 6, 0), (2, 6, 0)))),
+        ([6, 0, 4, 1], (0, ((2, 6, 0), (2, 4, 1)))),
+        ([5, 2, 2], (1, ((2, 4, 1), (1, 2, 0)))),
+        ([3, 2, 1], (1, ((1, 2, 0), (1, 2, 0), (1, 1, 0)))),
+    ],
+)
+def test_xilinx_cells_count_as_the_chains_do(heights: list[int], plan: Plan, tmp_path: Path) -> None:
+    """LUT6_2 and CARRY4 of Yosys' simulation library, wired as `Chains` says, proved by SAT."""
+    pytest.importorskip("pyosys", reason="pyosys is not installed")
+    builder, tally = started(heights, 8)
+    build(tally, 0, plan)
+    net, _, chains = worth(builder, tally)
+    total = sum(heights)
+    made = {int(x): f"o[{i}]" for i, x in enumerate(chains.sum.tolist())}
+    terms = [(w, made[x] if x in made else f"n{x >> 1}") for w, x, _ in tally.terms()]
+    weights = [w for w, n in enumerate(heights) for _ in range(n)]
+    lines = [f"module top(input [{total - 1}:0] x, output ok);"]
+    lines += [f"  wire n{2 + i} = x[{i}];" for i in range(total)]
+    lines += slices(net, chains)
+    left = " + ".join(f"(8'd0 + {name}) * {1 << w}" for w, name in terms)
+    right = " + ".join(f"(8'd0 + x[{i}]) * {1 << w}" for i, w in enumerate(weights))
+    lines += [
+        f"  wire [7:0] left = {left};",
+        f"  wire [7:0] right = {right};",
+        "  assign ok = left == right;",
+    ]
+    source = tmp_path / "top.v"
+    source.write_text("\n".join([*lines, "endmodule", ""]))
+    steps = [
+        "read_verilog +/xilinx/cells_sim.v",
+        f"read_verilog {source}",
+        "hierarchy -top top",
+        "proc",
+        "flatten",
+    ]
+    steps += ["opt -full", "sat -verify -prove ok 1 top"]
+    code = "import pyosys.libyosys as y; d = y.Design()\n" + "".join(f"y.run_pass({s!r}, d)\n" for s in steps)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    assert "SAT proof finished - no model found: SUCCESS!" in ran.stdout
