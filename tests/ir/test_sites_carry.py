@@ -26,7 +26,7 @@ from lgc.ir.proof import prove
 from lgc.ir.readout import Readout
 from lgc.ir.simulate import outputs, scores
 from lgc.ir.sites import sites
-from lgc.ir.text import parse
+from lgc.ir.text import dump, parse
 from lgc.ir.verify import check
 
 from .netlists import difflogic, netlists
@@ -96,6 +96,30 @@ def test_the_counter_of_thirteen_bits_takes_four_sites_and_one_for_its_carry() -
         assert [len(c.singles) for c in tally.columns] == [1] * width
         assert sites(net, chains).count == chains.positions == sites_needed
         assert (chains.slices, chains.hosted(net).all()) == (-(-sites_needed // 4), True)
+
+
+SEVEN = """\
+netlist k=6 inputs=7
+%9 = lut 0x6996966996696996 %2 %3 %4 %5 %6 %7
+%10 = lut 0x6 %8 %9
+%11 = lut 0xca %7 %8 %9
+%12 = lut 0x177e7ee8 %2 %3 %4 %5 %6
+%13 = lut 0xe8808000 %2 %3 %4 %5 %6
+%14 = lut 0x6 %11 %12
+%15 = lut 0xb8 %11 %12 %13
+output %10 %14 %15
+"""
+
+
+def test_golden_counter_of_seven_bits() -> None:
+    """Two LUTs of six and five pins and one more; sums and carries; the carry of the second leaves."""
+    builder, tally = started([7], 3)
+    build(tally, 0, (1, ((2, 6, 0),)))
+    net, _, chains = worth(builder, tally)
+    assert dump(net) == SEVEN
+    rows = np.stack([chains.propagate, chains.generate, chains.sum, chains.carry], axis=1)
+    assert rows.tolist() == [[18, 14, 20, 22], [24, 26, 28, 30], [0, GONE, 30, GONE]]
+    assert (chains.start.tolist(), chains.carry_in.tolist()) == ([0, 3], [16])
 
 
 @settings(max_examples=60, deadline=None)
