@@ -159,14 +159,15 @@ def summary(imported: Imported) -> dict[str, Any]:
     found, facts = imported.checkpoint, imported.checkpoint.metadata["imported"]
     encoder = found.encoder
     form = encoder.format
-    kind = "ready bits" if (form.width, encoder.levels) == (1, 1) else f"{encoder.levels} thresholds"
+    kind = "ready bits" if (form.width, encoder.levels) == (1, 1) else _count(encoder.levels, "threshold")
     widths = [f"{layer.nodes:,} of {layer.k} inputs" for layer in found.layers]
     return {
         "format": imported.format,
         "layers": len(found.layers),
         "nodes": sum(layer.nodes for layer in found.layers),
         "widths": "; ".join(dict.fromkeys(widths)),
-        "inputs": f"{encoder.features:,} features of {form.width} bits, {kind}: {encoder.bits:,} input bits",
+        "inputs": f"{encoder.features:,} features of {_count(form.width, 'bit')}, {kind}: "
+        f"{encoder.bits:,} input bits",
         "classes": len(found.class_names),
         "wiring": facts.get("wiring", "in the file"),
         "checked": facts["checked"],
@@ -239,3 +240,7 @@ def _form(text: str) -> FixedPoint | None:
             f"The feature format {text!r} has too many bits after the point.", hint="Use 64 or less."
         )
     return FixedPoint(int(width), int(fraction or 0), text.startswith("s"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
