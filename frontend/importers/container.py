@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lgc.ir.encoder import FixedPoint
 
 from .._typing import Array, Bool2
 from . import files
-from .network import Foreign, Options, Tables
+from .network import MAX_NODES, Foreign, Options, Tables
 
 VERSION = 1
 _KEYS = {
@@ -100,7 +101,7 @@ def _layer(found: Mapping[str, Any], number: int) -> Tables:
             f"Layer {number}: fanin must be integers [nodes, 1 to 6 inputs].", hint="See docs/import.md."
         )
     count = 1 << fanin.shape[1]
-    table = np.array([int(t) for t in found["table"]], object)
+    table = np.array([operator.index(t) for t in found["table"]], object)
     if len(table) != len(fanin) or any(not 0 <= t < 1 << count for t in table):
         raise LgcError(
             f"Layer {number}: there must be one table per node, below 2**{count}.", hint="See docs/import.md."
@@ -114,10 +115,12 @@ def _grouped(last: Tables, groups: list[list[int]]) -> Tables:
     """Repeat and order the last layer's nodes as the classes count them; short groups get constants."""
     longest = max(len(group) for group in groups)
     nodes = len(last.rows)
+    if longest * len(groups) > MAX_NODES:
+        raise LgcError(f"{len(groups)} groups of up to {longest} nodes are too many.", hint="Check groups.")
     index = np.full((len(groups), longest), nodes, np.int64)
     for row, group in zip(index, groups, strict=True):
         row[: len(group)] = np.array(group, np.int64)
-    if index.min() < 0 or any(not 0 <= n < nodes for group in groups for n in group) or index.size > 1 << 26:
+    if index.min() < 0 or any(not 0 <= n < nodes for group in groups for n in group):
         raise LgcError(f"A group counts a node that is not there; the last layer has {nodes}.")
     fanin: Array = np.concatenate([last.fanin, last.fanin[:1]])
     rows: Bool2 = np.concatenate([last.rows, np.zeros_like(last.rows[:1])])

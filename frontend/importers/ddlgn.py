@@ -25,11 +25,10 @@ def read(path: Path, _: Options) -> Foreign:
         LgcError: a line that is no gate, gates missing or twice, or damaged metadata.
     """
     layer, neuron, a, b, gate = _table(path)
+    order = np.lexsort((neuron, layer))
     layers = []
-    for number in range(1, int(layer.max()) + 1):
-        mine = np.flatnonzero(layer == number)
-        mine = mine[np.argsort(neuron[mine], kind="stable")]
-        if not np.array_equal(neuron[mine], np.arange(len(mine))) or not len(mine):
+    for number, mine in enumerate(np.split(order, np.flatnonzero(np.diff(layer[order])) + 1), 1):
+        if layer[mine[0]] != number or not np.array_equal(neuron[mine], np.arange(len(mine))):
             raise LgcError(f"{path}: layer {number} has gates missing or twice.", hint="Fetch it again.")
         layers.append(gates(a[mine], b[mine], gate[mine], f"Layer {number}"))
     sidecar = path.with_name(path.name.removesuffix("_gates.csv") + "_metadata.json")

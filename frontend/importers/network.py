@@ -44,7 +44,7 @@ class Options:
         classes: number of classes.
         class_names: their names.
         inputs: shape of a sample: features, or rows, columns and channels.
-        thresholds: a bit is 1 where the feature is greater; one row for all features, or one for each.
+        thresholds: a bit is 1 where the feature is greater; one row for all, each channel or each feature.
         scale: features are divided by it before they are compared.
         form: fixed-point format of the features; 8 bits if there are thresholds.
         order: one of `ORDERS`.
@@ -215,13 +215,14 @@ def _encoder(foreign: Foreign, options: Options) -> tuple[Thermometer, I64x1]:
         return Thermometer(np.ones((features, 1), np.int32), FixedPoint(1)), _places(shape, 1, options, "")
     form = options.form or foreign.form or FixedPoint(8)
     scale = options.scale if options.scale is not None else foreign.scale
-    if len(levels) not in (1, features) or len({len(row) for row in levels}) != 1 or not levels[0]:
+    channels = shape[2] if len(shape) == 3 else 1
+    if len(levels) not in (1, channels, features) or len({len(row) for row in levels}) != 1 or not levels[0]:
         raise UsageError(
             f"There are thresholds for {len(levels)} features, not for 1 or {features}.",
-            hint="Give one row for all features, or one for each.",
+            hint="Give one row for all features, one for each, or one for each channel.",
         )
     rows = np.stack([codes(row, form, scale) for row in levels])
-    threshold = np.repeat(rows, features // len(levels), axis=0)
+    threshold = np.tile(rows, (features // len(levels), 1))  # channels are last
     return Thermometer(threshold, form), _places(shape, per_feature, options, foreign.order)
 
 
@@ -233,14 +234,21 @@ def codes(thresholds: tuple[float, ...], form: FixedPoint, scale: float) -> I32x
     Raises:
         UsageError: not ascending, or no code reaches one of them.
     """
-    limits = np.array(thresholds, np.float64).astype(np.float32)
-    if form.width > _MAX_WIDTH or not 0 < scale < math.inf:
-        raise UsageError(f"A feature format of {form.width} bits divided by {scale} is out of range.")
+    with np.errstate(over="ignore", under="ignore"):
+        limits = np.array(thresholds, np.float64).astype(np.float32)
+        divisor = np.float64(scale).astype(np.float32)
+    if not 1 <= form.width <= _MAX_WIDTH or abs(form.fraction) > 64 or not 1e-30 < divisor < 1e30:
+        raise UsageError(
+            f"Features of {form.width} bits, divided by {scale}, are out of range.",
+            hint="Use up to 16 bits.",
+        )
     if not np.isfinite(limits).all() or (np.diff(limits) < 0).any():
         raise UsageError(
             f"The thresholds {list(thresholds)[:5]} are not ascending numbers.", hint="Sort --thresholds."
         )
-    every = np.ldexp(np.arange(form.low, form.high + 1, dtype=np.float32), -form.fraction) / np.float32(scale)
+    units = np.arange(form.low, form.high + 1, dtype=np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        every = np.ldexp(units, -form.fraction) / divisor
     found: I32x1 = (np.searchsorted(every, limits, side="right") + form.low).astype(np.int32)
     if (found > form.high).any():
         raise UsageError(

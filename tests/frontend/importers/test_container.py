@@ -87,11 +87,15 @@ LAYER = BASE["layers"][0]
         ({"groups": [[0, 4], [1]], "classes": None}, "A group counts a node that is not there"),
         ({"thresholds": [[5, 2], [1, 9]]}, "The thresholds [5.0, 2.0] are not ascending"),
         ({"thresholds": [[2, 5], [1]]}, "There are thresholds for 2 features"),
-        ({"thresholds": [[2], [1], [3]]}, "There are thresholds for 3 features, not for 1 or 2"),
+        ({"thresholds": [[2], [1], [3]]}, "There are thresholds for 3 features, not for 1 or 2. Give"),
         ({"bits": 5}, "2 features of 2 bits do not make the network's 5 input bits"),
         ({"classes": 3}, "3 classes cannot share"),
         ({"order": "column"}, "is not a complete network: ValueError('order column')"),
-        ({"feature_format": [99, 0, False]}, "A feature format of 99 bits"),
+        ({"feature_format": [0, 0, False]}, "Features of 0 bits"),
+        ({"feature_format": [-3, 0, False]}, "Features of -3 bits"),
+        ({"layers": [LAYER | {"table": [8, 6, 1.5, 3]}]}, "is not a complete network: TypeError"),
+        ({"groups": [[0] * 10000] + [[1]] * 10000, "classes": None}, "10001 groups of up to 10000 nodes"),
+        ({"feature_format": [99, 0, False]}, "Features of 99 bits, divided by 1.0, are out of range"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(tmp_path, changes, message):

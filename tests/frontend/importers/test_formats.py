@@ -246,3 +246,14 @@ def test_options_that_do_not_fit(tmp_path, options, message):
     with pytest.raises(LgcError) as caught:
         importing.read(file, options=options)
     assert message in str(caught.value)
+
+
+def test_thresholds_of_each_channel(tmp_path):
+    rng = np.random.default_rng(10)
+    layers = foreign.network(rng, bits=2 * 2 * 3, widths=(20, 12))
+    file = foreign.save_ddlgn(tmp_path, layers)
+    options = Options(inputs=(2, 2, 3), classes=3, thresholds=((50.0,), (100.0,), (150.0,)))
+    found = importing.read(file, options=options)
+    images = rng.integers(0, 256, (300, 2, 2, 3)).astype(np.uint8)
+    bits = (images > [50, 100, 150]).reshape(len(images), -1)
+    assert np.array_equal(lower(found.checkpoint).scores(images), foreign.run(layers, bits, 3))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lgc import importing
 from lgc.errors import LgcError
 from lgc.frontend import checkpoint
-from lgc.frontend.importers import Options, files
+from lgc.frontend.importers import Options, container, files
 from lgc.frontend.lower import lower
 
 from . import foreign
@@ -204,3 +204,22 @@ def test_lines_of_a_gate_list(tmp_path, line, message):
     with pytest.raises(LgcError) as caught:
         importing.read(file, options=options)
     assert message in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 70)
+    | st.sampled_from([10**30, 1e300, 0.5, "", "feature", [[0]]]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["fanin", "table"]), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([*sorted(container._KEYS - {"format"})]), VALUES)
+def test_any_value_of_a_container(tmp_path, key, value):
+    path = write_container(tmp_path, **{key: value})
+    if key == "groups" and value is not None:
+        path = write_container(tmp_path, groups=value, classes=None)
+    attempt(path, "lgc-json", Options())
