@@ -50,6 +50,8 @@ def _table(path: Path) -> list[I64x1]:
         raise LgcError(f"{path} lists no gates.", hint="Fetch it again.")
     try:
         cells = np.array([[int(cell) for cell in line[:5]] for line in lines[1:]], np.int64)
+        if cells.shape[1] != len(_COLUMNS):
+            raise ValueError("too few columns")
     except (ValueError, OverflowError):
         number = next(n for n, line in enumerate(lines[1:], 2) if not _is_gate(line))
         raise LgcError(f"{path}, line {number}: {','.join(lines[number - 1])[:80]!r} is no gate.") from None

@@ -223,3 +223,12 @@ def test_any_value_of_a_container(tmp_path, key, value):
     if key == "groups" and value is not None:
         path = write_container(tmp_path, groups=value, classes=None)
     attempt(path, "lgc-json", Options())
+
+
+def test_a_gate_list_cut_short_in_its_first_gate(tmp_path):
+    file = foreign.save_ddlgn(tmp_path, foreign.network(np.random.default_rng(3)))
+    header, first = file.read_text().splitlines()[:2]
+    for commas in range(1, 5):
+        file.write_text(f"{header}\n{','.join(first.split(',')[:commas])}")
+        with pytest.raises(LgcError, match="line 2: .* is no gate"):
+            importing.read(file, options=Options(inputs=(12,), classes=3))
