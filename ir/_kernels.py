@@ -33,7 +33,7 @@ def levels(fanin: I32x2, first: int, level: I32x1) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _rewrite(table: np.uint64, pins: I32x1, k: int, fanin: I32x1, literal: I64x1) -> tuple[np.uint64, int]:
+def rewrite(table: np.uint64, pins: I32x1, k: int, fanin: I32x1, literal: I64x1) -> tuple[np.uint64, int]:
     """Rewrite one LUT over resolved literals; return its table and number of pins.
 
     `literal[s]` is `2 * signal + inverted`. The pins that remain, ascending and distinct, go to
@@ -94,6 +94,21 @@ def _hash(table: np.uint64, pins: I32x1, used: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
+def place(slots: I32x1, fanin: I32x2, table: U64x1, out: np.uint64, pins: I32x1, used: int) -> int:
+    """Where in the hash table `slots` the LUT with these pins and table is, or belongs if it is new."""
+    at = int(np.int64(_hash(out, pins, used) & np.uint64(len(slots) - 1)))
+    while slots[at] >= 0:
+        row = slots[at]
+        same = table[row] == out
+        for j in range(fanin.shape[1]):
+            same = same and fanin[row, j] == (pins[j] if j < used else 0)
+        if same:
+            break
+        at = (at + 1) & (len(slots) - 1)
+    return at
+
+
+@njit(cache=True, nogil=True)
 def sweep(
     fanin: I32x2,
     table: U64x1,
@@ -120,7 +135,7 @@ def sweep(
     pins = np.zeros(6, np.int32)
     count = 0
     for i in range(luts):
-        out, used = _rewrite(table[i], pins, k, fanin[i], literal)
+        out, used = rewrite(table[i], pins, k, fanin[i], literal)
         inverted = np.int64(0)
         if used == 0:
             literal[first + i] = np.int64(out)
@@ -133,15 +148,7 @@ def sweep(
                 full = ~np.uint64(0) >> np.uint64(64 - (1 << used))
                 inverted = np.int64(1)
                 out ^= full
-            at = np.int64(_hash(out, pins, used) & np.uint64(size - 1))
-            while slots[at] >= 0:
-                old = slots[at]
-                same = new_table[old] == out
-                for j in range(k):
-                    same = same and new_fanin[old, j] == (pins[j] if j < used else 0)
-                if same:
-                    break
-                at = (at + 1) & (size - 1)
+            at = place(slots, new_fanin, new_table, out, pins, used)
             if slots[at] >= 0:
                 literal[first + i] = 2 * np.int64(first + slots[at]) + inverted
                 continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ._kernels import _hash, _rewrite
+from ._kernels import place, rewrite
 from ._typing import Bool1, Bool2, I8x1, I32x1, I32x2, I64x1, U64x1, U64x2
 
 WIDE = 16
@@ -316,7 +316,7 @@ def sweep(
             how[i] = 3
             continue
         how[i] = 1
-        out, used = _rewrite(table[i], pins, k, fanin[i], literal)
+        out, used = rewrite(table[i], pins, k, fanin[i], literal)
         if used == 0:
             literal[first + i] = np.int64(out)
             continue
@@ -326,18 +326,9 @@ def sweep(
         inverted = np.int64(out & np.uint64(1))
         if inverted:
             out ^= ~np.uint64(0) >> np.uint64(64 - (1 << used))
-        at = np.int64(_hash(out, pins, used) & mask)
-        found = False
-        while slots[at] >= 0:
-            row = slots[at]
-            found = new_table[row] == out
-            for j in range(k):
-                found = found and new_fanin[row, j] == (pins[j] if j < used else 0)
-            if found:
-                break
-            at = (at + 1) & (size - 1)
-        if found:
-            literal[first + i] = 2 * np.int64(first + slots[at]) + inverted
+        spot = place(slots, new_fanin, new_table, out, pins, used)
+        if slots[spot] >= 0:
+            literal[first + i] = 2 * np.int64(first + slots[spot]) + inverted
             continue
         for j in range(k):
             new_fanin[count, j] = pins[j] if j < used else 0
@@ -380,7 +371,7 @@ def sweep(
             open_pairs[counts[0], 0] = me
             open_pairs[counts[0], 1] = pending
             counts[0] += 1
-        slots[at] = count
+        slots[spot] = count
         how[i] = 0
         kept[count] = i
         old[me] = first + i

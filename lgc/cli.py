@@ -255,6 +255,8 @@ def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: 
     from lgc import commands, netlists
     from lgc.ir import text
 
+    if out is not None:
+        netlists.check_suffix(out)
     net, ran, checks = commands.optimise(netlist, **options)  # type: ignore[arg-type]
     if out is not None:
         netlists.write(out, net)

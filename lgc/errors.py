@@ -1,7 +1,7 @@
 """Errors with an exit code: what the command line prints as one sentence.
 
 Every error a user can cause derives from `LgcError`. The message says what is wrong; the optional
-hint says what to do about it. Exit codes are part of the interface (`docs/cli.md`).
+hint says what to do about it. Exit codes are part of the interface (`lgc --help`).
 """
 
 from __future__ import annotations

@@ -75,6 +75,11 @@ def write(path: Path, net: Netlist) -> None:
         raise LgcError(f"Cannot write {path}: {error.strerror}.", hint="Choose another place.") from None
 
 
+def check_suffix(path: Path) -> None:
+    """Raise `UsageError` unless `write` knows the suffix, before long work whose result it would take."""
+    _known(path, SUFFIXES)
+
+
 def _known(path: Path, suffixes: Iterable[str]) -> str:
     suffix = path.suffix.lower()
     if suffix not in suffixes:

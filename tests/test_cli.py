@@ -86,6 +86,13 @@ def test_convert_adds_a_group_sum(tmp_path: Path) -> None:
     assert "2 outputs do not split into 3 equal groups" in done.stderr
 
 
+def test_opt_refuses_an_unknown_format_before_it_works(net: Path) -> None:
+    done = lgc("opt", net, "-p", "dce", "-o", net.with_suffix(".edif"), "--print-after", "all")
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert ".blif" in done.stderr
+
+
 def test_convert_names_the_formats_it_knows(net: Path) -> None:
     done = lgc("convert", net, net.with_suffix(".edif"))
     assert done.exit_code == 2

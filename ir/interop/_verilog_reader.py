@@ -11,22 +11,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from lgc.errors import LgcError
 
 from ..netlist import FIRST_INPUT, Netlist
-from . import _functions, _readout
+from . import _readout
 from ._assemble import MAX_INPUTS, Nets, assemble
+from ._verilog_cells import CELLS, ECP5, PRIMITIVES, TABLES
+from ._verilog_expressions import (
+    FULL,
+    KEYWORDS,
+    ONE,
+    VARIABLE0,
+    ZERO,
+    Expression,
+    RefusedError,
+    Value,
+    Vector,
+    choose,
+    constant,
+    expand,
+    repeat,
+)
 
 _SKIP = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\\S+|/\*|\(\*|\"", re.DOTALL)
 _WIRE = re.compile(r"\s+([A-Za-z_$\xff][\w$]*)\s*=")
 _WORD = re.compile(r"[A-Za-z_$\xff][\w$]*")
 _DIRECTIVE = re.compile(r"`(timescale|default_nettype|ifndef LGC_LUT_CELLS|endif)\b[^\n]*")
-_TOKEN = re.compile(r"\s*(\d*\s*'[sS]?[bBoOdDhH]\s*\w+|\d+|[A-Za-z_$\xff][\w$]*|>>|~\^|\^~|&&|\|\||\S)")
 _REFERENCE = re.compile(r"(?<![\w'$.])([A-Za-z_$\xff][\w$]*(?:\[\d+\])?)")
 _RANGE = re.compile(r"\[\s*(\d{1,9})\s*:\s*(\d{1,9})\s*\]")
 _MODULE = re.compile(
@@ -38,94 +51,12 @@ _INSTANCE = re.compile(
     re.DOTALL,
 )
 _PORT = re.compile(r"\s*\.\s*([A-Za-z_$\xff][\w$]*)\s*\(([^()]*)\)\s*(?:,|$)")
-_DEPTH = 60
-"""Parentheses nested deeper are refused."""
-_WIDEST = 1 << 20
-"""Bits of the widest expression."""
 _DECLARATION = re.compile(
     r"\s*(?:(input|output|inout)\s+)?(?:(wire|tri|reg|logic)\b\s*)?(?:(signed)\s+)?"
     r"(\[\s*\d{1,9}\s*:\s*\d{1,9}\s*\])?\s*([A-Za-z_$\xff][\w$]*)?\s*",
 )
-_KEYWORDS = frozenset(
-    {"module", "endmodule", "input", "output", "inout", "wire", "assign", "and", "or", "not", "buf"}
-    | {"nand", "nor", "xor", "xnor", "reg", "always", "initial", "parameter", "signed", "tri", "logic"}
-)
-
-Value = tuple[tuple[int, ...], int]
-"""A bit as a function of up to 6 nets: the nets and the table of 64 rows."""
 Row = tuple[int, tuple[int, ...], int]
 """The net driven, the nets read, the table of 64 rows."""
-ZERO: Value = ((), 0)
-ONE: Value = ((), (1 << 64) - 1)
-_FULL = (1 << 64) - 1
-
-
-_CELLS: dict[str, tuple[str, str, Callable[..., int]]] = {
-    "$_BUF_": ("A", "Y", lambda a: a),
-    "$_NOT_": ("A", "Y", lambda a: ~a),
-    "$_AND_": ("A B", "Y", lambda a, b: a & b),
-    "$_NAND_": ("A B", "Y", lambda a, b: ~(a & b)),
-    "$_OR_": ("A B", "Y", lambda a, b: a | b),
-    "$_NOR_": ("A B", "Y", lambda a, b: ~(a | b)),
-    "$_XOR_": ("A B", "Y", lambda a, b: a ^ b),
-    "$_XNOR_": ("A B", "Y", lambda a, b: ~(a ^ b)),
-    "$_ANDNOT_": ("A B", "Y", lambda a, b: a & ~b),
-    "$_ORNOT_": ("A B", "Y", lambda a, b: a | ~b),
-    "$_MUX_": ("A B S", "Y", lambda a, b, s: (a & ~s) | (b & s)),
-    "$_NMUX_": ("A B S", "Y", lambda a, b, s: ~((a & ~s) | (b & s))),
-    "$_AOI3_": ("A B C", "Y", lambda a, b, c: ~((a & b) | c)),
-    "$_OAI3_": ("A B C", "Y", lambda a, b, c: ~((a | b) & c)),
-    "$_AOI4_": ("A B C D", "Y", lambda a, b, c, d: ~((a & b) | (c & d))),
-    "$_OAI4_": ("A B C D", "Y", lambda a, b, c, d: ~((a | b) & (c | d))),
-    "INV": ("I", "O", lambda a: ~a),
-    "MUXF7": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
-    "MUXF8": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
-    "MUXF9": ("I0 I1 S", "O", lambda a, b, s: (a & ~s) | (b & s)),
-    "PFUMX": ("BLUT ALUT C0", "Z", lambda a, b, s: (a & ~s) | (b & s)),
-    "L6MUX21": ("D0 D1 SD", "Z", lambda a, b, s: (a & ~s) | (b & s)),
-}
-"""Gates of Yosys, of Xilinx and of ECP5: input ports, output port, function."""
-_TABLES = {
-    **{f"LUT{k}": ("INIT", [f"I{i}" for i in range(k)], "O") for k in range(1, 7)},
-    "SB_LUT4": ("LUT_INIT", ["I0", "I1", "I2", "I3"], "O"),
-}
-"""Cells with a table: its parameter, the inputs, the least significant first, and the output."""
-_ECP5 = ("INIT", ["A", "B", "C", "D"], "Z")
-_PRIMITIVES: dict[str, tuple[Callable[[int, int], int], bool]] = {
-    "and": (lambda a, b: a & b, False),
-    "nand": (lambda a, b: a & b, True),
-    "or": (lambda a, b: a | b, False),
-    "nor": (lambda a, b: a | b, True),
-    "xor": (lambda a, b: a ^ b, False),
-    "xnor": (lambda a, b: a ^ b, True),
-}
-"""Gate primitives of any number of inputs: the operator and whether the result is inverted."""
-
-
-class _RefusedError(Exception):
-    """A statement that is wrong or not read; the caller adds the line."""
-
-
-@dataclass(frozen=True)
-class _Vector:
-    """A declared name: its bits are the nets `base ..`, of index `low ..`; `down` as in [3:0]."""
-
-    base: int
-    low: int
-    size: int
-    down: bool
-    scalar: bool
-
-    def bits(self) -> list[int]:
-        """Nets, the least significant first."""
-        nets = list(range(self.base, self.base + self.size))
-        return nets if self.down else nets[::-1]
-
-    def bit(self, index: int) -> int:
-        """Net of an index."""
-        if self.scalar or not self.low <= index < self.low + self.size:
-            raise _RefusedError(f"bit {index} does not exist")
-        return self.base + index - self.low
 
 
 def parse(data: bytes) -> Netlist:
@@ -143,7 +74,7 @@ def parse(data: bytes) -> Netlist:
         line += statement.count("\n")
         try:
             reader.read(stripped.rstrip(), here)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             raise LgcError(f"Line {here}: {refused}.") from None
     return _readout.restore(reader.netlist(line), comments)
 
@@ -165,7 +96,7 @@ def _clean(text: str) -> tuple[str, list[tuple[str, str]], dict[str, str]]:
         if found[0] == "\\":
             name = found[1:]
             if name not in plain:
-                keep = _WORD.fullmatch(name) and name not in _KEYWORDS
+                keep = _WORD.fullmatch(name) and name not in KEYWORDS
                 plain[name] = name if keep else f"\xff{len(plain)}"
                 escaped[plain[name]] = name
             return plain[name] + " "
@@ -189,26 +120,12 @@ def _clean(text: str) -> tuple[str, list[tuple[str, str]], dict[str, str]]:
     return (re.sub(r"`[^\n]*", "", text) if directives else text), comments, escaped
 
 
-def _expand(table: int, places: tuple[int, ...]) -> int:
-    """Return a table whose pin i is variable `places[i]`."""
-    out = 0
-    for row in range(64):
-        old = 0
-        for pin, place in enumerate(places):
-            old |= (row >> place & 1) << pin
-        out |= (table >> old & 1) << row
-    return out
-
-
-_expand = lru_cache(maxsize=1 << 16)(_expand)
-
-
 class _Reader:
     """Collects statements into rows of nets."""
 
     def __init__(self, escaped: dict[str, str]) -> None:
         self.escaped = escaped
-        self.names: dict[str, _Vector] = {}
+        self.names: dict[str, Vector] = {}
         self.single: dict[str, int] = {}  # references to one bit, as they are spelt
         self.ports: list[str] = []
         self.way: dict[str, str] = {}
@@ -248,22 +165,22 @@ class _Reader:
             self._assign(rest)
         elif keyword in {"input", "output", "inout", "wire", "tri"}:
             self._declare(text)
-        elif word is None or keyword in _KEYWORDS - _PRIMITIVES.keys() - {"not", "buf"}:
-            raise _RefusedError(f"{text[:40]!r} is not read; expected a structural netlist")
+        elif word is None or keyword in KEYWORDS - PRIMITIVES.keys() - {"not", "buf"}:
+            raise RefusedError(f"{text[:40]!r} is not read; expected a structural netlist")
         else:
             self._instance(text)
 
     def _module(self, keyword: str, rest: str) -> None:
         match = _MODULE.fullmatch(rest)
         if keyword != "module" or match is None:
-            raise _RefusedError(f"expected 'module NAME (PORTS);', found {(keyword + rest)[:40]!r}")
-        if match[1] in _TABLES:
+            raise RefusedError(f"expected 'module NAME (PORTS);', found {(keyword + rest)[:40]!r}")
+        if match[1] in TABLES:
             self.state = "skipping"
             return
         if self.state == "after":
-            raise _RefusedError(f"{self.spell(match[1])} is a second module; flatten the design first")
+            raise RefusedError(f"{self.spell(match[1])} is a second module; flatten the design first")
         if match[2]:
-            raise _RefusedError("a module with parameters is not read")
+            raise RefusedError("a module with parameters is not read")
         self.state = "inside"
         ports = (match[3] or "").strip()
         if re.match(r"(input|output|inout)\b", ports):
@@ -272,7 +189,7 @@ class _Reader:
             self.ports = [name.strip() for name in ports.split(",")] if ports else []
             for name in self.ports:
                 if not _WORD.fullmatch(name):
-                    raise _RefusedError(f"{name[:40]!r} is no port")
+                    raise RefusedError(f"{name[:40]!r} is no port")
 
     def _declare(self, text: str, *, header: bool = False) -> None:
         way, kind, span = "", "", ""
@@ -290,7 +207,7 @@ class _Reader:
                 or way == "inout"
                 or (match[4] and match[4] != span)
             ):
-                raise _RefusedError(f"the declaration {text[:60]!r} is not read")
+                raise RefusedError(f"the declaration {text[:60]!r} is not read")
             self._name(match[5], span, way)
             if header:
                 self.ports.append(match[5])
@@ -300,12 +217,12 @@ class _Reader:
             if at == len(text):
                 return
             if text[at] != ",":
-                raise _RefusedError(f"the declaration {text[:60]!r} is not read")
+                raise RefusedError(f"the declaration {text[:60]!r} is not read")
             at += 1
 
     def _name(self, name: str, span: str, way: str) -> None:
-        if name in _KEYWORDS:
-            raise _RefusedError(f"{name} is a keyword, not a name")
+        if name in KEYWORDS:
+            raise RefusedError(f"{name} is a keyword, not a name")
         bounds = _RANGE.fullmatch(span)
         first, last = (int(bounds[1]), int(bounds[2])) if bounds else (0, 0)
         found = self.names.get(name)
@@ -313,13 +230,13 @@ class _Reader:
         shape = (min(first, last), size, first >= last, not span)
         if found is None:
             if self.nets + size > MAX_INPUTS * 4:
-                raise _RefusedError(f"{self.spell(name)} is too wide, with {size} bits")
-            self.names[name] = _Vector(self.nets, *shape)
+                raise RefusedError(f"{self.spell(name)} is too wide, with {size} bits")
+            self.names[name] = Vector(self.nets, *shape)
             if size == 1:
                 self.single[name] = self.nets
             self.nets += size
         elif (found.low, found.size, found.down, found.scalar) != shape or (way and name in self.way):
-            raise _RefusedError(f"{self.spell(name)} is declared twice")
+            raise RefusedError(f"{self.spell(name)} is declared twice")
         if way:
             self.way[name] = way
 
@@ -330,14 +247,14 @@ class _Reader:
             name, _, index = reference[:-1].partition("[")
             vector = self.names.get(name)
             if vector is not None:
-                net = self.single[reference] = self._index(name, vector, int(index[:10]))
+                net = self.single[reference] = self.index(name, vector, int(index[:10]))
         return net
 
-    def _index(self, name: str, vector: _Vector, index: int) -> int:
+    def index(self, name: str, vector: Vector, index: int) -> int:
         try:
             return vector.bit(index)
-        except _RefusedError:
-            raise _RefusedError(f"{self.spell(name)} has no bit {index}") from None
+        except RefusedError:
+            raise RefusedError(f"{self.spell(name)} has no bit {index}") from None
 
     def _assign(self, text: str) -> None:
         """Read `target = expression`: statements of a known form need no parsing."""
@@ -346,7 +263,7 @@ class _Reader:
             return
         left, equals, right = text.partition("=")
         if not equals:
-            raise _RefusedError(f"expected 'assign NET = EXPRESSION', found {text.strip()[:40]!r}")
+            raise RefusedError(f"expected 'assign NET = EXPRESSION', found {text.strip()[:40]!r}")
         targets = self._targets(left)
         self._drive(targets, self._parser(right).right_side())
 
@@ -371,7 +288,7 @@ class _Reader:
         scratch = _Reader({})
         text = shape[0]
         for i, part in enumerate(shape[1:]):
-            scratch.names[f"\xffr{i}"] = _Vector(i + FIRST_INPUT, 0, 1, True, True)
+            scratch.names[f"\xffr{i}"] = Vector(i + FIRST_INPUT, 0, 1, True, True)
             text += f" \xffr{i} {part}"
         scratch.nets = len(shape) + 1
         try:
@@ -380,25 +297,25 @@ class _Reader:
                 scratch._drive(scratch._targets(left), scratch._parser(right).right_side())
             else:
                 scratch._slow_instance(text)
-        except _RefusedError:
+        except RefusedError:
             return None
         if len(scratch.target) != 1:
             return None
         slots = tuple(net - FIRST_INPUT for net in scratch.pins[0])
         return scratch.target[0] - FIRST_INPUT, slots, scratch.table[0]
 
-    def _parser(self, text: str) -> _Expression:
-        return _Expression(self, text)
+    def _parser(self, text: str) -> Expression:
+        return Expression(self, text)
 
     def _targets(self, text: str) -> list[int]:
         bits = self._parser(text).right_side()
-        if any(table != _VARIABLE0 for _, table in bits):
-            raise _RefusedError(f"{text.strip()[:40]!r} cannot be driven")
+        if any(table != VARIABLE0 for _, table in bits):
+            raise RefusedError(f"{text.strip()[:40]!r} cannot be driven")
         return [pins[0] for pins, _ in bits]
 
     def _drive(self, targets: list[int], bits: list[Value]) -> None:
         if len(bits) != len(targets):
-            raise _RefusedError(f"{len(bits)} bits are assigned to {len(targets)}; the widths must be equal")
+            raise RefusedError(f"{len(bits)} bits are assigned to {len(targets)}; the widths must be equal")
         for target, (pins, table) in zip(targets, bits, strict=True):
             self._row(target, pins, table)
 
@@ -415,21 +332,21 @@ class _Reader:
         while len(nets) > 6:
             widest = max(range(len(operands)), key=lambda i: len(operands[i][0]))
             self._row(self.nets, *operands[widest])
-            operands[widest] = ((self.nets,), _VARIABLE0)
+            operands[widest] = ((self.nets,), VARIABLE0)
             self.nets += 1
             nets = list(dict.fromkeys(net for pins, _ in operands for net in pins))
         places = {net: i for i, net in enumerate(nets)}
-        tables = [_expand(table, tuple([places[net] for net in pins])) for pins, table in operands]
-        return tuple(nets), function(*tables) & _FULL
+        tables = [expand(table, tuple([places[net] for net in pins])) for pins, table in operands]
+        return tuple(nets), function(*tables) & FULL
 
     def lookup(self, table: int, inputs: list[Value]) -> Value:
         """Return the bit of `table` that up to 6 inputs select, the least significant first."""
-        if all(plain == _VARIABLE0 for _, plain in inputs):
-            return tuple([pins[0] for pins, _ in inputs]), _repeat(table, len(inputs))
+        if all(plain == VARIABLE0 for _, plain in inputs):
+            return tuple([pins[0] for pins, _ in inputs]), repeat(table, len(inputs))
         out = [ONE if table >> row & 1 else ZERO for row in range(1 << len(inputs))]
         for bit in inputs:
             out = [
-                low if low == high else self.combine(_choose, bit, high, low)
+                low if low == high else self.combine(choose, bit, high, low)
                 for low, high in zip(out[::2], out[1::2], strict=True)
             ]
         return out[0]
@@ -446,11 +363,11 @@ class _Reader:
     def _slow_instance(self, text: str) -> None:
         match = _INSTANCE.match(text)
         if match is None:
-            raise _RefusedError(
+            raise RefusedError(
                 f"{text[:40]!r} is not read; expected a cell such as 'LUT4 NAME (.PORT(NET), ...)'"
             )
         kind, parameters, _, arguments = match.groups()
-        if kind in _PRIMITIVES or kind in {"not", "buf"}:
+        if kind in PRIMITIVES or kind in {"not", "buf"}:
             self._primitive(kind, self._parser(arguments).arguments())
         else:
             self._cell(kind, self._connections(kind, parameters or ""), self._connections(kind, arguments))
@@ -462,7 +379,7 @@ class _Reader:
         while at < len(text):
             match = _PORT.match(text, at)
             if match is None or match[1] in found:
-                raise _RefusedError(
+                raise RefusedError(
                     f"the connections of {kind} are not read at {text[at : at + 40].strip()!r}"
                 )
             found[match[1]] = match[2]
@@ -471,21 +388,21 @@ class _Reader:
 
     def _primitive(self, kind: str, arguments: list[list[Value]]) -> None:
         if len(arguments) < 2 or any(len(bits) != 1 for bits in arguments):
-            raise _RefusedError(f"the gate {kind} needs an output and inputs of one bit each")
+            raise RefusedError(f"the gate {kind} needs an output and inputs of one bit each")
         outputs, inputs = arguments[:1], arguments[1:]
         if kind in {"not", "buf"}:
             outputs, inputs = arguments[:-1], arguments[-1:]
         value = inputs[0][0]
-        if kind in _PRIMITIVES:
-            operator, inverted = _PRIMITIVES[kind]
+        if kind in PRIMITIVES:
+            operator, inverted = PRIMITIVES[kind]
             for bits in inputs[1:]:
                 value = self.combine(operator, value, bits[0])
         else:
             inverted = kind == "not"
-        value = (value[0], value[1] ^ (_FULL if inverted else 0))
+        value = (value[0], value[1] ^ (FULL if inverted else 0))
         for bits in outputs:
-            if bits[0][1] != _VARIABLE0:
-                raise _RefusedError(f"the output of the gate {kind} must be a net")
+            if bits[0][1] != VARIABLE0:
+                raise RefusedError(f"the output of the gate {kind} must be a net")
             self._row(bits[0][0][0], *value)
 
     def _cell(self, kind: str, parameters: dict[str, str], ports: dict[str, str]) -> None:
@@ -494,43 +411,43 @@ class _Reader:
             table = self._table(kind, parameters, "LUT", len(inputs))
             value = [self.lookup(table, inputs)]
             output = "Y"
-        elif kind in _TABLES:
-            parameter, names, output = _TABLES[kind] if "Z" not in ports or kind != "LUT4" else _ECP5
+        elif kind in TABLES:
+            parameter, names, output = TABLES[kind] if "Z" not in ports or kind != "LUT4" else ECP5
             table = self._table(kind, parameters, parameter, len(names))
             value = [self.lookup(table, [self._one(kind, ports, name) for name in names])]
-        elif kind in _CELLS:
-            names, output, function = _CELLS[kind][0].split(), _CELLS[kind][1], _CELLS[kind][2]
+        elif kind in CELLS:
+            names, output, function = CELLS[kind][0].split(), CELLS[kind][1], CELLS[kind][2]
             value = [self.combine(function, *(self._one(kind, ports, name) for name in names))]
         else:
-            raise _RefusedError(
+            raise RefusedError(
                 f"the cell {self.spell(kind)} is not read; map to gates or LUTs and flatten first"
             )
         if output in ports:
             self._drive(self._targets(ports.pop(output)), value)
         if ports:
-            raise _RefusedError(f"{kind} has no port {next(iter(ports))}")
+            raise RefusedError(f"{kind} has no port {next(iter(ports))}")
 
     def _one(self, kind: str, ports: dict[str, str], port: str) -> Value:
         bits = self._take(kind, ports, port)
         if len(bits) != 1:
-            raise _RefusedError(f"port {port} of {kind} has one bit, {len(bits)} are connected")
+            raise RefusedError(f"port {port} of {kind} has one bit, {len(bits)} are connected")
         return bits[0]
 
     def _take(self, kind: str, ports: dict[str, str], port: str) -> list[Value]:
         text = ports.pop(port, "").strip()
         if not text:
-            raise _RefusedError(f"port {port} of {kind} is not connected")
+            raise RefusedError(f"port {port} of {kind} is not connected")
         net = self._bit(text) if text in self.single else -1
-        return [((net,), _VARIABLE0)] if net >= 0 else self._parser(text).right_side()
+        return [((net,), VARIABLE0)] if net >= 0 else self._parser(text).right_side()
 
     def _table(self, kind: str, parameters: dict[str, str], name: str, inputs: int) -> int:
         if inputs > 6:
-            raise _RefusedError(f"{kind} has {inputs} inputs, a LUT has at most 6")
+            raise RefusedError(f"{kind} has {inputs} inputs, a LUT has at most 6")
         if name not in parameters:
-            raise _RefusedError(f"{kind} has no parameter {name}")
-        value, _ = _constant(parameters[name].strip())
+            raise RefusedError(f"{kind} has no parameter {name}")
+        value, _ = constant(parameters[name].strip())
         if value >> (1 << inputs):
-            raise _RefusedError(
+            raise RefusedError(
                 f"{kind} of {inputs} inputs has the table {parameters[name].strip()[:40]}, which is too wide"
             )
         return value
@@ -578,191 +495,3 @@ class _Reader:
             if vector.base <= net < vector.base + vector.size:
                 return self.spell(name) + ("" if vector.scalar else f"[{net - vector.base + vector.low}]")
         return "an expression" if net >= FIRST_INPUT else str(net)
-
-
-_VARIABLE0 = int(_functions.VARIABLE[0])
-
-
-def _repeat(table: int, pins: int) -> int:
-    """Return a table of `pins` pins as one of 64 rows."""
-    for v in range(pins, 6):
-        table |= table << (1 << v)
-    return table
-
-
-def _choose(s: int, a: int, b: int) -> int:
-    return (s & a) | (~s & b)
-
-
-def _constant(text: str) -> tuple[int, int]:
-    """Return value and width of a constant such as `4'h8`; an unsized one has 32 bits."""
-    match = re.fullmatch(r"(\d{0,9})\s*'[sS]?([bBoOdDhH])\s*([0-9a-fA-F_]{1,300})|(\d{1,9})", text)
-    if match is None:
-        raise _RefusedError(f"{text[:40]!r} is no constant of 0 and 1")
-    if match[4]:
-        return int(match[4]), 32
-    width = int(match[1] or 32)
-    if not 1 <= width <= _WIDEST:
-        raise _RefusedError(f"the constant {text[:40]} has {width} bits")
-    try:
-        value = int(match[3].replace("_", "") or "x", {"b": 2, "o": 8, "d": 10, "h": 16}[match[2].lower()])
-    except ValueError:
-        raise _RefusedError(f"{text[:40]!r} is no constant of 0 and 1") from None
-    return value & ((1 << width) - 1), width
-
-
-_LEVELS = (("||",), ("&&",), ("|",), ("^", "~^", "^~"), ("&",))
-_OPERATORS: dict[str, Callable[[int, int], int]] = {
-    "||": lambda a, b: a | b,
-    "&&": lambda a, b: a & b,
-    "|": lambda a, b: a | b,
-    "^": lambda a, b: a ^ b,
-    "~^": lambda a, b: ~(a ^ b),
-    "^~": lambda a, b: ~(a ^ b),
-    "&": lambda a, b: a & b,
-}
-
-
-class _Expression:
-    """Parses one expression to a list of bits, the least significant first."""
-
-    def __init__(self, reader: _Reader, text: str) -> None:
-        self.reader = reader
-        self.tokens = _TOKEN.findall(text.strip())
-        self.tokens.reverse()
-        self.depth = 0
-
-    def _peek(self) -> str:
-        return self.tokens[-1] if self.tokens else ""
-
-    def _accept(self, token: str) -> bool:
-        if self._peek() == token:
-            self.tokens.pop()
-            return True
-        return False
-
-    def _expect(self, token: str) -> None:
-        if not self._accept(token):
-            raise _RefusedError(f"expected {token!r}, found {self._peek()[:40] or 'the end'!r}")
-
-    def right_side(self) -> list[Value]:
-        """Parse all of the text; `CONSTANT >> {...}` is a table and its pins."""
-        bits = self._ternary()
-        if self._accept(">>"):
-            table = sum(1 << i for i, bit in enumerate(bits) if bit == ONE)
-            if any(bit not in (ZERO, ONE) for bit in bits):
-                raise _RefusedError("only a constant is shifted")
-            pins = self._unary()
-            if len(pins) > 6:
-                raise _RefusedError(f"a table of {len(pins)} inputs, a LUT has at most 6")
-            bits = [self.reader.lookup(table & ((1 << (1 << len(pins))) - 1), pins)]
-        self._end()
-        return bits
-
-    def arguments(self) -> list[list[Value]]:
-        """Parse expressions between commas."""
-        found = [self._ternary()]
-        while self._accept(","):
-            found.append(self._ternary())
-        self._end()
-        return found
-
-    def _end(self) -> None:
-        if self.tokens:
-            raise _RefusedError(f"{self._peek()[:40]!r} is not read here")
-
-    def _ternary(self) -> list[Value]:
-        self.depth += 1
-        if self.depth > _DEPTH:
-            raise _RefusedError(f"the expression is nested more than {_DEPTH} deep")
-        condition = self._binary(0)
-        if self._accept("?"):
-            one = self._ternary()
-            self._expect(":")
-            other = self._ternary()
-            if len(condition) != 1 or len(one) != len(other):
-                raise _RefusedError("the operands of ?: differ in width")
-            condition = [
-                self.reader.combine(_choose, condition[0], a, b) for a, b in zip(one, other, strict=True)
-            ]
-        self.depth -= 1
-        return condition
-
-    def _binary(self, level: int) -> list[Value]:
-        if level == len(_LEVELS):
-            return self._unary()
-        left = self._binary(level + 1)
-        while self._peek() in _LEVELS[level]:
-            operator = self.tokens.pop()
-            right = self._binary(level + 1)
-            if len(left) != len(right) or (operator in {"||", "&&"} and len(left) != 1):
-                raise _RefusedError(f"the operands of {operator} differ in width")
-            function = _OPERATORS[operator]
-            left = [self.reader.combine(function, a, b) for a, b in zip(left, right, strict=True)]
-        return left
-
-    def _unary(self) -> list[Value]:
-        inverted = narrow = False
-        while self._peek() in {"~", "!"}:
-            narrow |= self.tokens.pop() == "!"
-            inverted = not inverted
-        bits = self._primary(self.tokens.pop() if self.tokens else "")
-        if narrow and len(bits) != 1:
-            raise _RefusedError("! is read for one bit only")
-        return [(pins, table ^ _FULL) for pins, table in bits] if inverted else bits
-
-    def _primary(self, found: str) -> list[Value]:
-        if found == "(":
-            bits = self._ternary()
-            self._expect(")")
-            return bits
-        if found == "{":
-            return self._braces()
-        if found[:1].isdigit() or found[:1] == "'":
-            value, width = _constant(found)
-            return [ONE if value >> i & 1 else ZERO for i in range(width)]
-        vector = self.reader.names.get(found)
-        if vector is None:
-            known = bool(_WORD.fullmatch(found)) and found not in _KEYWORDS
-            name = self.reader.spell(found)[:60] or "the end"
-            raise _RefusedError(
-                f"{name} is not declared" if known else f"expected an operand, found {name!r}"
-            )
-        nets = vector.bits()
-        if self._accept("["):
-            nets = self._select(found, vector)
-        return [((net,), _VARIABLE0) for net in nets]
-
-    def _select(self, name: str, vector: _Vector) -> list[int]:
-        first = last = self._number()
-        if self._accept(":"):
-            last = self._number()
-        self._expect("]")
-        if (first < last) == vector.down and first != last:
-            raise _RefusedError(f"{self.reader.spell(name)}[{first}:{last}] runs against the declaration")
-        ends = [self.reader._index(name, vector, index) for index in (min(first, last), max(first, last))]
-        nets = list(range(ends[0], ends[1] + 1))
-        return nets if vector.down else nets[::-1]
-
-    def _number(self) -> int:
-        token = self.tokens.pop() if self.tokens else ""
-        if not re.fullmatch(r"\d{1,9}", token):
-            raise _RefusedError(f"expected a number, found {token[:40]!r}")
-        return int(token)
-
-    def _braces(self) -> list[Value]:
-        times = 1
-        repeated = self.tokens[-2:-1] == ["{"] and self._peek().isdigit()
-        if repeated:
-            times = self._number()
-            self._expect("{")
-        parts = [self._ternary()]
-        while self._accept(","):
-            parts.append(self._ternary())
-        self._expect("}")
-        width = times * sum(map(len, parts))
-        if width > _WIDEST:
-            raise _RefusedError(f"a concatenation of {width} bits is too wide")
-        if repeated:
-            self._expect("}")
-        return [bit for part in reversed(parts) for bit in part] * times

@@ -102,7 +102,7 @@ def load(file: Path | BinaryIO) -> Netlist:
             arrays = _members(archive)
     except (
         zipfile.BadZipFile,
-        NotImplementedError,
+        NotImplementedError,  # zipfile's word for a compression it does not know
         EOFError,
         struct.error,
         ValueError,

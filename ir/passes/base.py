@@ -44,7 +44,9 @@ class NeedsData:
     def __call__(self, net: Netlist) -> Netlist:
         """Refuse to run without data."""
         del net
-        raise UsageError(f"Pass {self.name} goes by data.", hint="Name a data set with --data.")
+        raise UsageError(
+            f"Pass {self.name} goes by data.", hint="Give a checkpoint, and a data set with --data."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,5 +56,5 @@ def test_dropping_never_exceeds_the_budget(net: Netlist, seed: int) -> None:
 
 @pytest.mark.parametrize("step", [DataMerge(), DropOutputs()])
 def test_without_data_they_say_what_is_missing(step: DataMerge | DropOutputs) -> None:
-    with pytest.raises(UsageError, match=r"goes by data. Name a data set with --data."):
+    with pytest.raises(UsageError, match=r"goes by data. Give a checkpoint, and a data set with --data."):
         run_checked([step], difflogic(4, [8], classes=2, seed=0))
