@@ -15,8 +15,9 @@ from lgc.frontend.checkpoint import Checkpoint
 from lgc.frontend.config import LayerConfig, ModelConfig
 from lgc.frontend.connections import Sources, Wiring
 from lgc.frontend.kernels import cpu
+from lgc.frontend.layers import LutLayer
 from lgc.frontend.lower import lower
-from lgc.frontend.network import LutLayer, Network, blocks
+from lgc.frontend.network import Network, blocks
 from lgc.frontend.relaxations import ESTIMATORS, RELAXATIONS
 from lgc.frontend.train import Progress, train
 from lgc.ir.encoder import FixedPoint, Thermometer

@@ -1,0 +1,122 @@
+"""Layers of nodes that read any outputs of the layer before."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lgc.errors import UsageError
+
+from ..checkpoint import Layer
+from ..config import LayerConfig
+from ..connections import Wiring
+from ..kernels import cpu
+from ..kernels.autograd import fused, monomials
+from ..kernels.threads import share
+from ..relaxations import RELAXATIONS, relaxation
+
+
+class LutLayer(nn.Module):
+    """Nodes of k inputs with a learned function and, if there are candidates, learned wiring.
+
+    Candidates are weighed by a softmax per pin (LILogicNet, arXiv 2511.12340); a hard forward takes
+    the heaviest and passes the softmax's gradient on (Mommen, arXiv 2607.09399).
+
+    Attributes:
+        functions: parameters of the relaxation, float32 `[width, parameters]`.
+        choice: logits of the candidates, float32 `[width, k, candidates]`; None if wiring is fixed.
+        source: candidates, int32 `[width, k, candidates]`.
+    """
+
+    source: Tensor
+
+    def __init__(
+        self,
+        config: LayerConfig,
+        wiring: Wiring,
+        rng: np.random.Generator,
+        *,
+        estimator: str = "soft",
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.relaxation = relaxation(config.relaxation)
+        if not self.relaxation.parameters(config.k):
+            known = ", ".join(name for name, kind in RELAXATIONS.items() if config.k in kind.ks)
+            raise UsageError(
+                f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
+                hint=f"Choose another k, or a relaxation that has: {known}.",
+            )
+        self.relaxation.check(estimator, config.init)
+        initial = self.relaxation.initial(
+            config.width, config.k, config.residual, rng, init=config.init, temperature=temperature
+        )
+        source = wiring.candidates
+        self.register_buffer("source", torch.from_numpy(source))
+        self.functions = nn.Parameter(torch.from_numpy(initial))
+        self.choice: nn.Parameter | None = None
+        if source.shape[2] > 1:
+            self.choice = nn.Parameter(torch.from_numpy(rng.standard_normal(source.shape, np.float32)))
+
+    def _weights(self, hard: bool) -> Tensor | None:
+        if self.choice is None:
+            return None
+        soft = self.choice.softmax(dim=2)
+        if not hard:
+            return soft
+        exact = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)
+        return soft + (exact - soft).detach()
+
+    def forward(
+        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        """Evaluate the relaxed or the hardened layer, float32 `[blocks, features, LANES]`.
+
+        Either way gradients are those of the relaxed functions and of the softmax over candidates;
+        a hard forward makes the loss see the network that will be built (CAGE, arXiv 2603.14157).
+        With `rng` the functions carry noise, the same in the hard forward and its soft gradient.
+        """
+        kind = self.relaxation
+        if self.training and math.isfinite(kind.bound):
+            with torch.no_grad():
+                self.functions.clamp_(-kind.bound, kind.bound)
+        hard = hard or "soft" not in kind.estimators
+        drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
+        noise = None if drawn is None else torch.from_numpy(drawn)
+        table = kind.soft(self.functions, temperature, noise)
+        slope = kind.slope(table.detach())
+        noisy_outputs = rng is not None and drawn is None
+        exact = None
+        if hard and not noisy_outputs:
+            parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
+            exact = monomials(torch.from_numpy(kind.hard(parameters.numpy())).to(table.dtype))
+        return fused(
+            x,
+            self.source,
+            self._weights(hard),
+            monomials(table),
+            exact,
+            slope=None if slope is None else monomials(slope),
+            noise=self._output_noise(len(x), temperature, rng) if rng and noisy_outputs else None,
+            logistic=kind.logistic,
+            hard=hard,
+        )
+
+    def _output_noise(self, blocks: int, temperature: float, rng: np.random.Generator) -> Tensor:
+        out = np.empty((blocks, len(self.source), cpu.LANES), np.float32)
+        share(cpu.logistic_noise, blocks, rng.integers(1 << 64, dtype=np.uint64), 1 / temperature, out)
+        return torch.from_numpy(out)
+
+    def hardened(self) -> Layer:
+        """Copy the layer with its wiring decided, for a checkpoint."""
+        source = self.source.numpy()
+        if self.choice is None:
+            fanin = source[:, :, 0]
+        else:
+            best = self.choice.detach().numpy().argmax(axis=2)[:, :, None]
+            fanin = np.take_along_axis(source, best, axis=2)[:, :, 0]
+        return Layer(fanin.copy(), self.functions.detach().numpy().copy(), self.config.relaxation)
