@@ -32,7 +32,8 @@ class DataConfig:
         source: see `lgc.frontend.data.load`.
         validation: samples cut from the training set to choose the epoch.
         seed: of that cut.
-        augment: "none", or "affine" and elastic distortions of each training image, new every epoch.
+        augment: "none"; "affine" and elastic distortions of each training image, new every epoch; or
+            "crop", shifts by whole pixels, as cropping the image padded by `shift` does.
         shift: largest translation, pixels.
         rotate: largest rotation, degrees.
         shear: largest shear, degrees.
@@ -44,7 +45,7 @@ class DataConfig:
     source: str = "digits"
     validation: int = _number(200, 1)
     seed: int = _number(0, 0)
-    augment: str = _name("none", "none", "affine")
+    augment: str = _name("none", "none", "affine", "crop")
     shift: float = _number(1.0, 0)
     rotate: float = _number(10.0, 0, 180)
     shear: float = _number(10.0, 0, 80)
@@ -59,20 +60,25 @@ class EncoderConfig:
 
     Attributes:
         kind: "quantile" (even split of the samples, heavy values set apart), "distributive" (plain
-            quantiles), "uniform" (even steps) or "thresholds".
+            quantiles), "uniform" (even steps), "thresholds", or "learned", which starts from quantiles.
         levels: thresholds per feature.
         scope: thresholds per "feature", or "global" ones shared by all features.
         thresholds: for kind "thresholds", in the features' own unit.
         snap: move thresholds to nearby constants that compare fewer bits.
         tolerance: share of the training samples whose bit `snap` may change, per threshold.
+        softness: for kind "learned", width of the sigmoid that stands for a comparison in training, as a
+            share of the feature's range.
+        spacing: for kind "learned", how softly thresholds of a feature are kept apart, likewise.
     """
 
-    kind: str = _name("quantile", "quantile", "distributive", "uniform", "thresholds")
+    kind: str = _name("quantile", "quantile", "distributive", "uniform", "thresholds", "learned")
     levels: int = _number(4, 1, 256)
     scope: str = _name("feature", "feature", "global")
     thresholds: tuple[float, ...] = ()
     snap: bool = False
     tolerance: float = _number(0.02, 0, 0.5)
+    softness: float = _number(0.03, 1e-4, 10)
+    spacing: float = _number(0.03, 1e-4, 10)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class LayerConfig:
     width: int = _number(1000, 1, 1 << 24)
     k: int = _number(2, 1, 6)
     relaxation: str = _name("dlgn", "dlgn", "dwn", "light", "warp")
-    connections: str = _name("random", "random", "random-unique", "learned", "local")
+    connections: str = _name("random", "random", "random-unique", "learned", "local", "ring")
     candidates: int = _number(8, 2, 1024)
     window: float = _number(7.0, 1)
     init: str = _name("residual", "gaussian", "residual", "catalogue")
@@ -108,6 +114,8 @@ class ModelConfig:
     Attributes:
         layers: first to last; the last one's nodes are counted per class.
         tau: logits are the counts divided by it.
+        tau_rule: "fixed" is `tau`; "sqrt" is `tau` times the root of the outputs per class; "auto" and
+            "adavar" are LILogicNet's; "learned" starts at `tau`. See `lgc.frontend.groupsum`.
         harden: fraction of the training after which the forward pass is the hardened network while the
             gradient stays the relaxed one's; 1 trains as the estimator says to the end.
         estimator: the forward pass until then: "soft", "gumbel" (noise on the functions), "hard"
@@ -119,6 +127,7 @@ class ModelConfig:
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(),)
     tau: float = _number(10.0, 1e-6)
+    tau_rule: str = _name("fixed", "fixed", "sqrt", "auto", "adavar", "learned")
     harden: float = _number(1.0, 0, 1)
     estimator: str = _name("soft", "soft", "gumbel", "hard", "gumbel-hard")
     temperature: float = _number(1.0, 1e-3, 1e3)
@@ -144,19 +153,50 @@ class OptimiserConfig:
         batch: samples per step.
         lr: learning rate of the nodes' functions.
         lr_connections: learning rate of learned connections.
+        lr_thresholds: learning rate of learned thresholds, a share of the feature's range per step.
+        lr_tau: learning rate of a learned tau's logarithm.
+        clip: largest norm of all gradients together; 0 does not clip.
+        clip_thresholds: the same of the thresholds' gradients alone.
         schedule: "constant", or "cosine" down to a hundredth of it.
         patience: stop after that many epochs without a better one, counted from where the forward pass
             is hard (`model.harden`); 0 never stops.
         seed: of initial parameters, wiring, shuffling and augmentation.
+        lut_cost: weight of the expected cost of the network in LUTs, see `lgc.frontend.regularise`.
+        entropy: weight of the functions' and choices' entropy, likewise.
+        freeze: fractions of the training, ascending, after which the first, second, ... layer is decided
+            and only the layers behind it go on.
     """
 
     epochs: int = _number(30, 1)
     batch: int = _number(128, 1)
     lr: float = _number(0.01, 0, 1000)
     lr_connections: float = _number(0.05, 0, 1000)
+    lr_thresholds: float = _number(0.001, 0, 1000)
+    lr_tau: float = _number(0.01, 0, 1000)
+    clip: float = _number(0.0, 0)
+    clip_thresholds: float = _number(0.001, 0)
     schedule: str = _name("constant", "constant", "cosine")
     patience: int = _number(0, 0)
     seed: int = _number(0, 0)
+    lut_cost: float = _number(0.0, 0)
+    entropy: float = _number(0.0, 0)
+    freeze: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """A teacher whose class scores the network imitates, besides the labels; see `lgc.frontend.distil`.
+
+    Attributes:
+        teacher: an .npy file of scores `[training samples, classes]` in the data set's order, or an lgc
+            checkpoint; "" for none.
+        weight: of the teacher against the labels.
+        temperature: the teacher's and the network's scores are divided by it.
+    """
+
+    teacher: str = ""
+    weight: float = _number(0.5, 0, 1)
+    temperature: float = _number(1.0, 1e-3, 1e3)
 
 
 @dataclass(frozen=True)
@@ -167,6 +207,7 @@ class TrainConfig:
     encoder: EncoderConfig = EncoderConfig()
     model: ModelConfig = ModelConfig()
     train: OptimiserConfig = OptimiserConfig()
+    distil: DistilConfig = DistilConfig()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as nested dictionaries and lists, fit for JSON."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from lgc.errors import UsageError, nearest
 
+from . import ring as rings
 from ._typing import F32x2, I32x1, I32x2, I32x3
 from .config import LayerConfig
 
@@ -132,11 +133,17 @@ def _distinct(rows: I32x2, sources: I32x1, rng: np.random.Generator) -> I32x2:
     return rows
 
 
+def ring(layer: LayerConfig, sources: Sources, groups: int, _: np.random.Generator) -> Wiring:
+    """Wire each group's nodes to neighbours in a ring of its own sources, see `lgc.frontend.ring`."""
+    return Wiring(rings.candidates(layer, sources, groups))
+
+
 CONNECTIONS: dict[str, Callable[[LayerConfig, Sources, int, np.random.Generator], Wiring]] = {
     "random": random,
     "random-unique": random_unique,
     "learned": learned,
     "local": local,
+    "ring": ring,
 }
 """Named choices of `connections` in the configuration."""
 
