@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +19,27 @@ from safetensors.numpy import save_file
 from lgc.errors import LgcError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
-from ._typing import Array, F32x2, I32x2
+from ._typing import Array, F32x2, F32x3, I32x1, I32x2, I32x3
+from .graph import AnyLayer, ConvLayer, Layer, OrPool, Window, tree_levels
 from .relaxations import relaxation
 
-FORMAT = 1
-"""Version of the file format; a reader refuses newer ones."""
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "ConvLayer",
+    "Layer",
+    "OrPool",
+    "Window",
+    "load",
+    "read_tensors",
+    "save",
+    "write_tensors",
+]
+
+FORMAT = 2
+"""Version of the file format; a reader refuses newer ones. Files of dense layers alone are of version 1."""
 _KEY = "lgc"
 _MAX_NODES = 1 << 28
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A layer of n nodes with k inputs, wiring decided, functions still relaxed.
-
-    Attributes:
-        fanin: int32 `[n, k]`, outputs of the layer before (input bits for the first layer).
-        parameters: float32 `[n, p]`, as the relaxation defines them.
-        relaxation: its name, see `lgc.frontend.relaxations`.
-    """
-
-    fanin: I32x2
-    parameters: F32x2
-    relaxation: str
-
-    @property
-    def nodes(self) -> int:
-        """Number of nodes."""
-        return len(self.fanin)
-
-    @property
-    def k(self) -> int:
-        """Inputs per node."""
-        return int(self.fanin.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +48,15 @@ class Checkpoint:
 
     Attributes:
         encoder: what turns features into input bits.
-        layers: first to last; the last one's outputs are counted in equal groups, one per class.
+        layers: first to last; the last one's outputs are counted in equal groups, one per class. See
+            `lgc.frontend.graph`.
         class_names: one per class.
         tau: logits are the counts divided by it.
         metadata: configuration, seeds, versions, data source and accuracies; JSON values.
     """
 
     encoder: Thermometer
-    layers: tuple[Layer, ...]
+    layers: tuple[AnyLayer, ...]
     class_names: tuple[str, ...]
     tau: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -74,18 +66,36 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is complete or not there at all."""
     form = checkpoint.encoder.format
     header = {
-        "format": FORMAT,
+        "format": 1 if all(isinstance(layer, Layer) for layer in checkpoint.layers) else FORMAT,
         "encoder": {"width": form.width, "fraction": form.fraction, "signed": form.signed},
-        "layers": [layer.relaxation for layer in checkpoint.layers],
+        "layers": [_entry(layer) for layer in checkpoint.layers],
         "class_names": checkpoint.class_names,
         "tau": checkpoint.tau,
         "metadata": checkpoint.metadata,
     }
     tensors: dict[str, Array] = {"encoder.threshold": checkpoint.encoder.threshold}
     for i, layer in enumerate(checkpoint.layers):
-        tensors[f"layers.{i}.fanin"] = layer.fanin
-        tensors[f"layers.{i}.parameters"] = layer.parameters
+        tensors |= {f"layers.{i}.{name}": array for name, array in _arrays(layer).items()}
     write_tensors(path, tensors, header)
+
+
+def _entry(layer: AnyLayer) -> str | dict[str, Any]:
+    """Return the header's entry: a dense layer's relaxation, otherwise an object."""
+    if isinstance(layer, Layer):
+        return layer.relaxation
+    window = asdict(layer.window)
+    if isinstance(layer, OrPool):
+        return {"kind": "or-pool"} | window
+    return {"kind": "conv", "relaxation": layer.relaxation} | window
+
+
+def _arrays(layer: AnyLayer) -> dict[str, Array]:
+    if isinstance(layer, Layer):
+        return {"fanin": layer.fanin, "parameters": layer.parameters}
+    if isinstance(layer, OrPool):
+        return {}
+    found: dict[str, Array] = {"leaf": layer.leaf, "parameters": layer.parameters}
+    return found if layer.source is None else found | {"source": layer.source}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> None:
@@ -134,7 +144,10 @@ def _refuse_foreign(path: Path) -> None:
             magic = file.read(16)
     except OSError as error:
         raise LgcError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
-    if magic.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+    # a safetensors header may be as long as those bytes spell; it starts with a brace
+    if magic[8:9] != b"{" and magic.startswith(
+        (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    ):
         raise LgcError(
             f"{path} is a PyTorch pickle, which can run code; lgc does not open it as a checkpoint.",
             hint="Import it with `lgc import`.",
@@ -159,15 +172,15 @@ def load(path: Path) -> Checkpoint:
 
 
 def _parse(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Checkpoint:
-    if header["format"] != FORMAT:
+    if header["format"] not in range(1, FORMAT + 1):
         raise LgcError(
-            f"The checkpoint has format {header['format']}, this lgc reads {FORMAT}.", hint="Update lgc."
+            f"The checkpoint has format {header['format']}, this lgc reads 1 to {FORMAT}.", hint="Update lgc."
         )
     encoder = _encoder(tensors, header["encoder"])
-    layers: list[Layer] = []
+    layers: list[AnyLayer] = []
     sources = encoder.bits
-    for i, name in enumerate(header["layers"]):
-        layers.append(_layer(tensors, i, name, sources))
+    for i, entry in enumerate(header["layers"]):
+        layers.append(_any_layer(tensors, i, entry, sources))
         sources = layers[-1].nodes
     names = tuple(str(name) for name in header["class_names"])
     if not layers or not names or sources % len(names):
@@ -178,15 +191,14 @@ def _parse(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Checkpoin
     return Checkpoint(encoder, tuple(layers), names, tau, dict(header["metadata"]))
 
 
-def _tensor(tensors: Mapping[str, Array], key: str, dtype: type[np.generic]) -> Array:
-    """Fetch a two-dimensional tensor of the given type."""
+def _tensor(tensors: Mapping[str, Array], key: str, dtype: type[np.generic], axes: int = 2) -> Array:
+    """Fetch a tensor of the given type and number of dimensions."""
     if key not in tensors:
         raise LgcError(f"The tensor {key} is missing.")
     array = tensors[key]
-    if array.dtype != dtype or array.ndim != 2 or not array.size:
-        raise LgcError(
-            f"The tensor {key} is {array.dtype} {list(array.shape)}; expected {np.dtype(dtype)} [n, m]."
-        )
+    if array.dtype != dtype or array.ndim != axes or not array.size:
+        expected = f"{np.dtype(dtype)} [{', '.join('nmk'[:axes])}]"
+        raise LgcError(f"The tensor {key} is {array.dtype} {list(array.shape)}; expected {expected}.")
     return array
 
 
@@ -204,18 +216,89 @@ def _layer(tensors: Mapping[str, Array], i: int, name: str, sources: int) -> Lay
     fanin: I32x2 = _tensor(tensors, f"layers.{i}.fanin", np.int32).astype(np.int32)
     parameters: F32x2 = _tensor(tensors, f"layers.{i}.parameters", np.float32).astype(np.float32)
     nodes, k = fanin.shape
+    _check_nodes(i, nodes, k)
+    _check_parameters(i, name, k, parameters, (nodes,))
+    _check_range(i, fanin, sources)
+    return Layer(fanin, parameters, name)
+
+
+def _any_layer(
+    tensors: Mapping[str, Array], i: int, entry: str | Mapping[str, Any], sources: int
+) -> AnyLayer:
+    if isinstance(entry, str):
+        return _layer(tensors, i, entry, sources)
+    if entry["kind"] not in {"conv", "or-pool"}:
+        raise LgcError(f"Layer {i} is of the unknown kind {entry['kind']!r}.", hint="Update lgc.")
+    window = _window(i, entry)
+    conv = _conv(tensors, i, entry["relaxation"], window, sources) if entry["kind"] == "conv" else None
+    mapped = conv is not None and conv.source is not None
+    if math.prod(window.shape) != sources and not mapped:
+        raise LgcError(f"Layer {i} reads {list(window.shape)} values; there are {sources}.")
+    if conv is not None:
+        return conv
+    if any(pad >= size for pad, size in zip(window.padding, window.size, strict=True)):
+        raise LgcError(f"Layer {i} pads as much as its window {list(window.size)} or more.")
+    return OrPool(window)
+
+
+def _window(i: int, entry: Mapping[str, Any]) -> Window:
+    """Check a sliding window, so that its positions are at least one and not too many."""
+    shape, size, stride, padding = (
+        tuple(map(operator.index, entry[key])) for key in ("shape", "size", "stride", "padding")
+    )
+    axes = len(shape) - 1
+    if not 1 <= axes <= 3 or any(len(each) != axes for each in (size, stride, padding)):
+        raise LgcError(f"Layer {i} has windows {list(size)} on an input of shape {list(shape)}.")
+    fits = all(1 <= s <= n + 2 * p for n, s, p in zip(shape[1:], size, padding, strict=True))
+    if min(shape) < 1 or min(stride) < 1 or min(padding) < 0 or not fits:
+        raise LgcError(f"Layer {i} has windows {list(size)} that do not fit {list(shape)}.")
+    window = Window(shape, size, stride, padding)
+    if max(math.prod(shape), shape[0] * math.prod(window.positions)) > _MAX_NODES:
+        raise LgcError(f"Layer {i} on an input of shape {list(shape)} is too large.")
+    return window
+
+
+def _conv(tensors: Mapping[str, Array], i: int, name: str, window: Window, sources: int) -> ConvLayer:
+    leaf: I32x3 = _tensor(tensors, f"layers.{i}.leaf", np.int32, 3).astype(np.int32)
+    parameters: F32x3 = _tensor(tensors, f"layers.{i}.parameters", np.float32, 3).astype(np.float32)
+    source: I32x1 | None = None
+    if f"layers.{i}.source" in tensors:
+        source = _tensor(tensors, f"layers.{i}.source", np.int32, 1).astype(np.int32)
+        _check_range(i, source, sources)
+        if len(source) != math.prod(window.shape):
+            raise LgcError(f"Layer {i} maps {len(source)} sources to the shape {list(window.shape)}.")
+    channels, leaves, coordinates = leaf.shape
+    nodes = parameters.shape[1]
+    k = (leaves - 1) // nodes + 1
+    try:
+        tree_levels(k, leaves, nodes)
+    except ValueError as error:
+        raise LgcError(f"Layer {i} has {leaves} leaves and {nodes} nodes, no complete tree.") from error
+    _check_nodes(i, channels * nodes * math.prod(window.positions), k)
+    _check_parameters(i, name, k, parameters, (channels, nodes))
+    limits = np.array([window.shape[0], *window.size])
+    if coordinates != len(limits) or leaf.min() < 0 or (leaf >= limits).any():
+        raise LgcError(f"Layer {i} has leaves outside of its windows {limits.tolist()}.")
+    return ConvLayer(window, leaf, parameters, name, source)
+
+
+def _check_nodes(i: int, nodes: int, k: int) -> None:
     if not 1 <= k <= 6 or nodes > _MAX_NODES:
         raise LgcError(f"Layer {i} has {nodes} nodes of {k} inputs; lgc knows 1 to 6 inputs.")
-    expected = (nodes, relaxation(name).parameters(k))
-    if parameters.shape != expected or not expected[1]:
+
+
+def _check_parameters(i: int, name: str, k: int, parameters: Array, nodes: tuple[int, ...]) -> None:
+    expected = (*nodes, relaxation(name).parameters(k))
+    if parameters.shape != expected or not expected[-1]:
         raise LgcError(
             f"Layer {i} has parameters {list(parameters.shape)}; "
             f"{name} needs {list(expected)} for {k} inputs."
         )
-    if fanin.min() < 0 or fanin.max() >= sources:
-        raise LgcError(
-            f"Layer {i} reads source {fanin.min() if fanin.min() < 0 else fanin.max()}; there are {sources}."
-        )
     if not np.isfinite(parameters).all():
         raise LgcError(f"Layer {i} has NaN or infinite parameters.", hint="The training run diverged.")
-    return Layer(fanin, parameters, name)
+
+
+def _check_range(i: int, index: Array, sources: int) -> None:
+    low, high = int(index.min()), int(index.max())
+    if low < 0 or high >= sources:
+        raise LgcError(f"Layer {i} reads source {low if low < 0 else high}; there are {sources}.")

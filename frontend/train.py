@@ -31,9 +31,8 @@ from ._typing import I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .data import Dataset, split_validation
-from .lower import lower
+from .lower import lower, tables
 from .network import Network, blocks
-from .relaxations import relaxation
 
 _LOG = logging.getLogger(__name__)
 _FLOOR = 0.01
@@ -255,8 +254,7 @@ class _Run:
         if score > self.best.score:
             tensors = {key: value.clone() for key, value in self.network.state_dict().items()}
             self.best = state.Best(self.epoch, score, tensors)
-        tables = [(each.fanin, relaxation(each.relaxation).hard(each.parameters)) for each in model.layers]
-        return self._relaxed_accuracy(), accuracy, usage.summary(tables)
+        return self._relaxed_accuracy(), accuracy, usage.summary(tables(model.layers))
 
     def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
         tau = self.config.model.tau

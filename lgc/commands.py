@@ -137,7 +137,7 @@ def _describe_checkpoint(file: Path) -> dict[str, Any]:
         "classes": ", ".join(found.class_names),
     }
     for i, layer in enumerate(found.layers, 1):
-        facts[f"layer {i}"] = f"{layer.nodes:,} nodes of {layer.k} inputs, {layer.relaxation}"
+        facts[f"layer {i}"] = layer.text
     known = ("source", "epoch", "validation_accuracy", "test_accuracy")
     facts |= {name.replace("_", " "): found.metadata[name] for name in known if name in found.metadata}
     seed = models.seed_of(found)

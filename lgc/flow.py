@@ -439,7 +439,7 @@ class _Flow:
             features=encoder.features,
             feature_bits=encoder.format.width,
             levels=encoder.levels,
-            layers=tuple(f"{n.nodes:,} × {n.k}-input {n.relaxation}" for n in self.checkpoint.layers),
+            layers=tuple(layer.text for layer in self.checkpoint.layers),
             seed=models.seed_of(self.checkpoint),
             data_source=str(facts.get("source", "")),
             validation_accuracy=facts.get("validation_accuracy"),

@@ -156,11 +156,16 @@ def run(file: Path, out: Path, kind: str, scores: Path | None, **given: Any) -> 
 
 def summary(imported: Imported) -> dict[str, Any]:
     """Facts for the user; JSON values."""
+    from lgc.frontend.checkpoint import Layer
+
     found, facts = imported.checkpoint, imported.checkpoint.metadata["imported"]
     encoder = found.encoder
     form = encoder.format
     kind = "ready bits" if (form.width, encoder.levels) == (1, 1) else _count(encoder.levels, "threshold")
-    widths = [f"{layer.nodes:,} of {layer.k} inputs" for layer in found.layers]
+    widths = [
+        f"{layer.nodes:,} of {layer.k} inputs" if isinstance(layer, Layer) else layer.text
+        for layer in found.layers
+    ]
     return {
         "format": imported.format,
         "layers": len(found.layers),

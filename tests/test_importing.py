@@ -54,7 +54,7 @@ def test_the_command_says_what_it_found(tmp_path):
     assert saved.metadata["imported"]["file"] == "n.json"
     assert len(saved.metadata["imported"]["sha256"]) == 64
     shown = run("inspect", tmp_path / "m.safetensors").stdout
-    assert "4 nodes of 2 inputs, light" in shown
+    assert "4 × 2-input light" in shown
 
 
 @pytest.mark.parametrize("form", ["bits", "packed", "x"])

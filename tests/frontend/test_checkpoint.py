@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import zipfile
@@ -14,7 +15,7 @@ from safetensors.numpy import save_file
 from lgc.errors import LgcError
 from lgc.frontend import checkpoint
 
-from .networks import random_checkpoint
+from .networks import random_checkpoint, random_conv_checkpoint
 
 Tensors = dict[str, Any]
 Header = dict[str, Any]
@@ -40,6 +41,25 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, layers:
         assert np.array_equal(ours.parameters, theirs.parameters)
         assert ours.relaxation == theirs.relaxation
     assert (back.class_names, back.tau, back.metadata) == (model.class_names, model.tau, model.metadata)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 3))
+def test_round_trip_of_convolutions(tmp_path_factory: pytest.TempPathFactory, seed: int, axes: int) -> None:
+    model = random_conv_checkpoint(seed, axes=axes)
+    out = tmp_path_factory.mktemp("round") / "model.safetensors"
+    checkpoint.save(out, model)
+    back = checkpoint.load(out)
+    for ours, theirs in zip(back.layers, model.layers, strict=True):
+        assert type(ours) is type(theirs)
+        for field in dataclasses.fields(ours):
+            a, b = getattr(ours, field.name), getattr(theirs, field.name)
+            assert np.array_equal(a, b) if isinstance(b, np.ndarray) else a == b
+
+
+def test_dense_files_stay_readable_for_an_older_lgc(tmp_path: Path) -> None:
+    for model, version in ((random_checkpoint(0), 1), (random_conv_checkpoint(0), 2)):
+        checkpoint.save(tmp_path / "m.safetensors", model)
+        assert checkpoint.read_tensors(tmp_path / "m.safetensors")[1]["format"] == version
 
 
 def test_a_failed_write_leaves_the_old_file(path: Path) -> None:
@@ -144,7 +164,8 @@ def first(value: float) -> Callable[[Any], Any]:
 
 FORM = {"width": 4, "fraction": 0, "signed": False}
 BAD: dict[str, tuple[Callable[[Tensors, Header], None], str]] = {
-    "newer": (head(format=2), "The checkpoint has format 2, this lgc reads 1"),
+    "newer": (head(format=3), "The checkpoint has format 3, this lgc reads 1 to 2"),
+    "kind": (head(layers=[{"kind": "attention"}]), "Layer 0 is of the unknown kind 'attention'"),
     "no layer names": (lambda _, header: header.pop("layers"), "is not a complete checkpoint: KeyError"),
     "no layers": (head(layers=[]), "3 classes cannot share the last layer's 15 outputs"),
     "no classes": (head(class_names=[]), "0 classes cannot share"),
@@ -184,3 +205,43 @@ def test_bad_content(path: Path, case: str) -> None:
     assert message in str(caught.value)
     assert caught.value.exit_code == 1
     assert str(path) in str(caught.value)
+
+
+def entry(i: int, **values: object) -> Callable[[Tensors, Header], None]:
+    return lambda _, header: header["layers"][i].update(values)
+
+
+BAD_CONV: dict[str, tuple[Callable[[Tensors, Header], None], str]] = {
+    "no size": (lambda _, header: header["layers"][0].pop("size"), "is not a complete checkpoint"),
+    "shape": (entry(1, shape=[1, 1]), "Layer 1 has windows"),
+    "other shape": (entry(1, shape=[9, 9, 9]), "Layer 1 reads [9, 9, 9] values; there are"),
+    "huge": (entry(1, shape=[1 << 20, 1 << 20, 1 << 20]), "is too large"),
+    "huge padding": (entry(0, padding=[1 << 40, 1 << 40]), "is too large"),
+    "fraction": (entry(0, stride=[1.5, 1]), "is not a complete checkpoint"),
+    "stride": (entry(0, stride=[0, 1]), "Layer 0 has windows"),
+    "negative": (entry(0, padding=[-1, 0]), "Layer 0 has windows"),
+    "window": (entry(0, size=[99, 99]), "that do not fit"),
+    "pool padding": (entry(1, padding=[3, 3], size=[3, 3]), "Layer 1 pads as much as its window [3, 3]"),
+    "leaf": (put("layers.0.leaf", first(9)), "Layer 0 has leaves outside of its windows"),
+    "no leaf": (drop("layers.0.leaf"), "The tensor layers.0.leaf is missing"),
+    "flat leaf": (put("layers.0.leaf", lambda a: a[:, :, 0]), "expected int32 [n, m, k]"),
+    "tree": (put("layers.0.leaf", lambda a: a[:, :3]), "has 3 leaves and 3 nodes, no complete tree"),
+    "few channels": (put("layers.0.parameters", lambda a: a[:0]), "expected float32"),
+    "source": (put("layers.0.source", first(-1)), "Layer 0 reads source -1"),
+    "short source": (put("layers.0.source", lambda a: a[:-1]), "sources to the shape"),
+    "relaxation": (entry(0, relaxation="light"), "Layer 0 has parameters"),
+    "infinite": (put("layers.2.parameters", first(float("inf"))), "Layer 2 has NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_CONV))
+def test_bad_convolutions(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, random_conv_checkpoint(1))
+    tensors, header = checkpoint.read_tensors(path)
+    change, message = BAD_CONV[case]
+    change(tensors, header)
+    checkpoint.write_tensors(path, tensors, header)
+    with pytest.raises(LgcError) as caught:
+        checkpoint.load(path)
+    assert message in str(caught.value)
