@@ -91,6 +91,10 @@ class LayerConfig:
         relaxation: what is learned about the node's function, see `lgc.frontend.relaxations`.
         connections: where the node's inputs come from, see `lgc.frontend.connections`.
         candidates: for learned and local connections, sources each pin chooses from.
+        choose: what a pin with candidates reads while training: their "softmax", or the "hard" choice with
+            the softmax's gradient; "dwn", for full connections, is DWN's learnable mapping.
+        choice_init: how the candidates' logits start: "normal", "dirac" (one candidate nearly certain)
+            or "uniform".
         window: for local connections, side of the square of the image a node reads from, pixels.
         init: how functions start: "residual", "gaussian" (DWN: uniform), or a "catalogue" of tables,
             of which all but a fraction `residual` are random.
@@ -100,8 +104,12 @@ class LayerConfig:
     width: int = _number(1000, 1, 1 << 24)
     k: int = _number(2, 1, 6)
     relaxation: str = _name("dlgn", "dlgn", "dwn", "light", "warp")
-    connections: str = _name("random", "random", "random-unique", "learned", "local", "ring")
+    connections: str = _name(
+        "random", "random", "random-unique", "learned", "local", "ring", "full", "butterfly", "slots"
+    )
     candidates: int = _number(8, 2, 1024)
+    choose: str = _name("softmax", "softmax", "hard", "dwn")
+    choice_init: str = _name("normal", "normal", "dirac", "uniform")
     window: float = _number(7.0, 1)
     init: str = _name("residual", "gaussian", "residual", "catalogue")
     residual: float = _number(0.9, 0, 0.9999)
