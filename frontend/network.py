@@ -14,6 +14,7 @@ from ._typing import Bool2, I64x1
 from .checkpoint import Layer
 from .config import ModelConfig
 from .connections import Sources, wire
+from .groupsum import GroupSum
 from .kernels import cpu, memory
 from .kernels.threads import share
 from .layers import LutLayer
@@ -38,20 +39,24 @@ class Network(nn.Module):
             layers.append(
                 LutLayer(layer, wiring, rng, estimator=config.estimator, temperature=config.temperature)
             )
-            sources = Sources(np.arange(layer.width, dtype=np.int32), wiring.position)
+            sources = Sources(np.arange(layer.width, dtype=np.int32), wiring.position, wiring.stage)
         self.layers = nn.ModuleList(layers)
+        self.head = GroupSum(config, classes)
 
     def forward(
-        self, x: Tensor, *, hard: bool, temperature: float = 1.0, noise: tuple[int, ...] = ()
+        self, x: Tensor, *, hard: bool, temperature: float = 1.0, noise: tuple[int, ...] = (), frozen: int = 0
     ) -> Tensor:
         """Logits `[blocks * LANES, classes]` of input bits float32 `[blocks, bits, LANES]`.
 
-        `noise` is the seed of the estimator's noise; empty for none.
+        `noise` is the seed of the estimator's noise; empty for none. The first `frozen` layers are
+        hardened and have no gradient.
         """
-        for i, layer in enumerate(self.layers):
+        with torch.no_grad():
+            for layer in self.layers[:frozen]:
+                x = layer(x, True, temperature, None)
+        for i, layer in list(enumerate(self.layers))[frozen:]:
             x = layer(x, hard, temperature, np.random.default_rng([*noise, i + 1]) if noise else None)
-        counts = x.view(x.shape[0], self.classes, -1, cpu.LANES).sum(2)
-        return counts.transpose(1, 2).reshape(-1, self.classes) / self.config.tau
+        return cast(Tensor, self.head(x))
 
     def hardened(self) -> tuple[Layer, ...]:
         """Copy all layers with their wiring decided."""
