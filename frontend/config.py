@@ -86,7 +86,9 @@ class LayerConfig:
     """One layer of k-input nodes.
 
     Attributes:
-        width: nodes.
+        kind: "dense"; "conv", a tree of nodes per output channel, the same at every position; or
+            "or-pool", the OR of a window.
+        width: nodes; for conv, output channels.
         k: inputs per node.
         relaxation: what is learned about the node's function, see `lgc.frontend.relaxations`.
         connections: where the node's inputs come from, see `lgc.frontend.connections`.
@@ -99,8 +101,17 @@ class LayerConfig:
         init: how functions start: "residual", "gaussian" (DWN: uniform), or a "catalogue" of tables,
             of which all but a fraction `residual` are random.
         residual: probability of "pass the first input" at the start; 0 starts from random functions.
+        depth: for conv, levels of the tree: `k**depth` leaves.
+        field: side of the window a tree or a pool reads; 0 is 3 for a tree, 2 for a pool.
+        stride: steps between windows; 0 is 1 for a tree, the window's side for a pool.
+        padding: zeros around the input.
+        reads: for conv, input channels each tree reads; 0 is all.
+        groups: for conv, equal runs of channels that stay among themselves.
+        shape: for a first layer that is a conv, shape of the features if the data do not say:
+            `[length]`, `[length, channels]` or `[height, width, channels]`.
     """
 
+    kind: str = _name("dense", "dense", "conv", "or-pool")
     width: int = _number(1000, 1, 1 << 24)
     k: int = _number(2, 1, 6)
     relaxation: str = _name("dlgn", "dlgn", "dwn", "light", "warp")
@@ -113,6 +124,13 @@ class LayerConfig:
     window: float = _number(7.0, 1)
     init: str = _name("residual", "gaussian", "residual", "catalogue")
     residual: float = _number(0.9, 0, 0.9999)
+    depth: int = _number(3, 1, 8)
+    field: int = _number(0, 0, 1 << 12)
+    stride: int = _number(0, 0, 1 << 12)
+    padding: int = _number(0, 0, 1 << 12)
+    reads: int = _number(0, 0)
+    groups: int = _number(1, 1)
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

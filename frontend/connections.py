@@ -25,10 +25,14 @@ class Sources:
     Attributes:
         index: int32 `[sources]`, outputs of the layer before that carry information.
         position: float32 `[sources, 2]`, their row and column in the image, pixels; None if unknown.
+        shape: `(channels, height, width)` or alike of *all* outputs of the layer before; None if unknown.
+        order: int32 `[outputs]`, output at each place of that shape; None if in order.
     """
 
     index: I32x1
     position: F32x2 | None = None
+    shape: tuple[int, ...] | None = None
+    order: I32x1 | None = None
 
 
 @dataclass(frozen=True, eq=False)

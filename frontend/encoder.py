@@ -34,7 +34,8 @@ def _row(config: EncoderConfig, x: Array, form: FixedPoint) -> I32x1:
         return row
     codes = form.quantise(x)
     if not explicit:
-        choose = {"uniform": _uniform, "quantile": _quantile, "distributive": _distributive}[config.kind]
+        kinds = {"uniform": _uniform, "quantile": _quantile, "distributive": _distributive}
+        choose = kinds.get(config.kind, _quantile)  # where learned thresholds start
         row = choose(codes, config.levels, form.low)
     return _snapped(row, codes, form, config.tolerance) if config.snap else row
 
@@ -65,7 +66,22 @@ def sources(encoder: Thermometer, x: Array, image_shape: tuple[int, ...] | None)
     if image_shape is None:
         return Sources(index)
     pixels = np.unravel_index(index // encoder.levels, image_shape)
-    return Sources(index, np.stack(pixels[:2], axis=1).astype(np.float32))
+    position = np.stack(pixels[:2], axis=1).astype(np.float32)
+    shape, order = arranged(image_shape, 2, encoder.levels)
+    return Sources(index, position, shape, order)
+
+
+def arranged(features: tuple[int, ...], axes: int, levels: int) -> tuple[tuple[int, ...], I32x1]:
+    """Shape of the input bits as channels of an image or signal, and which bit is at each place.
+
+    The first `axes` numbers of the features' shape are places; all else, and a feature's bits, are channels.
+
+    Returns:
+        `(channels, ...)` and int32 `[bits]`, the bit at each place, channel-major.
+    """
+    bits = np.arange(np.prod(features) * levels, dtype=np.int32).reshape(*features[:axes], -1)
+    bits = np.moveaxis(bits, -1, 0)
+    return bits.shape, bits.ravel()
 
 
 def _explicit(thresholds: tuple[float, ...], form: FixedPoint) -> I32x1:
