@@ -308,11 +308,16 @@ def held_out(labels: I64x1, size: int, seed: int) -> Bool1:
     return chosen
 
 
+def validation_rows(data: Dataset, size: int, seed: int) -> Bool1:
+    """Tell which training samples `split_validation` cuts off, bool `[samples]`."""
+    return held_out(data.train_y, size, seed)
+
+
 def split_validation(data: Dataset, size: int, seed: int) -> tuple[Array, I64x1, Array, I64x1]:
     """Cut `size` validation samples from the training set, the classes in proportion.
 
     Returns:
         Training features and labels, validation features and labels.
     """
-    chosen = held_out(data.train_y, size, seed)
+    chosen = validation_rows(data, size, seed)
     return data.train_x[~chosen], data.train_y[~chosen], data.train_x[chosen], data.train_y[chosen]

@@ -64,7 +64,8 @@ def restore(path: Path, config: TrainConfig, network: Network, adam: torch.optim
         at, accuracy, loss = header["best"]
         network.load_state_dict(_part(tensors, "now."))
         count = len(adam.param_groups[0]["params"]) + sum(len(g["params"]) for g in adam.param_groups[1:])
-        moments = {i: {name: tensors[f"adam.{i}.{name}"] for name in _MOMENTS} for i in range(count)}
+        stepped = [i for i in range(count) if f"adam.{i}.step" in tensors]  # others are frozen from the start
+        moments = {i: {name: tensors[f"adam.{i}.{name}"] for name in _MOMENTS} for i in stepped}
         adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise LgcError(f"{path} is not a usable training state: {error!r}.", hint="Start afresh.") from error
@@ -80,7 +81,7 @@ def _same_run(earlier: TrainConfig, config: TrainConfig) -> None:
     before, now = (json.loads(json.dumps(each.to_dict())) for each in (earlier, config))
     now["train"]["patience"] = before["train"]["patience"]  # decides when to stop, not what is learned
     constant = (now["train"]["schedule"], now["model"]["temperature_schedule"]) == ("constant", "constant")
-    if constant and now["model"]["harden"] in {0, 1}:
+    if constant and now["model"]["harden"] in {0, 1} and not now["train"]["freeze"]:
         now["train"]["epochs"] = before["train"]["epochs"]
     changed = [
         f"{section}.{key}"

@@ -7,7 +7,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,17 +26,18 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, checkpoint, curves, encoder, state, usage
-from ._typing import I64x1
+from . import augment, checkpoint, curves, encoder, optimiser, regularise, state, usage
+from ._typing import Array, I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
-from .data import Dataset, split_validation
+from .data import Dataset, split_validation, validation_rows
+from .distil import Teacher
+from .distributed import Team, team
 from .lower import lower, tables
 from .network import Network, blocks
+from .thermometer import LearnedThermometer
 
 _LOG = logging.getLogger(__name__)
-_FLOOR = 0.01
-"""Where the cosine schedule ends, relative to its start."""
 _VALIDATION_BATCH = 4096
 
 
@@ -51,6 +52,7 @@ class Progress:
         val_acc: relaxed network, validation split, fraction.
         hard_val_acc: hardened network, validation split, fraction; this is what counts.
         seconds: since training (re)started.
+        usage: shares of the hardened nodes by kind, see `lgc.frontend.usage`; none within the epoch.
     """
 
     epoch: int
@@ -61,6 +63,14 @@ class Progress:
     val_acc: float | None
     hard_val_acc: float | None
     seconds: float
+    usage: Mapping[str, float] | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """Discretisation gap: relaxed less hardened validation accuracy."""
+        if self.val_acc is None or self.hard_val_acc is None:
+            return None
+        return self.val_acc - self.hard_val_acc
 
 
 def state_path(out: Path) -> Path:
@@ -92,6 +102,9 @@ def train(
     the same tensors as a run that was never interrupted. The test set is looked at once, at the end.
     The log of the epochs (`metrics_path`) and their curves (`curves_path`) lie next to `out`.
 
+    Started by `torchrun`, the processes share every batch; the first one writes and calls `progress`,
+    all return the same checkpoint.
+
     Raises:
         LgcError: the loss became NaN, or there is nothing (matching) to resume.
         UsageError: settings that contradict each other or the data.
@@ -99,20 +112,30 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the kernels have the cores; torch sees parameters only
     try:
-        run = _Run(config, data, out)
-        if resume:
-            run.restore()
-        else:
-            _start_log(metrics_path(out))
-        start = time.monotonic()
-        while run.epoch < config.train.epochs and not run.stalled:
-            run.advance(progress, start)
-        result = run.result(data)
+        with team() as processes:
+            return _train(_Run(config, data, out, processes), data, resume, progress)
     finally:
         torch.set_num_threads(threads)
-    checkpoint.save(out, result)
+
+
+def _train(run: _Run, data: Dataset, resume: bool, progress: Callable[[Progress], None] | None) -> Checkpoint:
+    processes, out = run.team, run.out
+    if resume:
+        run.restore()
+    else:
+        processes.from_leader(lambda: _start_log(metrics_path(out)))
+    start = time.monotonic()
+    while run.epoch < run.config.train.epochs and not run.stalled:
+        run.advance(progress if processes.leads else None, start)
+    return processes.from_leader(lambda: _finish(run, data))
+
+
+def _finish(run: _Run, data: Dataset) -> Checkpoint:
+    """Write the checkpoint and the curves."""
+    result = run.result(data)
+    checkpoint.save(run.out, result)
     try:
-        curves.write_curves(metrics_path(out), curves_path(out))
+        curves.write_curves(metrics_path(run.out), curves_path(run.out))
     except LgcError as error:  # a log that was deleted must not cost the checkpoint
         _LOG.warning("No learning curves: %s", error)
     return result
@@ -129,39 +152,59 @@ def _start_log(path: Path) -> None:
 class _Run:
     """A training run: network, optimiser and what they are fed with."""
 
-    def __init__(self, config: TrainConfig, data: Dataset, out: Path) -> None:
+    def __init__(self, config: TrainConfig, data: Dataset, out: Path, processes: Team) -> None:
+        optimiser.check_freeze(config)
         self.config = config
         self.out = out
+        self.team = processes
         self.source = data.source
         self.class_names = data.class_names
-        self.x, self.y, val_x, self.val_y = split_validation(data, config.data.validation, config.data.seed)
-        self.encoder: Thermometer = encoder.fit(config.encoder, self.x, data.format)
-        self.val_x = val_x
-        self.val_bits = self.encoder.encode(val_x)
-        sources = encoder.sources(self.encoder, self.x, data.image_shape)
-        _LOG.info("%d of %d input bits change in training", len(sources.index), self.encoder.bits)
+        self.x, self.y, self.val_x, self.val_y = split_validation(
+            data, config.data.validation, config.data.seed
+        )
+        fitted = encoder.fit(config.encoder, self.x, data.format)
+        sources = encoder.sources(fitted, self.x, data.image_shape)
+        _LOG.info("%d of %d input bits change in training", len(sources.index), fitted.bits)
         rng = np.random.default_rng([config.train.seed, 0])
         self.network = Network(config.model, sources, len(data.class_names), rng)
-        self.adam = torch.optim.Adam(self._parameter_groups())
+        self.thermometer: LearnedThermometer | None = None
+        if config.encoder.kind == "learned":
+            self.thermometer = LearnedThermometer(config.encoder, fitted, self.x)
+            self.network.add_module("thermometer", self.thermometer)
+        self._fixed = fitted
+        self.teacher: Teacher | None = None
+        if config.distil.teacher:
+            rows = np.flatnonzero(~validation_rows(data, config.data.validation, config.data.seed))
+            samples = len(data.train_y)
+            self.teacher = Teacher(config.distil, rows, samples, len(data.class_names), data.features)
+        self.adam = optimiser.adam(config, self.network)
         self.distortion: augment.Distortion | None = None
         self.hard = False
         self.noisy = False
+        self.frozen = 0
         self.temperature = config.model.temperature
         self.epoch = 0
         self.best = state.Best()
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        settings = self.config.train
-        rates = {"functions": settings.lr, "choice": settings.lr_connections}
-        named = [(rates[name.rpartition(".")[2]], item) for name, item in self.network.named_parameters()]
-        return [{"params": [item], "lr": rate, "base": rate} for rate, item in named]
+    @property
+    def encoder(self) -> Thermometer:
+        """The encoder that hardware would have now."""
+        return self._fixed if self.thermometer is None else self.thermometer.encoder()
 
     def restore(self) -> None:
         """Go on where the last complete epoch ended."""
+        found = self.team.from_leader(self._read_state)
+        if not self.team.leads:
+            self.epoch, self.best, tensors, moments = found
+            self.network.load_state_dict(tensors)
+            self.adam.load_state_dict(moments)
+
+    def _read_state(self) -> tuple[int, state.Best, dict[str, Any], dict[str, Any]]:
         self.epoch, self.best = state.restore(state_path(self.out), self.config, self.network, self.adam)
         path = metrics_path(self.out)
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         path.write_text("".join(line + "\n" for line in lines[: self.epoch]), "utf-8")
+        return self.epoch, self.best, self.network.state_dict(), self.adam.state_dict()
 
     @property
     def stalled(self) -> bool:
@@ -192,16 +235,29 @@ class _Run:
                     Progress(self.epoch + 1, settings.epochs, step + 1, steps, mean, None, None, seconds)
                 )
         self.epoch += 1
-        soft, hard, used = self._validate()
+        score, soft, used = self.team.from_leader(self._validate)
+        if score > self.best.score:
+            tensors = {key: value.clone() for key, value in self.network.state_dict().items()}
+            self.best = state.Best(self.epoch, score, tensors)
         seconds = time.monotonic() - start
-        done = Progress(self.epoch, settings.epochs, steps, steps, mean, soft, hard, seconds)
-        more = {"gap": soft - hard, "best_epoch": self.best.epoch, "epoch_seconds": start + seconds - began}
-        # in this order: a resumed run drops lines beyond its state
-        with metrics_path(self.out).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(done) | more | used) + "\n")
-        state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
+        done = Progress(
+            self.epoch, settings.epochs, steps, steps, mean, soft, score[0], seconds, used["usage"]
+        )
+        more = {
+            "gap": done.gap,
+            "tau": self.network.head.tau,
+            "best_epoch": self.best.epoch,
+            "epoch_seconds": start + seconds - began,
+        }
+        self.team.from_leader(lambda: self._keep(asdict(done) | more | used))
         if progress:
             progress(done)
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        """Write the epoch's log and state; in this order, a resumed run drops lines beyond its state."""
+        with metrics_path(self.out).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        state.save(state_path(self.out), self.config, self.network, self.adam, self.epoch, self.best)
 
     def _schedule(self, done: float) -> None:
         """Set what changes over the run, `done` being the fraction behind us."""
@@ -210,55 +266,89 @@ class _Run:
         self.hard = hardened or model.estimator.endswith("hard")
         self.noisy = not hardened and model.estimator.startswith("gumbel")
         self.temperature = model.temperature_at(done)
-        if self.config.train.schedule == "cosine":
-            factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * done)) / 2
-            for group in self.adam.param_groups:
-                group["lr"] = group["base"] * factor
-
-    def _inputs(self, order: I64x1) -> torch.Tensor:
-        x = self.distortion.apply(self.x, order) if self.distortion else self.x[order]
-        return blocks(self.encoder.encode(x), np.arange(len(order)))
+        optimiser.schedule(self.config, self.adam, done)
+        self.frozen = optimiser.freeze(self.config, self.network, done)
 
     def _step(self, order: I64x1, step: int) -> float:
-        """One step of Adam; returns the loss."""
-        # a seed per step: a resumed run draws the same noise
-        noise = (self.config.train.seed, self.epoch + 1, step + 1) if self.noisy else ()
-        logits = self.network(self._inputs(order), hard=self.hard, temperature=self.temperature, noise=noise)
-        loss = cross_entropy(logits[: len(order)], torch.from_numpy(self.y[order]))
+        """One step of Adam on the processes' shares of a batch; returns the loss."""
+        loss = torch.zeros(1)
+        counts = torch.zeros(3, dtype=torch.float64)
+        mine = order[self.team.share(len(order))]
+        self.adam.zero_grad()
+        if len(mine):
+            loss += self._backward(mine, len(order), step, counts)
+        trained = list(optimiser.trained(self.network))
+        if self.team.size > 1:
+            gradients = [torch.zeros_like(item) if item.grad is None else item.grad for item in trained]
+            self.team.add([loss, counts, *gradients])
+            for item, gradient in zip(trained, gradients, strict=True):
+                item.grad = gradient
         if not math.isfinite(loss.item()):
             raise LgcError(
                 f"The loss became {loss.item()} in epoch {self.epoch + 1}.",
                 hint="Lower train.lr, or start with another train.seed.",
             )
-        self.adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.network.head.observe(counts)
+        optimiser.clip(self.config, self.network)
         self.adam.step()
         return loss.item()
 
+    def _backward(self, mine: I64x1, batch: int, step: int, counts: torch.Tensor) -> float:
+        """Gradients of this process' part of the mean loss over `batch` samples; returns that part."""
+        # a seed per step: a resumed run draws the same noise
+        noise = (self.config.train.seed, self.epoch + 1, step + 1) if self.noisy else ()
+        x = self.distortion.apply(self.x, mine) if self.distortion else self.x[mine]
+        logits = self.network(
+            self._inputs(x), hard=self.hard, temperature=self.temperature, noise=noise, frozen=self.frozen
+        )[: len(mine)]
+        labels = torch.from_numpy(self.y[mine])
+        if self.teacher is None:
+            total = cross_entropy(logits, labels, reduction="sum")
+        else:
+            total = self.teacher.loss(logits, labels, self.teacher.scores(mine, x))
+        loss = total / batch
+        settings = self.config.train
+        if settings.lut_cost or settings.entropy:
+            cost = regularise.penalty(
+                self.network,
+                lut_cost=settings.lut_cost,
+                entropy=settings.entropy,
+                temperature=self.temperature,
+            )
+            loss = loss + cost * (len(mine) / batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        seen = logits.detach().double() * self.network.head.tau
+        counts += torch.stack([seen.new_tensor(seen.numel()), seen.sum(), seen.square().sum()])
+        return loss.item()
+
+    def _inputs(self, x: Array) -> torch.Tensor:
+        if self.thermometer is None:
+            return blocks(self._fixed.encode(x), np.arange(len(x)))
+        bits: torch.Tensor = self.thermometer(self._fixed.codes(x), self.hard)
+        return bits
+
     def _relaxed_accuracy(self) -> float:
         right = 0
+        bits = self.encoder.encode(self.val_x)
         with torch.no_grad():
             for order in np.array_split(np.arange(len(self.val_y)), -(-len(self.val_y) // _VALIDATION_BATCH)):
-                x = blocks(self.val_bits, order)
+                x = blocks(bits, order)
                 logits = self.network(x, hard=False, temperature=self.temperature)[: len(order)]
                 right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
         return right / len(self.val_y)
 
-    def _validate(self) -> tuple[float, float, dict[str, Any]]:
-        """Relaxed and hardened validation accuracy, gate usage; remembers the epoch if it is the best."""
+    def _validate(self) -> tuple[tuple[float, float], float, dict[str, Any]]:
+        """Hardened validation accuracy with minus its loss, relaxed accuracy, gate usage."""
         model = self._checkpoint({})
         scores = lower(model).scores(self.val_x)
         accuracy = float((scores.argmax(1) == self.val_y).mean())
-        logits = torch.from_numpy(scores / self.config.model.tau)
-        score = (accuracy, -cross_entropy(logits, torch.from_numpy(self.val_y)).item())
-        if score > self.best.score:
-            tensors = {key: value.clone() for key, value in self.network.state_dict().items()}
-            self.best = state.Best(self.epoch, score, tensors)
-        return self._relaxed_accuracy(), accuracy, usage.summary(tables(model.layers))
+        logits = torch.from_numpy(scores / model.tau)
+        loss = cross_entropy(logits, torch.from_numpy(self.val_y)).item()
+        return (accuracy, -loss), self._relaxed_accuracy(), usage.summary(tables(model.layers))
 
     def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
-        tau = self.config.model.tau
-        return Checkpoint(self.encoder, self.network.hardened(), self.class_names, tau, metadata)
+        head = self.network.head
+        return Checkpoint(self.encoder, self.network.hardened(), self.class_names, head.tau, metadata)
 
     def result(self, data: Dataset) -> Checkpoint:
         """Assemble the best epoch's checkpoint, with its accuracies."""
