@@ -9,10 +9,13 @@ import numpy as np
 
 from lgc.errors import UsageError, nearest
 
+from . import butterfly
 from . import ring as rings
 from ._typing import F32x2, I32x1, I32x2, I32x3
 from .config import LayerConfig
 
+SLOTS = 16
+"""Pairs of sources that a node of `connections = "slots"` chooses from (CompactLogic's number)."""
 _ATTEMPTS = 100
 _R2 = (0.7548776662466927, 0.5698402909980532)
 """Steps of the two-dimensional low-discrepancy sequence: powers of the inverse plastic number."""
@@ -27,20 +30,23 @@ class Sources:
         position: float32 `[sources, 2]`, their row and column in the image, pixels; None if unknown.
         shape: `(channels, height, width)` or alike of *all* outputs of the layer before; None if unknown.
         order: int32 `[outputs]`, output at each place of that shape; None if in order.
+        stage: scale at which a butterfly goes on, see `lgc.frontend.butterfly`.
     """
 
     index: I32x1
     position: F32x2 | None = None
     shape: tuple[int, ...] | None = None
     order: I32x1 | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Candidate sources int32 `[nodes, k, candidates]` and the nodes' positions, as in `Sources`."""
+    """Candidate sources int32 `[nodes, k, candidates]`; nodes' positions and stage, as in `Sources`."""
 
     candidates: I32x3
     position: F32x2 | None = None
+    stage: int = 0
 
 
 def _even(sources: I32x1, count: int, rng: np.random.Generator) -> I32x1:
@@ -142,12 +148,33 @@ def ring(layer: LayerConfig, sources: Sources, groups: int, _: np.random.Generat
     return Wiring(rings.candidates(layer, sources, groups))
 
 
+def full(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:  # noqa: ARG001
+    """Let every pin choose among all sources; the candidates are one row, seen from every pin."""
+    return Wiring(np.broadcast_to(sources.index, (layer.width, layer.k, len(sources.index))))
+
+
+def balanced_butterfly(layer: LayerConfig, sources: Sources, groups: int, rng: np.random.Generator) -> Wiring:
+    """Wire sources at distances that double from layer to layer, see `lgc.frontend.butterfly`."""
+    found, stage = butterfly.candidates(layer, sources, groups, rng)
+    return Wiring(found, stage=stage)
+
+
+def slots(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:
+    """Draw a pair of sources for each of a node's slots, see `lgc.frontend.layers.slots`."""
+    drawn = _even(sources.index, SLOTS * layer.k * layer.width, rng).reshape(-1, layer.k)
+    pairs = _distinct(drawn, sources.index, rng).reshape(layer.width, SLOTS, layer.k)
+    return Wiring(pairs.transpose(0, 2, 1).copy())
+
+
 CONNECTIONS: dict[str, Callable[[LayerConfig, Sources, int, np.random.Generator], Wiring]] = {
     "random": random,
     "random-unique": random_unique,
     "learned": learned,
     "local": local,
     "ring": ring,
+    "full": full,
+    "butterfly": balanced_butterfly,
+    "slots": slots,
 }
 """Named choices of `connections` in the configuration."""
 

@@ -66,7 +66,7 @@ class LutLayer(nn.Module):
         if self.choice is None:
             return None
         soft = self.choice.softmax(dim=2)
-        if not hard:
+        if not hard and self.config.choose == "softmax":
             return soft
         exact = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)
         return soft + (exact - soft).detach()
