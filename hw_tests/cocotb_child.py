@@ -44,6 +44,7 @@ def main() -> None:
         sources=sources,
         hdl_toplevel="stream_bench",
         parameters=job["parameters"],
+        defines=job["defines"],
         build_args=_VERILATOR_ARGS if verilator else [],
         build_dir="build",
         always=True,

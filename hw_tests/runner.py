@@ -67,6 +67,7 @@ def simulate(
     timeout_s: float = 600,
     seed: int = 0,
     stress_frames: int = 6,
+    pins_only: bool = False,
 ) -> SimResult:
     """Stream samples through the design and compare every class and every score.
 
@@ -81,6 +82,8 @@ def simulate(
         timeout_s: time limit of build and run together.
         seed: seed of the random gaps and back-pressure.
         stress_frames: frames to repeat with them; 0 leaves this test out.
+        pins_only: compare classes only, for designs whose inner signals have no names; the result
+            counts no scores then.
 
     Raises:
         MismatchError: the design does not compute what is expected.
@@ -92,7 +95,9 @@ def simulate(
     make_directory(out)
     for name in ("measured.json", "results.xml"):
         (out / name).unlink(missing_ok=True)
-    job = _job(rtl, chosen, out, len(codes), waves=waves, seed=seed, stress_frames=stress_frames)
+    job = _job(
+        rtl, chosen, out, len(codes), waves=waves, seed=seed, stress_frames=stress_frames, pins_only=pins_only
+    )
     _write_inputs(rtl, codes, expected_class, expected_scores, out, job)
     start = time.monotonic()
     code = run_command(
@@ -164,7 +169,15 @@ def _check(
 
 
 def _job(
-    rtl: RtlFiles, simulator: str, out: Path, samples: int, *, waves: bool, seed: int, stress_frames: int
+    rtl: RtlFiles,
+    simulator: str,
+    out: Path,
+    samples: int,
+    *,
+    waves: bool,
+    seed: int,
+    stress_frames: int,
+    pins_only: bool,
 ) -> dict[str, Any]:
     """Return what `bench.json` holds."""
     return {
@@ -178,6 +191,8 @@ def _job(
             "SAMPLES": samples,
             "PATIENCE": 4 * rtl.cycles_per_sample + 1000,
         },
+        "defines": {"PINS_ONLY": 1, "NO_ICE40_DEFAULT_ASSIGNMENTS": 1} if pins_only else {},
+        "scores": not pins_only,
         "tests": ["bulk", "stress"] if stress_frames else ["bulk"],
         "stress_frames": min(stress_frames, samples),
         "features": rtl.features,

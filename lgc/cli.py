@@ -135,13 +135,15 @@ def train(
     \b
     lgc train digits -o digits.safetensors
     lgc train mnist --data path/to/mnist --set train.epochs=5
+    torchrun --nproc-per-node 2 -m lgc train mnist --data path/to/mnist
     """
     from lgc import commands
 
     settings = commands.train_config(config, data, overrides, seed)
-    with console.training_bar(quiet) as progress:
+    with commands.first_process() as first, console.training_bar(quiet or not first) as progress:
         summary = commands.train(settings, out, resume=resume, progress=progress)
-    console.show(summary, as_json, lambda: commands.summary_table("Trained", summary))
+    if first:
+        console.show(summary, as_json, lambda: commands.summary_table("Trained", summary))
 
 
 @main.command(name="compile")
@@ -225,6 +227,45 @@ def report(build: Path, markdown: bool, as_json: bool) -> None:
         click.echo(render.markdown(found))
     else:
         console.show(found.to_dict(), as_json, lambda: render.terminal(found))
+
+
+@main.command()
+@click.argument("build", type=_PATH)
+@click.option(
+    "--level", "levels", multiple=True,
+    type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream"]),
+    help="Climb only these rungs; may be given more than once. What it needs must be installed.",
+)  # fmt: skip
+@click.option(
+    "--images", default="50", show_default=True, metavar="N|all",
+    help="Test samples to simulate in hardware; software compares all in any case.",
+)  # fmt: skip
+@data_option
+@click.option("--model", type=_PATH, help="The checkpoint, if it is not next to BUILD.")
+@simulator_option
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random stimulus.")
+@quiet
+@as_json
+def verify(
+    build: Path, levels: tuple[str, ...], images: str, quiet: bool, as_json: bool, **options: object
+) -> None:
+    """Compare every stage of a BUILD with the one before, from the model to the decoded bitstream.
+
+    Proves what can be proved and simulates the rest, with random back-pressure. The result is
+    kept in the build's report. Exits 4 if two stages differ.
+
+    \b
+    lgc verify build
+    lgc verify build --level bitstream --images 1000
+    """
+    from lgc import commands
+
+    with console.step_lines(quiet) as watch:
+        ladder = commands.verify(build, levels=levels, images=images, watch=watch, **options)
+    console.show(ladder.to_dict(), as_json, lambda: commands.dict_table("Verification", ladder.rows()))
+    if not quiet:
+        click.echo(f"Seed {ladder.seed}; repeat with --seed {ladder.seed}.", err=True)
+    ladder.check(required=bool(levels))
 
 
 @main.command()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lgc import console, manifest, models
+from lgc.errors import LgcError
 
 if TYPE_CHECKING:
     from lgc.build import Build
     from lgc.frontend.config import TrainConfig
     from lgc.ir.netlist import Netlist
+    from lgc.verification import Ladder
 
 write_text = manifest.write_text
 
@@ -31,6 +36,21 @@ def train_config(config: str, data: str, overrides: Iterable[str], seed: int | N
         *([f"train.seed={seed}"] if seed is not None else []),
     ]
     return configs.load(config, more)
+
+
+@contextmanager
+def first_process() -> Iterator[bool]:
+    """Yield whether this is the only or the first process of a `torchrun`; the others keep silent.
+
+    Their errors are the first one's, or are seen by it; they only exit.
+    """
+    first = int(os.environ.get("RANK", "0")) == 0
+    try:
+        yield first
+    except LgcError as error:
+        if first:
+            raise
+        sys.exit(error.exit_code)
 
 
 def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[Any], None]) -> dict[str, Any]:
@@ -110,6 +130,20 @@ def optimise(
         return library.run(pipeline, net, watch=watch), ran, []
     net, verdicts = library.run_checked(pipeline, net, watch=watch, each=check == "each")
     return net, ran, [{"passes": v.passes, "verified by": v.comparison.method} for v in verdicts]
+
+
+def verify(build: Path, *, images: str, **options: Any) -> Ladder:
+    """Verify a build; `images` is a number or "all".
+
+    Raises:
+        UsageError: `images` is neither.
+    """
+    from lgc.errors import UsageError
+    from lgc.verification import verify as climb
+
+    if images != "all" and not (images.isdecimal() and int(images)):
+        raise UsageError(f"--images takes a number above 0 or all, not {images!r}.")
+    return climb(build, images=None if images == "all" else int(images), **options)
 
 
 def describe(file: Path) -> dict[str, Any]:

@@ -129,12 +129,18 @@ class BuildDir:
         if record and record["digest"] == digest and _intact(target, record["outputs"]):
             step = Step(name, target, record["values"], record["seconds"], cached=True)
         else:
-            step = self._run(name, target, run, digest, key)
+            step = self._run(name, target, run, digest, key, files)
         self.steps.append(step)
         return step
 
     def _run(
-        self, name: str, target: Path, run: Callable[[Path], Outcome], digest: str, key: Mapping[str, Any]
+        self,
+        name: str,
+        target: Path,
+        run: Callable[[Path], Outcome],
+        digest: str,
+        key: Mapping[str, Any],
+        files: Mapping[str, str],
     ) -> Step:
         for stale in self.path.glob(f".{name}.*"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -155,6 +161,7 @@ class BuildDir:
         self.manifest["steps"][name] = {
             "digest": digest,
             "key": dict(key),
+            "inputs": dict(files),
             "outputs": {
                 str(p.relative_to(target)): sha256(p) for p in sorted(target.rglob("*")) if p.is_file()
             },
@@ -241,6 +248,26 @@ def read_step(path: Path, name: str) -> dict[str, Any]:
                 f"{place} was changed or lost since it was built.", hint="Run `lgc compile` again."
             )
     return record
+
+
+def check_files(path: Path) -> None:
+    """Check that every file of a build is the one its step wrote, and made from the present ones.
+
+    Raises:
+        LgcError: no build, or names the file that was edited or the step that is stale.
+    """
+    steps = read_manifest(path)["steps"]
+    made: dict[str, tuple[str, str]] = {}
+    for name in sorted(steps):
+        record = read_step(path, name)
+        for file, digest in record.get("inputs", {}).items():
+            source, now = made.get(file, ("", digest))
+            if now != digest:
+                raise LgcError(
+                    f"Step {name} in {path} is stale: {source}/{file} has changed since it ran.",
+                    hint="Run `lgc compile` again.",
+                )
+        made |= {file: (name, digest) for file, digest in record["outputs"].items()}
 
 
 def _intact(path: Path, outputs: Mapping[str, str]) -> bool:

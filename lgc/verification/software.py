@@ -1,0 +1,213 @@
+"""Rungs before the hardware: the trained model, the netlists, and the expanded readout."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lgc import models
+from lgc.errors import MismatchError, ToolMissingError
+from lgc.ir import passes
+from lgc.ir._typing import Bool1, Bool2, I64x2
+from lgc.ir.equivalence import compare, patterns
+from lgc.ir.fabric import Fabric
+from lgc.ir.netlist import Netlist
+from lgc.ir.passes.expand_readout import expand
+from lgc.ir.proof import prove
+from lgc.ir.simulate import scores
+
+from .subject import PROOF_LUTS, Subject
+
+if TYPE_CHECKING:
+    from lgc.frontend.checkpoint import Checkpoint
+
+_BATCH = 4096
+"""Samples that the torch model evaluates at once."""
+_RANDOM = 4096
+"""Random patterns tried where nothing is proved."""
+
+
+def model_to_netlist(subject: Subject) -> tuple[str, int]:
+    """Compare the trained model's scores in evaluation mode with the lowered netlist's.
+
+    All samples of the validation and the test split, every score.
+
+    Returns:
+        Method and number of vectors.
+
+    Raises:
+        MismatchError: a score differs.
+        ToolMissingError: no torch, no checkpoint, or layers that torch does not evaluate.
+    """
+    if find_spec("torch") is None:
+        raise ToolMissingError("PyTorch is not installed.", hint='Try: pip install "lgc[train]"')
+    network = subject.network
+    held_out = subject.held_out
+    bits = np.concatenate([held_out, network.encoder.compare(subject.samples.codes)])
+    expected = model_scores(subject.checkpoint, bits)
+    _same("the model", expected, "the netlist", scores(network.netlist, bits))
+    split = f"{len(held_out):,} validation, {len(subject.samples):,} {_what(subject.samples)}"
+    return f"evaluation in torch of {split} samples", len(bits)
+
+
+def _what(samples: models.Samples) -> str:
+    return "test" if samples.labels is not None else "random"
+
+
+def model_scores(checkpoint: Checkpoint, bits: Bool2) -> I64x2:
+    """Scores int64 `[samples, classes]` of the hardened layers as torch evaluates them.
+
+    Args:
+        checkpoint: dense layers only.
+        bits: encoded samples bool `[samples, bits]`.
+
+    Raises:
+        ToolMissingError: layers of another kind.
+    """
+    import torch
+
+    from lgc.frontend.checkpoint import Layer
+    from lgc.frontend.config import LayerConfig
+    from lgc.frontend.connections import Wiring
+    from lgc.frontend.layers import LutLayer
+    from lgc.frontend.network import blocks
+
+    modules = []
+    for layer in checkpoint.layers:
+        if not isinstance(layer, Layer):
+            raise ToolMissingError(f"{type(layer).__name__} is not evaluated in torch here.")
+        nodes, k = layer.fanin.shape
+        config = LayerConfig(width=nodes, k=k, relaxation=layer.relaxation)
+        module = LutLayer(config, Wiring(layer.fanin[:, :, None].copy()), np.random.default_rng(0)).eval()
+        with torch.no_grad():
+            module.functions.copy_(torch.from_numpy(np.ascontiguousarray(layer.parameters)))
+        modules.append(module)
+    classes = len(checkpoint.class_names)
+    found = []
+    for start in range(0, len(bits), _BATCH):
+        order = np.arange(start, min(start + _BATCH, len(bits)))
+        with torch.no_grad():
+            x = blocks(bits, order)
+            for module in modules:
+                x = module(x, True)
+            counts = x.view(x.shape[0], classes, -1, x.shape[-1]).sum(2)
+            found.append(counts.transpose(1, 2).reshape(-1, classes)[: len(order)].double().numpy())
+    total = np.concatenate(found) if found else np.zeros((0, classes))
+    exact: I64x2 = np.rint(total).astype(np.int64)
+    if not np.array_equal(exact, total):
+        raise MismatchError("The model's counts in evaluation mode are not whole numbers.")
+    return exact
+
+
+def _same(one: str, a: I64x2, other: str, b: I64x2) -> None:
+    """Raise with the first sample at which scores differ."""
+    differ = (a != b).any(axis=1)
+    if differ.any():
+        n = int(differ.argmax())
+        raise MismatchError(
+            f"{int(differ.sum()):,} of {len(a):,} score vectors differ, first at sample {n}: {one} gives "
+            f"{a[n].tolist()}, {other} {b[n].tolist()}."
+        )
+
+
+def netlist_to_optimised(subject: Subject) -> tuple[str, int]:
+    """Prove the optimised netlist equal to the lowered one.
+
+    Raises:
+        MismatchError: with the input pattern that tells the two apart.
+        ToolMissingError: passes gave up exactness on request, so there is nothing to prove.
+    """
+    facts = subject.values("02-optimise")
+    before, after = subject.network.netlist, subject.optimised
+    bits = _stimulus(subject)
+    if facts["keeps_scores"] and facts["keeps_classes"]:
+        return _compare(before, after, bits, subject)
+    if not facts["keeps_classes"]:
+        raise ToolMissingError("Passes gave up exactness on request; the RTL is compared with their result.")
+    a, b = scores(before, bits), scores(after, bits)
+    _same("less its first score, the network", a - a[:, :1], "the optimised one", b - b[:, :1])
+    return f"simulation of {len(bits):,} vectors (differences of scores)", len(bits)
+
+
+def _compare(a: Netlist, b: Netlist, bits: Bool2, subject: Subject) -> tuple[str, int]:
+    proof = max(a.luts, b.luts) <= PROOF_LUTS
+    found = compare(a, b, data=bits, levels=subject.levels, prove=proof, seed=subject.seed)
+    if not found.equal:
+        assert found.counterexample is not None
+        raise MismatchError(
+            f"They differ at input pattern {_hex(found.counterexample)}{_at(a, b, found.counterexample)}."
+        )
+    return found.method, found.patterns
+
+
+def _at(a: Netlist, b: Netlist, pattern: Bool1) -> str:
+    if a.readout is None or b.readout is None:
+        return ""
+    one, other = (scores(net, pattern[None])[0].tolist() for net in (a, b))
+    return f": scores {one} and {other}"
+
+
+def _hex(pattern: Bool1) -> str:
+    """Input bits as a hexadecimal number, bit 0 lowest."""
+    number = int.from_bytes(np.packbits(pattern, bitorder="little").tobytes(), "little")
+    return f"0x{number:x} ({len(pattern)} bits)"
+
+
+def _stimulus(subject: Subject) -> Bool2:
+    """Random patterns that can occur, and the samples, encoded."""
+    encoder = subject.network.encoder
+    drawn = patterns(encoder.bits, samples=_RANDOM, seed=subject.seed, levels=subject.levels)
+    return np.concatenate([drawn, encoder.compare(subject.samples.codes)])
+
+
+def optimised_to_fabric(subject: Subject) -> tuple[str, int]:
+    """Prove that the mapped LUTs with their popcount give the optimised netlist's scores.
+
+    The fabric on disk has no ledger. It is made again with one; if that gives the same LUTs, the
+    ledger is the fabric's, and proves it. Samples and random patterns are simulated in any case.
+
+    Raises:
+        MismatchError: a score differs.
+    """
+    before, fabric = subject.optimised, subject.fabric
+    bits = _stimulus(subject)
+    _same("the optimised netlist", scores(before, bits), "the fabric", fabric.scores(bits))
+    reason = f"more than {PROOF_LUTS:,} LUTs"
+    if fabric.netlist.luts <= PROOF_LUTS:
+        try:
+            again = remade(subject)
+        except ToolMissingError as error:
+            reason = str(error)
+        else:
+            if again is None:
+                reason = "the fabric is not the one that this version of lgc makes"
+            else:
+                proof = prove(before, again, levels=subject.levels)
+                if proof.proved:
+                    return f"proof ({proof.method})", len(bits)
+                reason = proof.reason
+    return f"simulation of {len(bits):,} vectors (no proof: {reason})", len(bits)
+
+
+def remade(subject: Subject) -> Fabric | None:
+    """Expand again, with the ledger; None if the result is not the fabric of the build.
+
+    Raises:
+        ToolMissingError: the checkpoint, which says where inputs are in the image, is not there.
+    """
+    key = subject.key("03-expand")
+    stored = subject.fabric
+    fabric = expand(subject.optimised, k=int(key["k"]), position=models.positions(subject.checkpoint))
+    staged = passes.Pipeline(levels=int(key["levels"]))(fabric.netlist)
+    same = (
+        all(
+            np.array_equal(getattr(staged, name), getattr(stored.netlist, name))
+            for name in ("fanin", "table", "outputs")
+        )
+        and (fabric.score_width, fabric.offset) == (stored.score_width, stored.offset)
+        and np.array_equal(staged.fanin, fabric.netlist.fanin)
+        and np.array_equal(staged.table, fabric.netlist.table)
+    )
+    return fabric if same else None

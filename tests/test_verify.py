@@ -1,0 +1,173 @@
+"""The ladder on a real build: every rung agrees, and every damage is seen by the rung it belongs to."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import lgc
+from lgc.cli import main
+from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError
+from lgc.frontend import checkpoint
+from lgc.frontend.checkpoint import Checkpoint, Layer
+from lgc.ir.encoder import FixedPoint, Thermometer
+from lgc.manifest import sha256
+from lgc.report import Report
+from lgc.verification import LEVELS, verify
+from lgc.verification.rungs import DIFFERS, EQUAL, FAILED, SKIPPED, Ladder, Rung
+
+PIXELS, CLASSES, IMAGES = 64, 10, 20
+
+
+def tiny(nodes: int = 60, *, seed: int = 0) -> Checkpoint:
+    """An untrained network over the digits' pixels."""
+    rng = np.random.default_rng(seed)
+    layer = Layer(
+        fanin=rng.integers(0, 2 * PIXELS, (nodes, 2)).astype(np.int32),
+        parameters=rng.normal(size=(nodes, 16)).astype(np.float32),
+        relaxation="dlgn",
+    )
+    threshold = np.tile(np.array([4, 10], np.int32), (PIXELS, 1))
+    metadata = {"source": "digits", "image_shape": [8, 8], "seed": seed}
+    return Checkpoint(Thermometer(threshold, FixedPoint(5)), (layer,), tuple("0123456789"), 1.0, metadata)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verify")
+    checkpoint.save(folder / "tiny.safetensors", tiny())
+    return lgc.compile(folder / "tiny.safetensors", images=20).path
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A build of its own to damage, with its checkpoint."""
+    shutil.copytree(built, tmp_path / "tiny")
+    shutil.copy(built.with_suffix(".safetensors"), tmp_path)
+    return tmp_path / "tiny"
+
+
+def only(ladder: Ladder, verdict: str) -> list[Rung]:
+    return [rung for rung in ladder.rungs if rung.verdict == verdict]
+
+
+def accept(build: Path, file: str) -> None:
+    """Make an edited file count as the one its step wrote, and as the one later steps read."""
+    manifest = json.loads((build / "manifest.json").read_text())
+    step, name = file.split("/")
+    digest = sha256(build / file)
+    manifest["steps"][step]["outputs"][name] = digest
+    for record in manifest["steps"].values():
+        if name in record["inputs"]:
+            record["inputs"][name] = digest
+    (build / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_the_levels_below_the_bitstream_agree(copy: Path) -> None:
+    ladder = verify(copy, levels=LEVELS[:-1], images=IMAGES)
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 6, ladder.rungs
+    methods = {rung.name: rung.method for rung in ladder.rungs}
+    assert methods["model ↔ network"] == "evaluation in torch of 200 validation, 360 test samples"
+    assert methods["network ↔ optimised"].startswith("proof (SAT sweeping")
+    assert methods["optimised ↔ LUTs with popcount"].startswith("proof (SAT sweeping of the network, ")
+    assert methods["LUTs with popcount ↔ Verilog"].startswith("proof (SAT sweeping")
+    assert methods["network ↔ post-synthesis netlist"].endswith("vendor cells)")
+    ladder.check(required=True)
+    report = Report.load(copy / "report.json")
+    kept = {check.rung: check for check in report.checks}
+    assert kept["verify: model ↔ network"].equal
+    assert json.loads((copy / "verify.json").read_text())["seed"] == 0
+    assert "| verify: network ↔ RTL |" in (copy / "report.md").read_text()
+
+
+def test_the_command_prints_a_table_and_json(copy: Path) -> None:
+    done = CliRunner().invoke(main, ["verify", str(copy), "--level", "netlist", "--json", "-q"])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)["rungs"]
+    assert [rung["verdict"] for rung in found] == ["equal", "equal"]
+    done = CliRunner().invoke(main, ["verify", str(copy), "--level", "netlist", "--seed", "7"])
+    assert "first difference" in done.stdout
+    assert "repeat with --seed 7" in done.stderr
+
+
+def test_a_difference_exits_with_4_and_is_kept(copy: Path) -> None:
+    """The optimised netlist of another network: the proof fails with a pattern, the report keeps it."""
+    from lgc import netlists
+
+    file = copy / "02-optimise" / "optimised.npz"
+    net = netlists.read(file)
+    table = net.table.copy()
+    table[0] ^= 1
+    netlists.write(file, dataclasses.replace(net, table=table))
+    accept(copy, "02-optimise/optimised.npz")
+    done = CliRunner().invoke(main, ["verify", str(copy), "--level", "netlist", "-q"])
+    assert done.exit_code == 4
+    assert "They differ at input pattern 0x" in done.stderr
+    kept = {check.rung: check.equal for check in Report.load(copy / "report.json").checks}
+    assert kept["verify: network ↔ optimised"] is False
+
+
+def test_edited_files_are_named(copy: Path) -> None:
+    file = copy / "03-expand" / "fabric.json"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(LgcError, match=r"03-expand/fabric\.json was changed or lost since it was built"):
+        verify(copy)
+
+
+def test_stale_steps_are_named(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["steps"]["04-rtl"]["inputs"]["fabric.npz"] = "0" * 64
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(LgcError, match=r"Step 04-rtl in .* is stale: 03-expand/fabric\.npz has changed"):
+        verify(copy)
+
+
+def test_something_that_is_no_build(tmp_path: Path) -> None:
+    with pytest.raises(LgcError, match="is not a build directory"):
+        verify(tmp_path)
+    with pytest.raises(UsageError, match="There is no level 'gate'. Did you mean gates"):
+        verify(tmp_path, levels=["gate"])
+    done = CliRunner().invoke(main, ["verify", str(tmp_path), "--images", "few"])
+    assert done.exit_code == 2
+
+
+def test_without_the_checkpoint_the_model_is_skipped_and_said_to_be(copy: Path) -> None:
+    copy.with_suffix(".safetensors").unlink()
+    ladder = verify(copy, levels=["model", "netlist"])
+    assert [rung.verdict for rung in ladder.rungs] == [SKIPPED, EQUAL, EQUAL]
+    assert "tiny.safetensors was not found next to the build" in ladder.rungs[0].detail
+    assert "no proof: The checkpoint" in ladder.rungs[2].method
+    ladder.check(required=False)
+    with pytest.raises(ToolMissingError, match="was skipped"):
+        ladder.check(required=True)
+
+
+def test_another_checkpoint_is_refused(copy: Path, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "other.safetensors", tiny(seed=1))
+    ladder = verify(copy, levels=["model"], model=tmp_path / "other.safetensors")
+    assert ladder.rungs[0].verdict == FAILED
+    assert "is not the checkpoint this build was made from" in ladder.rungs[0].detail
+
+
+def test_without_torch_the_model_is_skipped(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lgc.verification.software.find_spec", lambda _: None)
+    assert "PyTorch is not installed" in verify(copy, levels=["model"]).rungs[0].detail
+
+
+def test_a_simulation_that_hangs_fails(copy: Path) -> None:
+    ladder = verify(copy, levels=["rtl"], images=IMAGES, timeout_s=0.2)
+    found = only(ladder, FAILED)
+    assert any("did not finish within 0.2 s" in rung.detail for rung in found)
+    with pytest.raises(LgcError, match="could not be compared") as caught:
+        ladder.check(required=False)
+    assert caught.value.exit_code == 1
+
+
+def test_the_worst_verdict_decides() -> None:
+    rungs = tuple(Rung("rtl", v, "", 0, v, "why") for v in (SKIPPED, FAILED, DIFFERS, EQUAL))
+    with pytest.raises(MismatchError, match="The rung differs: differs. why"):
+        Ladder(Path(), rungs, 0, None).check(required=True)
