@@ -97,6 +97,7 @@ class LayerConfig:
             the softmax's gradient; "dwn", for full connections, is DWN's learnable mapping.
         choice_init: how the candidates' logits start: "normal", "dirac" (one candidate nearly certain)
             or "uniform".
+        patience: for slots, steps a node's entropy rests before its slots are drawn anew; 0 never draws.
         window: for local connections, side of the square of the image a node reads from, pixels.
         init: how functions start: "residual", "gaussian" (DWN: uniform), or a "catalogue" of tables,
             of which all but a fraction `residual` are random.
@@ -121,6 +122,7 @@ class LayerConfig:
     candidates: int = _number(8, 2, 1024)
     choose: str = _name("softmax", "softmax", "hard", "dwn")
     choice_init: str = _name("normal", "normal", "dirac", "uniform")
+    patience: int = _number(100, 0)
     window: float = _number(7.0, 1)
     init: str = _name("residual", "gaussian", "residual", "catalogue")
     residual: float = _number(0.9, 0, 0.9999)
