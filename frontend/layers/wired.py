@@ -10,8 +10,9 @@ from ..config import LayerConfig
 from ..connections import Wiring
 from .dense import LutLayer
 from .full import FullLayer
+from .slots import SlotLayer
 
-Dense = LutLayer | FullLayer
+Dense = LutLayer | FullLayer | SlotLayer
 _CHOOSING = ("learned", "local", "full")
 
 
@@ -38,5 +39,8 @@ def wired(
             f"With connections = {config.connections} there is nothing to choose.",
             hint=f"Use one of {', '.join(_CHOOSING)}, or leave choose out.",
         )
+    if config.connections == "slots":
+        sources = np.unique(wiring.candidates)
+        return SlotLayer(config, wiring, rng, sources=sources, estimator=estimator, temperature=temperature)
     kind = FullLayer if config.connections == "full" else LutLayer
     return kind(config, wiring, rng, estimator=estimator, temperature=temperature)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lgc.errors import UsageError
 from lgc.frontend import config, data
+from lgc.frontend.checkpoint import Layer
 from lgc.frontend.config import LayerConfig
 from lgc.frontend.connections import Sources, wire
 from lgc.frontend.kernels import cpu, full
@@ -60,9 +61,11 @@ def test_values_and_gradients_are_the_formulas(choose: str, k: int) -> None:
     exact_x = x.detach().double().requires_grad_()
     choice = ours.choice.detach().double().requires_grad_()
     expected = formula(ours, exact_x, choice, exact=choose == "hard")
-    (expected * upstream).sum().backward()
+    (expected * upstream).sum().backward()  # type: ignore[no-untyped-call]
     assert exact_x.grad is not None
     assert choice.grad is not None
+    assert x.grad is not None
+    assert ours.choice.grad is not None
     torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(x.grad.double(), exact_x.grad, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours.choice.grad.double(), choice.grad, rtol=1e-4, atol=1e-5)
@@ -76,10 +79,16 @@ def test_the_mapping_of_dwn() -> None:
     rng = np.random.default_rng(1)
     x = torch.from_numpy(np.rint(rng.random((2, FEATURES, cpu.LANES), np.float32))).requires_grad_()
     seen: list[Tensor] = []
-    ours.nodes.register_full_backward_hook(lambda _, into, __: seen.append(into[0]))
+
+    def keep(_: object, into: tuple[Tensor, ...], __: object) -> None:
+        seen.append(into[0])
+
+    ours.nodes.register_full_backward_hook(keep)
     upstream = torch.from_numpy(rng.standard_normal((2, 1003, cpu.LANES), np.float32))
     y = ours(x, False)
     (y * upstream).sum().backward()
+    assert x.grad is not None
+    assert ours.choice.grad is not None
     pin_grad = seen[0].double().view(2, 1003, 2, cpu.LANES)
     bits = 2 * x.detach().double()[:, 3 : 3 + SOURCES] - 1
     torch.testing.assert_close(
@@ -106,6 +115,7 @@ def test_bfloat16_products_are_near_float32_and_do_not_depend_on_threads(
             ours.dtype = dtype
             y = ours(x, False)
             y.square().sum().backward()
+            assert ours.choice.grad is not None
             found[cores, dtype] = (y.detach(), ours.choice.grad)
     for dtype in (torch.float32, torch.bfloat16):
         for one, three in zip(found[1, dtype], found[3, dtype], strict=True):
@@ -202,5 +212,7 @@ def test_full_connections_learn_digits_and_resume(
         train(settings, digits, out=out, progress=Interrupt())
     resumed = train(settings, digits, out=out, resume=True)
     for ours, theirs in zip(straight.layers, resumed.layers, strict=True):
+        assert isinstance(ours, Layer)
+        assert isinstance(theirs, Layer)
         assert np.array_equal(ours.parameters, theirs.parameters)
         assert np.array_equal(ours.fanin, theirs.fanin)
