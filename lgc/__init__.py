@@ -17,12 +17,19 @@ if typing.TYPE_CHECKING:
     from lgc.build import Build
     from lgc.flow import compile
     from lgc.models import load
+    from lgc.torch_models import from_torch, to_torch
 
-__all__ = ["Build", "__version__", "compile", "load"]
+__all__ = ["Build", "__version__", "compile", "from_torch", "load", "to_torch"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Build": "lgc.build", "compile": "lgc.flow", "load": "lgc.models"}
+_HOMES = {
+    "Build": "lgc.build",
+    "compile": "lgc.flow",
+    "from_torch": "lgc.torch_models",
+    "load": "lgc.models",
+    "to_torch": "lgc.torch_models",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -347,7 +347,10 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
 )
 @click.option(
     "--format", "kind", default="auto", show_default=True,
-    type=click.Choice(["auto", "difflogic", "lilogicnet", "ddlgn", "torchlogix", "lgc-json"]),
+    type=click.Choice(
+        ["auto", "difflogic", "lilogicnet", "ddlgn", "torchlogix", "torchlogix-circuit", "dwn", "lgc-json",
+         "netlist"]
+    ),
 )  # fmt: skip
 @click.option("--connections", type=_PATH, help="difflogic: .npz file of a0, b0, a1, b1, ...")
 @click.option("--wiring", default="", metavar="MODE", help="difflogic: draw unique or random wiring again.")
@@ -357,7 +360,18 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     help="What difflogic's layers were built for; it changes the draw.",
 )  # fmt: skip
 @click.option("--parametrization", default="", metavar="KIND", help="torchlogix: raw, warp or light.")
-@click.option("--classes", type=click.IntRange(1), metavar="N", help="Classes, where FILE does not say.")
+@click.option(
+    "--classes", "--group-sum", type=click.IntRange(1), metavar="N",
+    help="Classes, where FILE does not say; the last outputs are counted in so many equal groups.",
+)  # fmt: skip
+@click.option(
+    "--skip", type=click.Choice(["", "input", "residual", "both"]), default="", metavar="KIND",
+    help="LILogicNet: layers that read the input, the layer before the last, or both as well.",
+)  # fmt: skip
+@click.option(
+    "--learned-thresholds", "learned", default="", metavar="RULE",
+    help="torchlogix: softplus (0.2.2), softplus=TEMPERATURE or cumsum (0.2.1).",
+)  # fmt: skip
 @click.option("--class-names", default="", metavar="A,B,...")
 @click.option("--inputs", default="", metavar="SHAPE", help="Features of a sample: 784, 28x28, 32x32x3.")
 @click.option(
@@ -388,6 +402,7 @@ def import_(file: Path, out: Path, kind: str, scores: Path | None, as_json: bool
     lgc import best_gates.csv -o model.safetensors
     lgc import difflogic.pth --connections wiring.npz --inputs 28x28 --classes 10
     lgc import torchlogix.pth --parametrization warp --inputs 28x28 --thresholds 0.5 --scale 255 --classes 10
+    lgc import gates.blif --group-sum 10
     """
     from lgc import commands, importing
 

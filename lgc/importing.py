@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lgc.frontend.importers import Options
     from lgc.ir.encoder import FixedPoint
 
-_UNCHECKED = "agreement with the original package was not checked"
+UNCHECKED = "agreement with the original package was not checked"
 _PIECE = 1 << 22
 
 
@@ -35,6 +35,12 @@ class Imported:
     checkpoint: Checkpoint
     format: str
     place: npt.NDArray[np.int64]
+
+    def save(self, path: str | Path) -> None:
+        """Write the checkpoint."""
+        from lgc.frontend import checkpoint
+
+        checkpoint.save(Path(path), self.checkpoint)
 
     def scores(self, bits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Scores int64 `[samples, classes]` of samples in the original's bits, `[samples, bits]`.
@@ -71,19 +77,41 @@ def read(path: Path, kind: str = "auto", options: Options | None = None) -> Impo
     options = options or importers.Options()
     if not path.is_file():
         raise LgcError(f"There is no file {path}.", hint="Check its name.")
-    kind = importers.detect(path) if kind == "auto" else kind
-    found, place = importers.assemble(importers.read(path, kind, options), options)
+    kind = _kind(path) if kind == "auto" else kind
+    if kind == "netlist":
+        from lgc.frontend.importers import netlists as cut
+        from lgc.netlists import read as read_netlist
+
+        foreign = cut.take(read_netlist(path), options)
+    else:
+        foreign = importers.read(path, kind, options)
+    found, place = importers.assemble(foreign, options)
     facts = {
         "file": path.name,
         "sha256": _digest(path),
         "format": kind,
-        "checked": _UNCHECKED,
+        "checked": UNCHECKED,
         **{key: found.metadata[key] for key in ("wiring", "parametrization") if key in found.metadata},
     }
     if options.connections is not None:
         facts |= {"connections": options.connections.name, "connections sha256": _digest(options.connections)}
-    kept = {key: value for key, value in found.metadata.items() if key not in facts}
-    return Imported(replace(found, metadata=kept | {"imported": facts}), kind, place)
+    return Imported(with_facts(found, facts), kind, place)
+
+
+def _kind(path: Path) -> str:
+    """Tell the format; netlists go by their suffix, but for arrays, which may be either."""
+    from lgc.frontend import importers
+    from lgc.netlists import SUFFIXES
+
+    return "netlist" if path.suffix.lower() in SUFFIXES.keys() - {".npz"} else importers.detect(path)
+
+
+def with_facts(found: Checkpoint, facts: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint with more known about where it comes from."""
+    before = found.metadata.get("imported")
+    known = dict(before) if isinstance(before, Mapping) else {}
+    rest = {key: value for key, value in found.metadata.items() if key not in facts}
+    return replace(found, metadata=rest | {"imported": known | dict(facts)})
 
 
 def check(imported: Imported, path: Path) -> Imported:
@@ -122,9 +150,7 @@ def check(imported: Imported, path: Path) -> Imported:
             hint="Check --order, --thresholds and the connections.",
         )
     done = f"all scores of {len(scores):,} samples equal those in {path.name}"
-    facts = dict(imported.checkpoint.metadata)
-    facts["imported"] = facts["imported"] | {"checked": done}
-    return replace(imported, checkpoint=replace(imported.checkpoint, metadata=facts))
+    return replace(imported, checkpoint=with_facts(imported.checkpoint, {"checked": done}))
 
 
 def _unpacked(found: Mapping[str, npt.NDArray[Any]], count: int) -> npt.NDArray[np.bool_]:
@@ -205,7 +231,7 @@ def options(
 
 def _shape(text: str) -> tuple[int, ...]:
     parts = text.lower().split("x") if text else []
-    if not all(part.isdecimal() and 0 < int(part) < 1 << 31 for part in parts) or len(parts) > 3:
+    if not all(part.isdecimal() and 0 < int(part) < 1 << 31 for part in parts) or len(parts) > 4:
         raise UsageError(f"Cannot read the shape {text!r}.", hint="Write it as 784, 28x28 or 32x32x3.")
     return tuple(map(int, parts))
 

@@ -111,7 +111,7 @@ def test_texts_of_the_command_line():
     [
         ({"inputs": "28by28"}, "Cannot read the shape '28by28'. Write it as 784"),
         ({"inputs": "0x5"}, "Cannot read the shape"),
-        ({"inputs": "1x2x3x4"}, "Cannot read the shape"),
+        ({"inputs": "1x2x3x4x5"}, "Cannot read the shape"),
         ({"thresholds": "half"}, "Cannot read the thresholds 'half'"),
         ({"thresholds": "nowhere.npy"}, "Cannot read the thresholds nowhere.npy"),
         ({"bits": "wide"}, "Cannot read the feature format 'wide'"),

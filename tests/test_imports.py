@@ -57,7 +57,7 @@ def test_import_and_help_are_light(code: str) -> None:
 def test_public_names() -> None:
     import lgc
 
-    assert sorted(lgc.__all__) == ["Build", "__version__", "compile", "load"]
+    assert sorted(lgc.__all__) == ["Build", "__version__", "compile", "from_torch", "load", "to_torch"]
     for name in lgc.__all__:
         assert getattr(lgc, name)
     with pytest.raises(AttributeError, match="^module 'lgc' has no attribute 'compil'$"):

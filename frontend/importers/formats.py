@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lgc.errors import LgcError, UsageError, nearest
 
-from . import container, ddlgn, difflogic, files, lilogicnet, torchlogix
+from . import circuit, container, ddlgn, difflogic, dwn, files, lilogicnet, torchlogix
 from .network import Foreign, Options
 
 FORMATS: dict[str, Callable[[Path, Options], Foreign]] = {
@@ -15,6 +15,8 @@ FORMATS: dict[str, Callable[[Path, Options], Foreign]] = {
     "lilogicnet": lilogicnet.read,
     "ddlgn": ddlgn.read,
     "torchlogix": torchlogix.read,
+    "torchlogix-circuit": circuit.read,
+    "dwn": dwn.read,
     "lgc-json": container.read,
 }
 """Readers by name."""
@@ -38,13 +40,20 @@ def detect(path: Path) -> str:
     Raises:
         LgcError: none of them.
     """
-    if path.suffix in {".csv", ".json"}:
-        return {".csv": "ddlgn", ".json": "lgc-json"}[path.suffix]
+    if path.suffix == ".csv":
+        return "ddlgn"
+    if path.suffix == ".json":
+        return "torchlogix-circuit" if circuit.accepts(files.json_object(path)) else "lgc-json"
     if path.suffix == ".npz":
         return "lilogicnet" if lilogicnet.accepts(files.arrays(path)) else "lgc-json"
     state = files.safetensors(path) if path.suffix == ".safetensors" else files.torch_state(path)
-    for name, module in (("torchlogix", torchlogix), ("lilogicnet", lilogicnet), ("difflogic", difflogic)):
-        if module.accepts(state):
+    for name, accepts in (
+        ("torchlogix", torchlogix.accepts),
+        ("dwn", dwn.accepts),
+        ("lilogicnet", lilogicnet.accepts),
+        ("difflogic", difflogic.accepts),
+    ):
+        if accepts(state):
             return name
     keys = ", ".join(list(state)[:4]) or "none"
     raise LgcError(

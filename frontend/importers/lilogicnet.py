@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from lgc.errors import LgcError, UsageError
+from lgc.errors import LgcError, UsageError, nearest
+from lgc.ir.readout import Readout
 
 from .._typing import Array
 from . import files
 from .network import Foreign, Options, Tables, gates
+from .wires import Wires, layered
 
 _GATES = re.compile(r"layers\.(\d+)\.w")
 
@@ -27,7 +30,7 @@ def read(path: Path, options: Options) -> Foreign:
     if path.suffix == ".npz":
         return _taped_out(files.arrays(path), options)
     state = files.torch_state(path)
-    return _listed(state) if "connections" in state else _alternating(state)
+    return _listed(state) if "connections" in state else _alternating(state, options)
 
 
 def accepts(state: Mapping[str, Any]) -> bool:
@@ -69,7 +72,7 @@ def _listed(state: Mapping[str, Any]) -> Foreign:
     return Foreign(layers, notes={"wiring": "in the checkpoint"})
 
 
-def _alternating(state: Mapping[str, Any]) -> Foreign:
+def _alternating(state: Mapping[str, Any], options: Options) -> Foreign:
     """Read the new layout: connections and gates alternate; gate m reads wires 2m and 2m + 1."""
     layers: list[Tables] = []
     bits = None
@@ -78,10 +81,15 @@ def _alternating(state: Mapping[str, Any]) -> Foreign:
         gate = _gate(state, number)
         if wires.shape != (2 * len(gate),):
             raise LgcError(f"Layer {i + 1} has {len(gate)} gates, but {wires.size} wires.")
-        if sources is not None and layers and sources != len(layers[-1].rows):
-            raise LgcError(f"Layer {i + 1} chooses from {sources} sources; there are {len(layers[-1].rows)}.")
+        if sources is not None and layers and sources != len(layers[-1].rows) and not options.skip:
+            raise LgcError(
+                f"Layer {i + 1} chooses from {sources} sources; there are {len(layers[-1].rows)}.",
+                hint="If layers read the input as well, or the layer before, say so with --skip.",
+            )
         bits = sources if i == 0 else bits
         layers.append(gates(wires[::2], wires[1::2], gate, f"Layer {i + 1}"))
+    if options.skip:
+        return _skipping(layers, bits, options)
     return Foreign(tuple(layers), bits=bits, notes={"wiring": "in the checkpoint"})
 
 
@@ -89,6 +97,8 @@ def _wires(state: Mapping[str, Any], prefix: str) -> tuple[Array, int | None]:
     """Source of each wire int64 `[wires]`, and how many sources there are, if known."""
     if f"{prefix}indices" in state:
         return files.integers(state[f"{prefix}indices"], f"The tensor {prefix}indices").ravel(), None
+    if f"{prefix}c_sub_layer_1" in state:
+        return _blocks(state, prefix)
     if f"{prefix}c" in state:
         choice = files.matrix(state, f"{prefix}c")
         return choice.argmax(axis=0), len(choice)
@@ -100,8 +110,61 @@ def _wires(state: Mapping[str, Any], prefix: str) -> tuple[Array, int | None]:
         return np.take_along_axis(candidates, choice.argmax(axis=0)[None], axis=0)[0], None
     raise LgcError(
         f"There are no connections {prefix}c, {prefix}indices or {prefix}top_c.",
-        hint="Block-sparse connections are not read; save them as indices.",
+        hint="Give the whole state dict.",
     )
+
+
+def _blocks(state: Mapping[str, Any], prefix: str) -> tuple[Array, int]:
+    """Block-sparse connections: wire (m, o) takes the best block n for it, and of n the best input for m."""
+    both = []
+    for key in (f"{prefix}c_sub_layer_1", f"{prefix}c_sub_layer_2"):
+        value = state.get(key)
+        if not isinstance(value, np.ndarray) or value.ndim != 3 or value.dtype.kind != "f" or not value.size:
+            raise LgcError(f"The tensor {key} is not one of numbers [blocks, inputs, outputs].")
+        if not np.isfinite(value).all():
+            raise LgcError(f"The tensor {key} has NaN or infinite values.", hint="The training run diverged.")
+        both.append(value)
+    inner, outer = both
+    count, width, between = inner.shape
+    if outer.shape[:2] != (between, count):
+        raise LgcError(f"The tensors {prefix}c_sub_layer_1 and 2 do not fit each other.")
+    block = outer.argmax(axis=1)
+    place = inner.argmax(axis=1)[block, np.arange(between)[:, None]]
+    return (block * width + place).ravel(), count * width
+
+
+def _skipping(layers: list[Tables], bits: int | None, options: Options) -> Foreign:
+    """Layers that read more than the layer before: its outputs, then the input, then those before it.
+
+    The authors' `PASS_INPUT_TO_ALL_LAYERS` and `PASS_RESIDUAL`; with both, the second layer reads the
+    input once.
+    """
+    if options.skip not in ("input", "residual", "both"):
+        raise UsageError(
+            f"There is no skip {options.skip!r}.", hint=nearest(options.skip, ("input", "residual", "both"))
+        )
+    levels = len(options.thresholds[0]) if options.thresholds else 1
+    bits = bits or math.prod(options.inputs) * levels
+    if not options.inputs and bits == levels:
+        raise UsageError("The file does not say how many inputs the network has.", hint="Give --inputs.")
+    if options.classes is None:
+        raise UsageError("The file does not say how many classes there are.", hint="Give --classes N.")
+    wires = Wires(bits)
+    before, x = wires.inputs, wires.inputs
+    for i, tables in enumerate(layers):
+        if tables.fanin.min() < 0 or tables.fanin.max() >= len(x):
+            raise LgcError(f"Layer {i + 1} reads source {tables.fanin.max()}; there are {len(x)}.")
+        own = wires.luts(x[tables.fanin], tables.rows)
+        parts = [own]
+        if options.skip != "residual":
+            parts.append(wires.inputs)
+        if options.skip == "residual" or (options.skip == "both" and i > 0):
+            parts.append(before)
+        before, x = own, np.concatenate(parts)
+    if len(own) % options.classes:
+        raise LgcError(f"{options.classes} classes cannot share {len(own)} outputs equally.")
+    cut, _ = layered(wires.netlist(Readout.group_sum(own, options.classes)))
+    return Foreign(cut, bits=bits, classes=options.classes, notes={"wiring": "in the checkpoint"})
 
 
 def _taped_out(found: Mapping[str, Array], options: Options) -> Foreign:

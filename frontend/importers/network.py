@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from lgc.errors import LgcError, UsageError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 from .._typing import Array, Bool2, I32x1, I64x1
-from ..checkpoint import Checkpoint, Layer
+from ..checkpoint import Checkpoint
+from ..graph import AnyLayer, ConvLayer, Layer, OrPool
 
 MAX_NODES = 1 << 26
 """Nodes of a network beyond which a file is taken for damaged."""
@@ -30,6 +31,9 @@ class Tables:
 
     fanin: Array
     rows: Bool2
+
+
+ForeignLayer = Tables | ConvLayer | OrPool
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Options:
         order: one of `ORDERS`.
         channels_first: the network counts pixels by channel first, the data by channel last.
         parametrization: "raw", "warp" or "light", for torchlogix.
+        learned: rule of torchlogix' learned thresholds: "cumsum", "softplus" or "softplus=TEMPERATURE".
+        skip: LILogicNet's skip connections: "input", "residual" or "both".
         tau: logits are the counts divided by it.
     """
 
@@ -66,6 +72,8 @@ class Options:
     order: str | None = None
     channels_first: bool = False
     parametrization: str = ""
+    learned: str = ""
+    skip: str = ""
     tau: float | None = None
 
 
@@ -81,19 +89,21 @@ class Foreign:
         tau: logits are the counts divided by it; None if the file does not say.
         shape: of a sample, if the file says so.
         thresholds: as in `Options`, empty if the file has none.
+        any_order: whether they need not be ascending, the bits following them.
         scale: as in `Options`.
         form: as in `Options`.
         order: as in `Options`.
         notes: facts for the checkpoint's metadata; JSON values.
     """
 
-    layers: tuple[Tables, ...]
+    layers: tuple[ForeignLayer, ...]
     bits: int | None = None
     classes: int | None = None
     class_names: tuple[str, ...] = ()
     tau: float | None = None
     shape: tuple[int, ...] = ()
     thresholds: tuple[tuple[float, ...], ...] = ()
+    any_order: bool = False
     scale: float = 1.0
     form: FixedPoint | None = None
     order: str = "feature"
@@ -140,7 +150,8 @@ def assemble(foreign: Foreign, options: Options) -> tuple[Checkpoint, I64x1]:
         LgcError: the network is inconsistent.
     """
     encoder, place = _encoder(foreign, options)
-    layers, sources = [], encoder.bits
+    layers: list[AnyLayer] = []
+    sources = encoder.bits
     if not foreign.layers:
         raise LgcError("The network has no layers.", hint="Give a complete checkpoint.")
     for i, tables in enumerate(foreign.layers, 1):
@@ -160,7 +171,9 @@ def assemble(foreign: Foreign, options: Options) -> tuple[Checkpoint, I64x1]:
     return Checkpoint(encoder, tuple(layers), names, tau or 1.0, metadata), place
 
 
-def _layer(tables: Tables, where: str, sources: int, place: I64x1 | None) -> Layer:
+def _layer(tables: ForeignLayer, where: str, sources: int, place: I64x1 | None) -> AnyLayer:
+    if isinstance(tables, OrPool | ConvLayer):
+        return _window(tables, where, sources, place)
     fanin, rows = tables.fanin, tables.rows
     if fanin.dtype.kind not in "ui" or fanin.ndim != 2 or not fanin.size:
         raise LgcError(f"{where} has no wiring of integers [nodes, inputs].", hint="The file is damaged.")
@@ -177,6 +190,16 @@ def _layer(tables: Tables, where: str, sources: int, place: I64x1 | None) -> Lay
         )
     wired = fanin.astype(np.int64) if place is None else place[fanin.astype(np.int64)]
     return Layer(wired.astype(np.int32), np.where(rows, 1, -1).astype(np.float32), "light")
+
+
+def _window(layer: ConvLayer | OrPool, where: str, sources: int, place: I64x1 | None) -> AnyLayer:
+    """Put the encoder's order of bits before a convolution; pools never come first."""
+    count = math.prod(layer.window.shape)
+    if count != sources:
+        raise LgcError(f"{where} reads {list(layer.window.shape)}; there are {sources} sources.")
+    if place is None or isinstance(layer, OrPool) or np.array_equal(place, np.arange(count)):
+        return layer
+    return replace(layer, source=place.astype(np.int32))
 
 
 def _class_names(foreign: Foreign, options: Options) -> tuple[str, ...]:
@@ -212,18 +235,27 @@ def _encoder(foreign: Foreign, options: Options) -> tuple[Thermometer, I64x1]:
             hint="Check --inputs and --thresholds.",
         )
     if not levels:
-        return Thermometer(np.ones((features, 1), np.int32), FixedPoint(1)), _places(shape, 1, options, "")
+        ready = Thermometer(np.ones((features, 1), np.int32), FixedPoint(1))
+        return ready, _places(shape, np.zeros((1, 1), np.int64), options, foreign.order)
     form = options.form or foreign.form or FixedPoint(8)
     scale = options.scale if options.scale is not None else foreign.scale
-    channels = shape[2] if len(shape) == 3 else 1
+    channels = shape[-1] if len(shape) > 2 else 1
     if len(levels) not in (1, channels, features) or len({len(row) for row in levels}) != 1 or not levels[0]:
         raise UsageError(
             f"There are thresholds for {len(levels)} features, not for 1 or {features}.",
             hint="Give one row for all features, one for each, or one for each channel.",
         )
+    rank = np.zeros((len(levels), per_feature), np.int64)
+    if foreign.any_order and not options.thresholds:
+        order = np.argsort(np.array(levels), axis=1, kind="stable")
+        np.put_along_axis(rank, order, np.arange(per_feature), axis=1)
+        levels = tuple(tuple(row[i] for i in own) for row, own in zip(levels, order, strict=True))
+    else:
+        rank += np.arange(per_feature)
     rows = np.stack([codes(row, form, scale) for row in levels])
-    threshold = np.tile(rows, (features // len(levels), 1))  # channels are last
-    return Thermometer(threshold, form), _places(shape, per_feature, options, foreign.order)
+    repeat = features // len(levels)  # channels are last
+    place = _places(shape, np.tile(rank, (repeat, 1)), options, foreign.order)
+    return Thermometer(np.tile(rows, (repeat, 1)), form), place
 
 
 def codes(thresholds: tuple[float, ...], form: FixedPoint, scale: float) -> I32x1:
@@ -258,16 +290,22 @@ def codes(thresholds: tuple[float, ...], form: FixedPoint, scale: float) -> I32x
     return found
 
 
-def _places(shape: tuple[int, ...], levels: int, options: Options, order: str) -> I64x1:
-    """Return where the original's input bits are among the encoder's."""
+def _places(shape: tuple[int, ...], rank: Array, options: Options, order: str) -> I64x1:
+    """Return where the original's input bits are among the encoder's.
+
+    `rank` int `[1 or features, levels]` says which of the encoder's levels is the original's i-th.
+    """
     order = options.order or order or "feature"
-    rows, columns, channels = (*shape, 1, 1)[:3] if len(shape) < 3 else (shape[0], shape[1], shape[2])
-    if len(shape) > 3:
-        raise UsageError(f"Inputs of shape {list(shape)} have too many dimensions.", hint="Give up to 3.")
-    bits = np.arange(rows * columns * channels * levels, dtype=np.int64)
-    cube = bits.reshape(rows, columns, channels, levels)
+    if len(shape) > 4:
+        raise UsageError(f"Inputs of shape {list(shape)} have too many dimensions.", hint="Give up to 4.")
+    channels = shape[-1] if len(shape) > 2 else 1
+    features, levels = math.prod(shape), rank.shape[1]
+    bits = np.arange(features, dtype=np.int64)[:, None] * levels + rank
+    cube = bits.reshape(-1, channels, levels)
     if order == "channel":
-        return cube.transpose(2, 3, 0, 1).ravel()
-    pixels = cube.transpose(2, 0, 1, 3) if options.channels_first else cube
+        found: I64x1 = cube.transpose(1, 2, 0).ravel()
+        return found
+    pixels = cube.transpose(1, 0, 2) if options.channels_first else cube
     flat = pixels.reshape(-1, levels)
-    return (flat.T if order == "plane" else flat).ravel()
+    places: I64x1 = (flat.T if order == "plane" else flat).ravel()
+    return places

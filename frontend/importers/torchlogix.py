@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lgc.errors import LgcError, UsageError, nearest
+from lgc.errors import LgcError, ToolMissingError, UsageError, nearest
 
 from .._typing import Array, Bool2
 from . import files
@@ -30,7 +31,7 @@ def read(path: Path, options: Options) -> Foreign:
     if any("tree_weights" in key for key in state):
         raise LgcError(
             f"{path} has convolutions, of which a state dict holds neither stride nor pooling.",
-            hint="Unroll them into LUTs and hand these over as in docs/import.md, 'Any other network'.",
+            hint="Build the model, load the state dict, and save lgc.from_torch(model).",
         )
     found = ((_WEIGHT.fullmatch(key), key) for key in state)
     keys = sorted((int(match[2]), match[1]) for match, _ in found if match)
@@ -41,9 +42,9 @@ def read(path: Path, options: Options) -> Foreign:
         fanin, candidates = wiring(state, prefix)
         layers.append(_tables(files.matrix(state, f"{prefix}weight"), fanin, options, f"Layer {i}"))
         bits = candidates if i == 1 else bits
-    thresholds = () if options.thresholds else _thresholds(state)
+    thresholds = () if options.thresholds else _thresholds(state, options.learned)
     notes = {"wiring": "in the checkpoint", "parametrization": options.parametrization or "raw"}
-    return Foreign(tuple(layers), bits=bits, thresholds=thresholds, notes=notes)
+    return Foreign(tuple(layers), bits=bits, thresholds=thresholds, any_order=True, notes=notes)
 
 
 def accepts(state: Mapping[str, Any]) -> bool:
@@ -123,18 +124,50 @@ def light(weight: Array, _: int) -> Bool2:
     return rows
 
 
-def _thresholds(state: Mapping[str, Any]) -> tuple[tuple[float, ...], ...]:
-    """Return fixed thresholds, if saved; learned ones depend on the version."""
-    if any(key.endswith("raw_diffs") for key in state):
+def _thresholds(state: Mapping[str, Any], rule: str) -> tuple[tuple[float, ...], ...]:
+    """Return the thresholds, if saved; learned ones depend on the version."""
+    learned = [value for key, value in state.items() if key.endswith("raw_diffs")]
+    if learned and not rule:
         raise UsageError(
             "The thresholds were learned, and versions of torchlogix compute them differently.",
-            hint="Save model[0].get_thresholds() as .npy and give it with --thresholds.",
+            hint="Give --learned-thresholds softplus (0.2.2) or cumsum (0.2.1).",
         )
     found = [value for key, value in state.items() if key.rpartition(".")[2] == "thresholds"]
+    if learned:
+        found = [_learned(value, rule) for value in learned]
     if not found:
         return ()
     value = found[0]
     if len(found) > 1 or not isinstance(value, np.ndarray) or value.ndim not in (1, 2) or not value.size:
         raise LgcError("The thresholds are not one array [levels] or [features, levels].")
-    rows = np.sort(np.atleast_2d(value).astype(np.float64), axis=1)
+    rows = np.atleast_2d(value).astype(np.float64)
     return tuple(tuple(map(float, row)) for row in rows)
+
+
+def _learned(raw_diffs: Any, rule: str) -> Array:
+    """Thresholds of a `LearnableBinarization` in eval mode, computed by torch as there."""
+    name, _, text = rule.partition("=")
+    try:
+        temperature = float(text) if text else 0.1
+    except ValueError:
+        temperature = math.nan
+    if name not in ("softplus", "cumsum") or not 0 < temperature < math.inf or (text and name == "cumsum"):
+        raise UsageError(
+            f"Cannot read the rule {rule!r}.", hint="Write softplus, softplus=TEMPERATURE or cumsum."
+        )
+    if not isinstance(raw_diffs, np.ndarray) or raw_diffs.dtype.kind != "f" or not raw_diffs.ndim:
+        raise LgcError("The learned thresholds are not numbers.", hint="The file is damaged.")
+    try:
+        import torch
+    except ImportError:
+        raise ToolMissingError(
+            "Learned thresholds are computed with PyTorch, which is not installed.",
+            hint='pip install "lgc[train]"',
+        ) from None
+    diffs = torch.from_numpy(raw_diffs)
+    if name == "softplus" and diffs.shape[-1] > 1:
+        scale = temperature + 1e-6
+        rest = scale * torch.nn.functional.softplus(diffs[..., 1:] / scale)
+        diffs = torch.cat([diffs[..., :1], rest], dim=-1)
+    found: Array = torch.cumsum(diffs, dim=-1).numpy()
+    return found

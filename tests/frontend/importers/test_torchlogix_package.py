@@ -1,8 +1,6 @@
 """Networks built by torchlogix itself, in eval mode, against what is imported of them."""
 
 import itertools
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -12,20 +10,12 @@ from lgc import importing
 from lgc.frontend.importers import Options
 from lgc.frontend.lower import lower
 
-from . import foreign
+from . import foreign, packages
 
 
 @pytest.fixture(scope="module")
 def layers():
-    """Its layers; on Python 3.11 its module `circuit` does not parse, and is not needed here."""
-    if sys.version_info < (3, 12):
-        circuit = types.ModuleType("torchlogix.circuit")
-        circuit.Circuit = object
-        sys.modules["torchlogix.circuit"] = circuit
-    package = pytest.importorskip("torchlogix.layers", reason="torchlogix is not installed")
-    yield package
-    if sys.version_info < (3, 12):
-        del sys.modules["torchlogix.circuit"]
+    return packages.torchlogix()
 
 
 CASES = [

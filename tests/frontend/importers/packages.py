@@ -1,0 +1,61 @@
+"""The original packages, where they are installed or on PYTHONPATH; else the test is skipped and says so."""
+
+import contextlib
+import importlib
+import io
+import sys
+import types
+
+import pytest
+import torch
+
+
+def torchlogix():
+    """Its layers; on Python 3.11 its module `circuit` does not parse, and is not needed for layers."""
+    if sys.version_info < (3, 12) and "torchlogix.circuit" not in sys.modules:
+        circuit = types.ModuleType("torchlogix.circuit")
+        circuit.Circuit = object
+        sys.modules["torchlogix.circuit"] = circuit
+    return pytest.importorskip("torchlogix.layers", reason="torchlogix is not installed")
+
+
+def torchlogix_part(name):
+    torchlogix()
+    return importlib.import_module(f"torchlogix.{name}")
+
+
+def circuits():
+    """torchlogix' `Circuit`; on Python 3.11 its C code generator, which that cannot parse, is cut out."""
+    torchlogix()
+    if sys.version_info >= (3, 12):
+        return torchlogix_part("circuit").Circuit
+    import torchlogix as package
+
+    path = f"{package.__path__[0]}/circuit.py"
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        text = file.read()
+    begin, end = text.index("    def get_c_code("), text.index("    def to_dict(")
+    module = types.ModuleType("torchlogix_circuit")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(text[:begin] + text[end:], path, "exec"), module.__dict__)
+    return module.Circuit
+
+
+def difflogic():
+    """Its layers in Python; the CUDA extension that it imports first is not called."""
+    sys.modules.setdefault("difflogic_cuda", types.ModuleType("difflogic_cuda"))
+    return pytest.importorskip("difflogic", reason="difflogic is not installed")
+
+
+def random_weights(model, seed=0):
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    return model.eval()
+
+
+def counts(model, x, tau=1.0, beta=0.0):
+    """Class scores as integers; difflogic prints while it computes."""
+    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
+        out = model(torch.from_numpy(x).float())
+    return (out.double() * tau - beta).round().long().numpy()
