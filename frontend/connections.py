@@ -30,6 +30,7 @@ class Sources:
         position: float32 `[sources, 2]`, their row and column in the image, pixels; None if unknown.
         shape: `(channels, height, width)` or alike of *all* outputs of the layer before; None if unknown.
         order: int32 `[outputs]`, output at each place of that shape; None if in order.
+        outputs: how many the layer before has; None if all of them carry information.
         stage: scale at which a butterfly goes on, see `lgc.frontend.butterfly`.
     """
 
@@ -37,6 +38,7 @@ class Sources:
     position: F32x2 | None = None
     shape: tuple[int, ...] | None = None
     order: I32x1 | None = None
+    outputs: int | None = None
     stage: int = 0
 
 

@@ -61,14 +61,23 @@ def informative(encoder: Thermometer, x: Array) -> Bool1:
 
 
 def sources(encoder: Thermometer, x: Array, image_shape: tuple[int, ...] | None) -> Sources:
-    """List the informative input bits, with the pixel each belongs to if the features are an image."""
+    """List the informative input bits, with the pixel each belongs to if the features are an image.
+
+    Raises:
+        LgcError: there is none.
+    """
     index = np.flatnonzero(informative(encoder, x)).astype(np.int32)
+    if not len(index):
+        raise LgcError(
+            "No input bit changes in training: all features are constant, or no threshold splits them.",
+            hint="Check the data, or choose other encoder.thresholds.",
+        )
     if image_shape is None:
-        return Sources(index)
+        return Sources(index, outputs=encoder.bits)
     pixels = np.unravel_index(index // encoder.levels, image_shape)
     position = np.stack(pixels[:2], axis=1).astype(np.float32)
     shape, order = arranged(image_shape, 2, encoder.levels)
-    return Sources(index, position, shape, order)
+    return Sources(index, position, shape, order, encoder.bits)
 
 
 def arranged(features: tuple[int, ...], axes: int, levels: int) -> tuple[tuple[int, ...], I32x1]:

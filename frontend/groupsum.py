@@ -35,11 +35,11 @@ class GroupSum(nn.Module):
     log_tau: Tensor
     average: Tensor
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
+    def __init__(self, config: ModelConfig, classes: int, outputs: int | None = None) -> None:
         super().__init__()
         self.classes = classes
         self.rule = config.tau_rule
-        share = config.layers[-1].width / classes
+        share = (outputs or config.layers[-1].width) / classes
         start = {"sqrt": config.tau * math.sqrt(share), "auto": math.sqrt(share / _TARGET)}
         self._start = start.get(self.rule, config.tau)
         self._most = share / _TARGET

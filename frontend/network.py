@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lgc.errors import UsageError
-
 from ._typing import Bool2, I64x1
-from .checkpoint import Layer
 from .config import ModelConfig
-from .connections import Sources, wire
+from .connections import Sources
+from .graph import AnyLayer
 from .groupsum import GroupSum
 from .kernels import cpu, memory
 from .kernels.threads import share
-from .layers import LutLayer
+from .layers import LutLayer, build
+from .layers.slots import SlotLayer
+
+
+class Hardens(Protocol):
+    """A layer of a network."""
+
+    def hardened(self) -> AnyLayer | tuple[AnyLayer, ...]:
+        """Copy the layer, or the layers it stands for, with wiring decided."""
 
 
 class Network(nn.Module):
@@ -26,22 +32,13 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, inputs: Sources, classes: int, rng: np.random.Generator) -> None:
         super().__init__()
         memory.keep()
-        if config.layers[-1].width % classes:
-            raise UsageError(
-                f"The last layer has {config.layers[-1].width} nodes, which {classes} classes cannot share.",
-                hint=f"Use a multiple of {classes}.",
-            )
         self.config = config
         self.classes = classes
-        sources, layers = inputs, []
-        for i, layer in enumerate(config.layers):
-            wiring = wire(layer, sources, classes if i == len(config.layers) - 1 else 1, rng)
-            layers.append(
-                LutLayer(layer, wiring, rng, estimator=config.estimator, temperature=config.temperature)
-            )
-            sources = Sources(np.arange(layer.width, dtype=np.int32), wiring.position, wiring.stage)
+        layers, outputs = build(
+            config.layers, inputs, classes, rng, estimator=config.estimator, temperature=config.temperature
+        )
         self.layers = nn.ModuleList(layers)
-        self.head = GroupSum(config, classes)
+        self.head = GroupSum(config, classes, outputs)
 
     def forward(
         self, x: Tensor, *, hard: bool, temperature: float = 1.0, noise: tuple[int, ...] = (), frozen: int = 0
@@ -55,12 +52,26 @@ class Network(nn.Module):
             for layer in self.layers[:frozen]:
                 x = layer(x, True, temperature, None)
         for i, layer in list(enumerate(self.layers))[frozen:]:
-            x = layer(x, hard, temperature, np.random.default_rng([*noise, i + 1]) if noise else None)
+            rng = np.random.default_rng([*noise, i + 1]) if noise else None
+            if isinstance(layer, LutLayer) and layer is self.layers[-1]:
+                x = layer(x, hard, temperature, rng, self.classes)  # counted per class at once
+            else:
+                x = layer(x, hard, temperature, rng)
         return cast(Tensor, self.head(x))
 
-    def hardened(self) -> tuple[Layer, ...]:
+    def after_step(self, adam: torch.optim.Optimizer, seed: tuple[int, ...]) -> None:
+        """Let layers change what they choose from; `seed` decides how, a layer's number added to it."""
+        for i, layer in enumerate(self.layers):
+            if hasattr(layer, "after_step"):
+                cast(SlotLayer, layer).after_step(adam, (*seed, i + 1))
+
+    def hardened(self) -> tuple[AnyLayer, ...]:
         """Copy all layers with their wiring decided."""
-        return tuple(cast(LutLayer, layer).hardened() for layer in self.layers)
+        found: list[AnyLayer] = []
+        for layer in self.layers:
+            each = cast(Hardens, layer).hardened()
+            found += each if isinstance(each, tuple) else [each]
+        return tuple(found)
 
 
 def blocks(bits: Bool2, order: I64x1) -> Tensor:

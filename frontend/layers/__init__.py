@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from .conv import TreeLayer
 from .dense import LutLayer
+from .full import FullLayer
+from .pool import PoolLayer
+from .stack import build
+from .wired import wired
 
-__all__ = ["LutLayer"]
+__all__ = ["FullLayer", "LutLayer", "PoolLayer", "TreeLayer", "build", "wired"]
