@@ -16,7 +16,8 @@ from lgc.frontend.connections import Sources, wire
 from lgc.frontend.kernels import cpu, full
 from lgc.frontend.layers import FullLayer, wired
 from lgc.frontend.layers.full import initial_choice
-from lgc.frontend.train import Progress, train
+from lgc.frontend.progress import Progress
+from lgc.frontend.train import train
 
 FEATURES, SOURCES = 40, 27
 

@@ -15,7 +15,8 @@ from lgc.frontend.kernels import slots as kernel
 from lgc.frontend.layers import wired
 from lgc.frontend.layers.slots import SlotLayer
 from lgc.frontend.lower import lower
-from lgc.frontend.train import Progress, train
+from lgc.frontend.progress import Progress
+from lgc.frontend.train import train
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 from .test_relaxations import DIFFLOGIC
