@@ -257,3 +257,99 @@ def test_thresholds_of_each_channel(tmp_path):
     images = rng.integers(0, 256, (300, 2, 2, 3)).astype(np.uint8)
     bits = (images > [50, 100, 150]).reshape(len(images), -1)
     assert np.array_equal(lower(found.checkpoint).scores(images), foreign.run(layers, bits, 3))
+
+
+def skipping(layers, bits, skip):
+    """The authors' forward, cat by cat (`Model.forward` of their mnist.py, gates in place of modules)."""
+    x = inputs = bits.astype(bool)
+    kept = [inputs]
+    for i, layer in enumerate(layers):
+        x = np.stack([foreign.GATES[g](x[:, a], x[:, b]) for a, b, g in zip(*layer, strict=True)], axis=1)
+        kept.append(x)
+        if i < len(layers) - 1:
+            module = 2 * i + 1  # they count interconnects too
+            if skip != "residual":
+                x = np.concatenate([x, inputs], axis=1)
+            if skip != "input" and (module > 1 or skip != "both"):
+                x = np.concatenate([x, kept[-2]], axis=1)
+    return x.reshape(len(x), 3, -1).sum(axis=2)
+
+
+@pytest.mark.parametrize("kind", ["indices", "c", "top"])
+@pytest.mark.parametrize("skip", ["input", "residual", "both"])
+def test_lilogicnet_with_skips(tmp_path, kind, skip):
+    rng = np.random.default_rng(5)
+    widths, sources = (9, 8, 7, 6), 12
+    layers, state = [], {}
+    for i, width in enumerate(widths):
+        layer = (rng.integers(0, sources, width), rng.integers(0, sources, width), rng.integers(0, 16, width))
+        layers.append(layer)
+        file = foreign.save_lilogicnet(tmp_path / "one.pth", rng, [layer], kind, bits=sources)
+        one = torch.load(file, weights_only=True)
+        state |= {
+            key.replace(f"layers.{j}.", f"layers.{2 * i + j}."): one[key]
+            for key in one
+            for j in (0, 1)
+            if f"layers.{j}." in key
+        }
+        before = 12 if i == 0 else widths[i - 1]
+        sources = width + {"input": 12, "residual": before, "both": 12 + (before if i else 0)}[skip]
+    torch.save(state, tmp_path / "s.pth")
+    options = Options(inputs=(12,), classes=3, skip=skip)
+    x = foreign.every_pattern(12)
+    assert np.array_equal(
+        importing.read(tmp_path / "s.pth", options=options).scores(x), skipping(layers, x, skip)
+    )
+    if kind == "c":
+        with pytest.raises(LgcError, match="say so with --skip"):
+            importing.read(tmp_path / "s.pth", options=Options(inputs=(12,), classes=3))
+
+
+@pytest.mark.parametrize(("inputs", "gates", "granularity"), [(12, 6, 3), (12, 12, 4), (16, 8, 2)])
+def test_lilogicnet_block_sparse(tmp_path, inputs, gates, granularity):
+    """Their forward with one-hot connections: `einsum("bni,nim,mno->bmo")`."""
+    rng = np.random.default_rng(6)
+    count = inputs // granularity
+    between = 2 * gates // count
+    c1 = rng.standard_normal((count, granularity, between)).astype(np.float32)
+    c2 = rng.standard_normal((between, count, 2 * gates // between)).astype(np.float32)
+    gate = rng.integers(0, 16, gates)
+    state = {
+        "layers.0.c_sub_layer_1": torch.from_numpy(c1),
+        "layers.0.c_sub_layer_2": torch.from_numpy(c2),
+        "layers.1.w": torch.from_numpy(foreign.logits(rng, gate).T.copy()),
+    }
+    torch.save(state, tmp_path / "b.pth")
+    x = foreign.every_pattern(inputs)[:: 1 if inputs < 13 else 7]
+    hot = [
+        torch.nn.functional.one_hot(torch.from_numpy(c).argmax(1), c.shape[1]).transpose(1, 2).float()
+        for c in (c1, c2)
+    ]
+    blocks = torch.from_numpy(x).float().view(-1, count, granularity)
+    wires = torch.einsum("bni,nim,mno->bmo", blocks, *hot).reshape(len(x), -1).numpy().astype(bool)
+    ones = np.stack(
+        [foreign.GATES[g](wires[:, 2 * i], wires[:, 2 * i + 1]) for i, g in enumerate(gate)], axis=1
+    )
+    found = importing.read(tmp_path / "b.pth", options=Options(classes=2))
+    assert np.array_equal(found.scores(x), ones.reshape(len(x), 2, -1).sum(axis=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers.0.c_sub_layer_2": torch.zeros(3, 5, 4)}, "do not fit each other"),
+        ({"layers.0.c_sub_layer_2": torch.zeros(3, 4)}, "is not one of numbers [blocks, inputs, outputs]"),
+        ({"layers.0.c_sub_layer_1": torch.full((4, 3, 3), float("nan"))}, "has NaN or infinite values"),
+        ({"layers.1.w": torch.zeros(16, 5)}, "Layer 1 has 5 gates, but 12 wires"),
+    ],
+)
+def test_damaged_blocks(tmp_path, changes, message):
+    state = {
+        "layers.0.c_sub_layer_1": torch.zeros(4, 3, 3),
+        "layers.0.c_sub_layer_2": torch.zeros(3, 4, 4),
+        "layers.1.w": torch.zeros(16, 6),
+    }
+    torch.save(state | changes, tmp_path / "b.pth")
+    with pytest.raises(LgcError) as caught:
+        importing.read(tmp_path / "b.pth", options=Options(classes=2))
+    assert message in str(caught.value)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lgc import importing
+from lgc.errors import UsageError
 from lgc.frontend.importers import Options
 from lgc.frontend.lower import lower
 
@@ -62,3 +63,45 @@ def test_fixed_thresholds_are_in_the_file(layers, tmp_path):
     with torch.no_grad():
         logits = model(torch.from_numpy(x).float() / 255)
     assert np.array_equal(lower(found.checkpoint).scores(x), logits.round().long().numpy())
+
+
+@pytest.mark.parametrize("temperature", [None, 0.3])
+def test_learned_thresholds_of_a_state_dict(layers, tmp_path, temperature):
+    """Version 0.2.2's rule; its temperature is an argument that the file does not hold."""
+    torch.manual_seed(0)
+    given = {} if temperature is None else {"temperature_softplus": temperature}
+    bits = layers.LearnableBinarization(torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.5, 0.6]]), **given)
+    with torch.no_grad():
+        bits.raw_diffs += torch.tensor([[0.02, -0.3, 0.1], [0.01, 0.05, -0.01]])
+    model = torch.nn.Sequential(bits, layers.LogicDense(6, 20), layers.GroupSum(2))
+    torch.nn.init.normal_(model[1].weight)
+    model.eval()
+    torch.save(model.state_dict(), tmp_path / "t.pth")
+    rule = "softplus" if temperature is None else f"softplus={temperature}"
+    options = Options(inputs=(2,), classes=2, scale=255.0, learned=rule)
+    x = np.random.default_rng(0).integers(0, 256, (400, 2)).astype(np.uint8)
+    found = importing.read(tmp_path / "t.pth", options=options)
+    assert np.array_equal(
+        lower(found.checkpoint).scores(x), packages.counts(model, x.astype(np.float32) / np.float32(255))
+    )
+
+
+def test_learned_thresholds_of_an_older_version(tmp_path):
+    """0.2.1: the running sum of the differences, which may fall."""
+    state = {
+        "0.thresholds": torch.tensor([0.1, 0.2]),
+        "0.raw_diffs": torch.tensor([0.5, -0.25]),
+        "1.weight": torch.eye(16)[[3, 5]] * 4,  # pass the first input, pass the second
+        "1.connections.indices": torch.tensor([[0, 0], [1, 1]]),
+    }
+    torch.save(state, tmp_path / "t.pth")
+    options = Options(inputs=(1,), classes=2, scale=256.0, learned="cumsum")
+    x = np.arange(256, dtype=np.uint8)[:, None]
+    expected = np.stack([x[:, 0] / 256 > 0.5, x[:, 0] / 256 > 0.25], axis=1)
+    found = importing.read(tmp_path / "t.pth", options=options)
+    assert np.array_equal(lower(found.checkpoint).scores(x), expected)
+    for rule in ("sum", "softplus=0", "softplus=x", "cumsum=1"):
+        with pytest.raises(UsageError, match="Cannot read the rule"):
+            importing.read(tmp_path / "t.pth", options=Options(inputs=(1,), classes=2, learned=rule))
+    with pytest.raises(UsageError, match="Give --learned-thresholds softplus"):
+        importing.read(tmp_path / "t.pth", options=Options(inputs=(1,), classes=2))
