@@ -1,7 +1,7 @@
 """Accuracy of every node and estimator on scikit-learn's digits: one network, three seeds.
 
     python benchmarks/methods.py [--nodes 600 300] [--epochs 30] [--seeds 3]
-    python benchmarks/methods.py --deep --data PATH/mnist [--seeds 2] [--epochs 15]
+    python benchmarks/methods.py --deep --data PATH/mnist [--seeds 2] [--epochs 12] [--rates 0.01 0.1]
 
 Fixed random wiring, quantile thermometer of 4 levels, a start per node (START), Adam at a cosine
 schedule. For each method the learning rate with the best mean validation accuracy is kept; each
@@ -10,8 +10,8 @@ run's epoch is the best on validation too. Nothing is chosen by test accuracy.
 gap: relaxed less hardened validation accuracy at the kept epoch, percentage points. wires: share of
 nodes that harden to a constant, an input or its inverse.
 
---deep: softmax over 16 gates on six layers of 2,000 nodes, estimators against each other at difflogic's
-rate of 0.01, as "Mind the Gap" (arXiv 2506.07500) does. Of the kept epoch: relaxed and hardened
+--deep: softmax over 16 gates on six layers of 2,000 nodes, from --init, estimators against each other at
+each of the rates (difflogic's is 0.01), as "Mind the Gap" (arXiv 2506.07500) does. Of the kept epoch: relaxed and hardened
 validation accuracy and their difference, also after the last epoch; nodes whose most probable gate has less than half of the
 probability (undecided), nodes that harden to wires, nodes that are constant on every validation sample
 (idle), and nodes that `simplify` removes as constant, equal or unread.
@@ -20,6 +20,7 @@ probability (undecided), nodes that harden to wires, nodes that are constant on 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -125,17 +126,19 @@ def deep(options: argparse.Namespace) -> None:
     loaded = data.load(options.data)
     validation = 5000 if len(loaded.train_y) > 20000 else 300
     print(
-        "| estimator | seed | relaxed % | hard % | gap | gap at the end | test % | undecided % | wires % | idle % | removed % |"
+        "| estimator | rate | seed | relaxed % | hard % | gap | gap at the end | test % | undecided % | wires % | idle % | removed % |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     rows = []
     for estimator, name in DEEP.items():
-        for seed in range(options.seeds):
+        for rate, seed in itertools.product(options.rates, range(options.seeds)):
+            if options.estimators and estimator not in options.estimators:
+                continue
             layer = {
                 "width": options.width,
                 "relaxation": "dlgn",
                 "connections": "random-unique",
-                "init": "gaussian",
+                "init": options.init,
             }
             config = TrainConfig.from_dict(
                 {
@@ -146,7 +149,7 @@ def deep(options: argparse.Namespace) -> None:
                         "tau_rule": "auto",
                         "estimator": estimator,
                     },
-                    "train": {"epochs": options.epochs, "batch": 128, "lr": 0.01, "seed": seed},
+                    "train": {"epochs": options.epochs, "batch": 128, "lr": rate, "seed": seed},
                 }
             )  # fmt: skip
             with tempfile.TemporaryDirectory() as folder:
@@ -160,6 +163,7 @@ def deep(options: argparse.Namespace) -> None:
             rows.append(
                 {
                     "estimator": estimator,
+                    "rate": rate,
                     "seed": seed,
                     "relaxed": kept["val_acc"],
                     "hard": kept["hard_val_acc"],
@@ -173,9 +177,11 @@ def deep(options: argparse.Namespace) -> None:
                 }
             )
             shown = " | ".join(
-                f"{100 * value:.2f}" for key, value in rows[-1].items() if key not in {"estimator", "seed"}
+                f"{100 * value:.2f}"
+                for key, value in rows[-1].items()
+                if key not in {"estimator", "rate", "seed"}
             )
-            print(f"| {name} | {seed} | {shown} |", flush=True)
+            print(f"| {name} | {rate} | {seed} | {shown} |", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2), "utf-8")
 
@@ -193,6 +199,8 @@ def main() -> None:
     parser.add_argument("--data", default="mnist", help="of --deep")
     parser.add_argument("--layers", type=int, default=6, help="of --deep")
     parser.add_argument("--width", type=int, default=2000, help="of --deep")
+    parser.add_argument("--init", default="gaussian", help="of --deep")
+    parser.add_argument("--estimators", nargs="+", choices=sorted(DEEP), help="of --deep, all if not given")
     parser.add_argument("--threshold", type=float, default=128, help="of --deep")
     options = parser.parse_args()
     if options.deep:

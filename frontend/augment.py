@@ -43,6 +43,18 @@ class Distortion:
         return np.asarray(out, images.dtype).reshape(len(rows), *images.shape[1:])
 
 
+def _crop(config: DataConfig, samples: int, rng: np.random.Generator) -> Distortion:
+    """Shift by whole pixels: a random window of the image padded by zeros, as on CIFAR-10."""
+    most = int(config.shift)
+    affine = np.zeros((samples, 6), np.float32)
+    affine[:, 0] = affine[:, 4] = 1
+    affine[:, 2] = rng.integers(-most, most + 1, samples)
+    affine[:, 5] = rng.integers(-most, most + 1, samples)
+    if config.flip:
+        affine[rng.random(samples) < 0.5, 3:5] *= -1
+    return Distortion(affine, np.zeros((samples, _CONTROL, _CONTROL, 2), np.float32))
+
+
 def draw(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Distortion:
     """Draw distortions for data of `shape` `[samples, height, width(, channels)]`.
 
@@ -50,8 +62,10 @@ def draw(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -
         UsageError: the samples are not images.
     """
     if len(shape) not in {3, 4} or min(shape[1:3]) < 2:
-        raise UsageError("data.augment = affine needs images.", hint="Use data.augment = none.")
+        raise UsageError(f"data.augment = {config.augment} needs images.", hint="Use data.augment = none.")
     samples = shape[0]
+    if config.augment == "crop":
+        return _crop(config, samples, rng)
     angle = np.deg2rad(config.rotate) * rng.uniform(-1, 1, samples)
     shear = np.tan(np.deg2rad(config.shear)) * rng.uniform(-1, 1, samples)
     size = 1 + config.scale * rng.uniform(-1, 1, (2, samples))

@@ -7,8 +7,8 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, checkpoint, curves, encoder, optimiser, regularise, state, usage
+from . import augment, budget, checkpoint, curves, encoder, optimiser, regularise, state, usage
 from ._typing import Array, I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
@@ -35,42 +35,10 @@ from .distil import Teacher
 from .distributed import Team, team
 from .lower import lower, tables
 from .network import Network, blocks
+from .progress import Progress
 from .thermometer import LearnedThermometer
 
 _LOG = logging.getLogger(__name__)
-_VALIDATION_BATCH = 4096
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress bar wants to know; accuracies are None before the epoch's last step.
-
-    Attributes:
-        epoch, epochs: from 1.
-        step, steps: within the epoch, from 1.
-        loss: mean over the epoch so far.
-        val_acc: relaxed network, validation split, fraction.
-        hard_val_acc: hardened network, validation split, fraction; this is what counts.
-        seconds: since training (re)started.
-        usage: shares of the hardened nodes by kind, see `lgc.frontend.usage`; none within the epoch.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    val_acc: float | None
-    hard_val_acc: float | None
-    seconds: float
-    usage: Mapping[str, float] | None = None
-
-    @property
-    def gap(self) -> float | None:
-        """Discretisation gap: relaxed less hardened validation accuracy."""
-        if self.val_acc is None or self.hard_val_acc is None:
-            return None
-        return self.val_acc - self.hard_val_acc
 
 
 def state_path(out: Path) -> Path:
@@ -114,6 +82,11 @@ def train(
     try:
         with team() as processes:
             return _train(_Run(config, data, out, processes), data, resume, progress)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        hint = "Lower train.batch, or use narrower layers; --resume goes on from the last epoch."
+        raise LgcError("The memory does not suffice for this network and batch.", hint=hint) from error
     finally:
         torch.set_num_threads(threads)
 
@@ -123,7 +96,7 @@ def _train(run: _Run, data: Dataset, resume: bool, progress: Callable[[Progress]
     if resume:
         run.restore()
     else:
-        processes.from_leader(lambda: _start_log(metrics_path(out)))
+        processes.from_leader(lambda: _start_log(metrics_path(out), state_path(out)))
     start = time.monotonic()
     while run.epoch < run.config.train.epochs and not run.stalled:
         run.advance(progress if processes.leads else None, start)
@@ -141,10 +114,11 @@ def _finish(run: _Run, data: Dataset) -> Checkpoint:
     return result
 
 
-def _start_log(path: Path) -> None:
+def _start_log(path: Path, earlier: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", "utf-8")
+        earlier.unlink(missing_ok=True)  # nothing of an earlier run is to be resumed
     except OSError as error:
         raise LgcError(f"Cannot write {path}: {error.strerror}.") from error
 
@@ -165,6 +139,7 @@ class _Run:
         fitted = encoder.fit(config.encoder, self.x, data.format)
         sources = encoder.sources(fitted, self.x, data.image_shape)
         _LOG.info("%d of %d input bits change in training", len(sources.index), fitted.bits)
+        budget.check(config, data.train_x.nbytes, fitted.bits, len(self.val_y), len(sources.index))
         rng = np.random.default_rng([config.train.seed, 0])
         self.network = Network(config.model, sources, len(data.class_names), rng)
         self.thermometer: LearnedThermometer | None = None
@@ -183,7 +158,7 @@ class _Run:
         self.noisy = False
         self.frozen = 0
         self.temperature = config.model.temperature
-        self.epoch = 0
+        self.epoch = self.first = 0
         self.best = state.Best()
 
     @property
@@ -198,6 +173,7 @@ class _Run:
             self.epoch, self.best, tensors, moments = found
             self.network.load_state_dict(tensors)
             self.adam.load_state_dict(moments)
+        self.first = self.epoch
 
     def _read_state(self) -> tuple[int, state.Best, dict[str, Any], dict[str, Any]]:
         self.epoch, self.best = state.restore(state_path(self.out), self.config, self.network, self.adam)
@@ -232,7 +208,17 @@ class _Run:
             if progress and step + 1 < steps:
                 seconds = time.monotonic() - start
                 progress(
-                    Progress(self.epoch + 1, settings.epochs, step + 1, steps, mean, None, None, seconds)
+                    Progress(
+                        self.epoch + 1,
+                        settings.epochs,
+                        step + 1,
+                        steps,
+                        mean,
+                        None,
+                        None,
+                        seconds,
+                        first=self.first,
+                    )
                 )
         self.epoch += 1
         score, soft, used = self.team.from_leader(self._validate)
@@ -241,15 +227,26 @@ class _Run:
             self.best = state.Best(self.epoch, score, tensors)
         seconds = time.monotonic() - start
         done = Progress(
-            self.epoch, settings.epochs, steps, steps, mean, soft, score[0], seconds, used["usage"]
+            self.epoch,
+            settings.epochs,
+            steps,
+            steps,
+            mean,
+            soft,
+            score[0],
+            seconds,
+            used["usage"],
+            self.first,
         )
+        line = asdict(done)
+        del line["first"]
         more = {
             "gap": done.gap,
             "tau": self.network.head.tau,
             "best_epoch": self.best.epoch,
             "epoch_seconds": start + seconds - began,
         }
-        self.team.from_leader(lambda: self._keep(asdict(done) | more | used))
+        self.team.from_leader(lambda: self._keep(line | more | used))
         if progress:
             progress(done)
 
@@ -291,6 +288,7 @@ class _Run:
         self.network.head.observe(counts)
         optimiser.clip(self.config, self.network)
         self.adam.step()
+        self.network.after_step(self.adam, (self.config.train.seed, self.epoch + 1, step + 1))
         return loss.item()
 
     def _backward(self, mine: I64x1, batch: int, step: int, counts: torch.Tensor) -> float:
@@ -330,8 +328,10 @@ class _Run:
     def _relaxed_accuracy(self) -> float:
         right = 0
         bits = self.encoder.encode(self.val_x)
+        widest = max(bits.shape[1], *(layer.width for layer in self.config.model.layers))
+        pieces = -(-len(self.val_y) // budget.validation_batch(widest))
         with torch.no_grad():
-            for order in np.array_split(np.arange(len(self.val_y)), -(-len(self.val_y) // _VALIDATION_BATCH)):
+            for order in np.array_split(np.arange(len(self.val_y)), pieces):
                 x = blocks(bits, order)
                 logits = self.network(x, hard=False, temperature=self.temperature)[: len(order)]
                 right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())

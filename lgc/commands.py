@@ -57,11 +57,19 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     """Train and return what a user wants to know about the result."""
     from lgc.frontend import data
     from lgc.frontend.lower import lower
-    from lgc.frontend.train import curves_path, metrics_path
+    from lgc.frontend.train import curves_path, metrics_path, state_path
     from lgc.frontend.train import train as fit
 
     start = time.monotonic()
-    result = fit(config, data.load(config.data.source), out=out, resume=resume, progress=progress)
+    loaded = data.load(config.data.source)
+    try:
+        result = fit(config, loaded, out=out, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        if state_path(out).exists():
+            click.echo(
+                f"\nlgc: {state_path(out)} holds the run; the same command with --resume goes on.", err=True
+            )
+        raise
     facts = result.metadata
     return {
         "checkpoint": str(out),

@@ -84,9 +84,11 @@ def training_bar(quiet: bool) -> Iterator[Callable[[Any], None]]:
         def update(now: Any) -> None:
             text = f"epoch {now.epoch}/{now.epochs}, loss {now.loss:.3f}"
             if now.hard_val_acc is not None:
-                text += f", validation {now.hard_val_acc:.2%}"
+                text += f", validation {now.hard_val_acc:.2%}, gap {100 * now.gap:+.1f}"
+                text += f", logic {now.usage['logic']:.0%}" if now.usage else ""
                 if not live:
-                    console.print(f"{text}, {now.seconds:.0f} s")
+                    spent = f"{now.seconds:.0f} s, {now.seconds_left:.0f} s left"
+                    console.print(f"{text}, {spent}", soft_wrap=True)
                 bar.update(task, description=text)
             done = (now.epoch - 1) * now.steps + now.step
             bar.update(task, total=now.epochs * now.steps, completed=done)

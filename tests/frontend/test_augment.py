@@ -48,7 +48,7 @@ def test_colour_images_keep_their_channels() -> None:
 @pytest.mark.parametrize("shape", [(10, 4), (10, 1, 8), (10, 2, 2, 2, 2)])
 def test_only_images(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match=r"^data\.augment = affine needs images"):
-        augment.draw(DataConfig(), shape, np.random.default_rng(0))
+        augment.draw(DataConfig(augment="affine"), shape, np.random.default_rng(0))
 
 
 def test_half_of_the_images_are_mirrored() -> None:
@@ -58,3 +58,24 @@ def test_half_of_the_images_are_mirrored() -> None:
     mirrored = (out == images[:, :, ::-1]).all(axis=(1, 2))
     assert (mirrored | (out == images).all(axis=(1, 2))).all()
     assert 150 < mirrored.sum() < 250
+
+
+def test_crops_are_whole_windows_of_the_padded_image() -> None:
+    images = np.random.default_rng(0).integers(1, 256, (300, 8, 8, 3)).astype(np.uint8)
+    config = DataConfig(augment="crop", shift=2, flip=True)
+    out = augment.draw(config, images.shape, np.random.default_rng(1)).apply(images, np.arange(300))
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    seen = set()
+    for image, source in zip(out, padded, strict=True):
+        windows = {
+            (down, across, mirrored): source[down : down + 8, across : across + 8][
+                :, :: -1 if mirrored else 1
+            ]
+            for down in range(5)
+            for across in range(5)
+            for mirrored in (False, True)
+        }
+        match = [place for place, window in windows.items() if np.array_equal(image, window)]
+        assert len(match) == 1
+        seen.add(match[0])
+    assert len(seen) > 45  # of 50, evenly drawn

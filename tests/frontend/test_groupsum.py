@@ -9,7 +9,7 @@ from lgc.frontend.kernels import cpu
 
 
 def head(rule: str, tau: float = 2.0, width: int = 600) -> GroupSum:
-    return GroupSum(ModelConfig(layers=(LayerConfig(width=width),), tau=tau, tau_rule=rule), 10)
+    return GroupSum(ModelConfig(layers=(LayerConfig(width=width),), tau=tau, tau_rule=rule), 10, width)
 
 
 @pytest.mark.parametrize(
