@@ -10,74 +10,68 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from .._typing import Array
-from . import cpu, fixed
+from . import fixed, mixed
+from .maps import MOEBIUS
+from .parameters import transform
+from .simd import LANES, LOGISTIC, PLAIN, STEP
 from .threads import share
 
 
 class _Fused(torch.autograd.Function):
-    """`lgc.frontend.kernels.cpu` as one differentiable operation."""
+    """`fixed` or `mixed` as one differentiable operation."""
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor, coef: Tensor, settings: _Settings
+        ctx: FunctionCtx, x: Tensor, source: Tensor, weight: Tensor | None, coef: Tensor, settings: _Settings
     ) -> Tensor:
-        weight, coef = weight.contiguous(), coef.contiguous()
+        x, coef = x.contiguous(), coef.contiguous()
         exact = coef if settings.exact is None else settings.exact.contiguous()
         slope = coef if settings.slope is None else settings.slope.contiguous()
-        noise = x.new_empty((x.shape[0], 0, cpu.LANES)) if settings.noise is None else settings.noise
-        ctx.save_for_backward(x, source, weight, slope, noise)
-        ctx.logistic = settings.logistic  # type: ignore[attr-defined]
-        y = x.new_empty((x.shape[0], source.shape[0], cpu.LANES))
-        given = _arrays(x, source, weight, exact, noise)
-        if settings.fixed:
-            x_, source_, _, exact_, noise_ = given
-            share(
-                fixed.kernels(source.shape[1])[0],
-                len(x),
-                x_,
-                source_[:, :, 0],
-                exact_,
-                noise_,
-                settings.squash,
-                y.numpy(),
-            )
+        blocks, nodes, k = len(x), source.shape[0], source.shape[1]
+        nothing = x.new_empty((blocks, 0, LANES))
+        noise = nothing if settings.noise is None else settings.noise
+        kept = weight is None and settings.squash == LOGISTIC  # backward needs the probabilities
+        y = x.new_empty((blocks, nodes, LANES)) if kept or not settings.groups else nothing
+        if weight is None:
+            counts = x.new_empty((blocks, settings.groups, LANES)) if settings.groups else nothing
+            given = _arrays(x, source.view(nodes, k), exact, noise)
+            share(fixed.kernels(k)[0], blocks, *given, settings.squash, *_arrays(y, counts))
         else:
-            share(cpu.forward, len(x), *given, settings.squash, y.numpy())
-        ctx.fixed = settings.fixed  # type: ignore[attr-defined]
-        return y
+            weight = weight.contiguous()
+            given = _arrays(x, source, weight, exact, noise)
+            share(mixed.kernels(k)[0], blocks, *given, settings.squash, y.numpy())
+        ctx.save_for_backward(
+            x, source, nothing if weight is None else weight, slope, noise, y if kept else nothing
+        )
+        ctx.alone = weight is None  # type: ignore[attr-defined]
+        ctx.squash = LOGISTIC if settings.logistic else PLAIN  # type: ignore[attr-defined]
+        return counts if settings.groups else y
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, source, weight, slope, noise = ctx.saved_tensors  # type: ignore[attr-defined]
-        blocks = x.shape[0]
-        need_x, _, need_weight, _, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
-        squash = cpu.LOGISTIC if ctx.logistic else cpu.PLAIN  # type: ignore[attr-defined]
-        given = _arrays(x, source, weight, slope, noise)
-        y_grad = grads[0].contiguous().numpy()
-        if ctx.fixed:  # type: ignore[attr-defined]
-            x_grad, coef_grad = torch.empty_like(x), slope.new_empty((blocks, *slope.shape))
-            x_, source_, _, slope_, noise_ = given
-            found = (y_grad, x_grad.numpy(), coef_grad.numpy())
-            share(
-                fixed.kernels(source.shape[1])[1],
-                blocks,
-                x_,
-                source_[:, :, 0],
-                slope_,
-                noise_,
-                squash,
-                *found,
-            )
-            return x_grad if need_x else None, None, None, coef_grad.sum(0), None
-        x_grad = torch.zeros_like(x) if need_x else x.new_empty((blocks, 0, cpu.LANES))
-        weight_grad = weight.new_zeros((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
-        coef_grad = slope.new_zeros((blocks, *slope.shape))
-        share(cpu.backward, blocks, *given, squash, y_grad, *_arrays(x_grad, weight_grad, coef_grad))
+        x, source, weight, slope, noise, y = ctx.saved_tensors  # type: ignore[attr-defined]
+        alone = ctx.alone  # type: ignore[attr-defined]
+        need_x, _, need_weight, need_coef, _ = ctx.needs_input_grad  # type: ignore[attr-defined]
+        squash = ctx.squash  # type: ignore[attr-defined]
+        blocks, nodes, k = len(x), source.shape[0], source.shape[1]
+        y_grad = grads[0].contiguous()
+        x_grad = torch.empty_like(x) if need_x else x.new_empty((blocks, 0, LANES))
+        coef_grad = slope.new_empty((blocks, *slope.shape))
+        weight_grad = None
+        if alone:
+            given = _arrays(x, source.view(nodes, k), slope, noise)
+            found = _arrays(y, y_grad, x_grad, coef_grad)
+            share(fixed.kernels(k)[1], blocks, *given, squash, *found)
+        else:
+            weight_grad = weight.new_empty((blocks, *weight.shape) if need_weight else (blocks, 0, 1, 1))
+            given = _arrays(x, source, weight, slope, noise)
+            found = _arrays(y_grad, x_grad, weight_grad, coef_grad)
+            share(mixed.kernels(k)[1], blocks, *given, squash, *found)
         return (
             x_grad if need_x else None,
             None,
-            weight_grad.sum(0) if need_weight else None,
-            coef_grad.sum(0),
+            weight_grad.sum(0) if weight_grad is not None and need_weight else None,
+            coef_grad.sum(0) if need_coef else None,
             None,
         )
 
@@ -95,14 +89,14 @@ class _Settings:
     noise: Tensor | None
     logistic: bool
     hard: bool
-    fixed: bool
+    groups: int
 
     @property
     def squash(self) -> int:
         """What becomes of the polynomials in the forward pass."""
         if self.exact is not None or not self.logistic:
-            return cpu.PLAIN
-        return cpu.STEP if self.hard else cpu.LOGISTIC
+            return PLAIN
+        return STEP if self.hard else LOGISTIC
 
 
 def fused(
@@ -116,6 +110,7 @@ def fused(
     noise: Tensor | None = None,
     logistic: bool = False,
     hard: bool = False,
+    groups: int = 0,
 ) -> Tensor:
     """Evaluate a layer on `x` float32 `[blocks, features, LANES]`; see `lgc.frontend.kernels.cpu`.
 
@@ -123,30 +118,14 @@ def fused(
     of these coefficients, the gradient that of `coef`. With `slope` the gradients of `x` and `weight`
     are those of these coefficients. With `logistic` the polynomials, plus `noise` float32
     `[blocks, nodes, LANES]`, are logits, and the output is their probability, or with `hard` whether
-    they are positive.
+    they are positive. With `groups`, which needs fixed wiring, the sums over as many equal, contiguous
+    groups of nodes are returned, `[blocks, groups, LANES]`: the nodes' gradients are never spelt out.
     """
-    # one candidate of weight 1 per pin
-    alone = weight is None and source.shape[1] > 1
-    settings = _Settings(exact, slope, noise, logistic, hard, alone)
-    if weight is None:
-        weight = coef.new_ones(source.shape)
+    assert weight is None or not groups
+    settings = _Settings(exact, slope, noise, logistic, hard, groups)
     return cast(Tensor, _Fused.apply(x, source, weight, coef, settings))  # type: ignore[no-untyped-call]
-
-
-class _Monomials(torch.autograd.Function):
-    @staticmethod
-    def forward(_: FunctionCtx, table: Tensor) -> Tensor:
-        out = table.detach().clone(memory_format=torch.contiguous_format)
-        cpu.moebius(out.numpy())
-        return out
-
-    @staticmethod
-    def backward(_: FunctionCtx, *grads: Tensor) -> Tensor:
-        out = grads[0].clone(memory_format=torch.contiguous_format)
-        cpu.moebius_transposed(out.numpy())
-        return out
 
 
 def monomials(table: Tensor) -> Tensor:
     """Coefficients `[nodes, 2**k]` of the polynomials through truth tables `[nodes, 2**k]` (Moebius)."""
-    return cast(Tensor, _Monomials.apply(table))  # type: ignore[no-untyped-call]
+    return transform(table, MOEBIUS)

@@ -72,13 +72,19 @@ class LutLayer(nn.Module):
         return soft + (exact - soft).detach()
 
     def forward(
-        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+        self,
+        x: Tensor,
+        hard: bool,
+        temperature: float = 1.0,
+        rng: np.random.Generator | None = None,
+        groups: int = 0,
     ) -> Tensor:
         """Evaluate the relaxed or the hardened layer, float32 `[blocks, features, LANES]`.
 
         Either way gradients are those of the relaxed functions and of the softmax over candidates;
         a hard forward makes the loss see the network that will be built (CAGE, arXiv 2603.14157).
-        With `rng` the functions carry noise, the same in the hard forward and its soft gradient.
+        With `rng` the functions carry noise, the same in the hard forward and its soft gradient. With
+        `groups` the outputs of as many equal, contiguous groups of nodes are summed.
         """
         kind = self.relaxation
         if self.training and math.isfinite(kind.bound):
@@ -87,24 +93,26 @@ class LutLayer(nn.Module):
         hard = hard or "soft" not in kind.estimators
         drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
         noise = None if drawn is None else torch.from_numpy(drawn)
-        table = kind.soft(self.functions, temperature, noise)
-        slope = kind.slope(table.detach())
+        slope = kind.slope(self.functions.detach())
         noisy_outputs = rng is not None and drawn is None
         exact = None
         if hard and not noisy_outputs:
             parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
-            exact = monomials(torch.from_numpy(kind.hard(parameters.numpy())).to(table.dtype))
-        return fused(
+            exact = monomials(torch.from_numpy(kind.hard(parameters.numpy())).float())
+        fuse = self.choice is None and groups > 0
+        y = fused(
             x,
             self.source,
             self._weights(hard),
-            monomials(table),
+            kind.coefficients(self.functions, temperature, noise),
             exact,
             slope=None if slope is None else monomials(slope),
             noise=self._output_noise(len(x), temperature, rng) if rng and noisy_outputs else None,
             logistic=kind.logistic,
             hard=hard,
+            groups=groups if fuse else 0,
         )
+        return y if fuse or not groups else y.view(len(y), groups, -1, cpu.LANES).sum(2)
 
     def _output_noise(self, blocks: int, temperature: float, rng: np.random.Generator) -> Tensor:
         out = np.empty((blocks, len(self.source), cpu.LANES), np.float32)

@@ -67,8 +67,16 @@ class Relaxation(ABC):
     ) -> torch.Tensor:
         """Soft truth tables `[nodes, 2**k]` of parameters `[nodes, parameters]`, differentiable."""
 
-    def slope(self, table: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
-        """Table `[nodes, 2**k]` whose polynomial's slopes are the inputs' gradients; None for the same."""
+    def coefficients(
+        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Coefficients `[nodes, 2**k]` of the polynomials through the `soft` tables, differentiable."""
+        from ..kernels.autograd import monomials
+
+        return monomials(self.soft(parameters, temperature, noise))
+
+    def slope(self, parameters: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
+        """Table `[nodes, 2**k]` whose polynomial's slopes are the inputs' gradients; None for `soft`'s."""
         return None
 
     @abstractmethod

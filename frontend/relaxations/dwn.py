@@ -66,8 +66,9 @@ class Dwn(Relaxation):
         assert noise is None
         return parameters
 
-    def slope(self, table: torch.Tensor) -> torch.Tensor:
+    def slope(self, parameters: torch.Tensor) -> torch.Tensor:
         """Table averaged over noisy inputs."""
+        table = parameters
         nodes, rows = table.shape
         for p in range(rows.bit_length() - 1):
             pairs = table.view(nodes, rows >> (p + 1), 2, 1 << p)

@@ -1,0 +1,163 @@
+"""From a relaxation's parameters to coefficients of nodes, and gradients back, row by row.
+
+A map of 2^k numbers per node that is the same for each pin, a Kronecker power of a 2 x 2 matrix, takes
+k 2^k additions: Moebius' transform, Hadamard's, their transposes, and Walsh coefficients to monomials.
+"""
+# mypy: disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from .._typing import F32x1, F32x2
+from .simd import WIDTH, alternate, exp, largest, load, sigmoid, splat, store, store_totals, swap, total
+
+Kernel = Callable[..., None]
+Matrix = tuple[float, float, float, float]
+IDENTITY: Matrix = (1, 0, 0, 1)
+MOEBIUS: Matrix = (1, 0, -1, 1)
+HADAMARD: Matrix = (1, 1, 1, -1)
+WALSH: Matrix = (1, 1, 0, -2)
+"""Of Walsh coefficients, the monomials': w0 + w1 (1 - 2 x)."""
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Exchange rows and columns."""
+    a, b, c, d = matrix
+    return a, c, b, d
+
+
+@njit(cache=True, nogil=True)
+def _slope(gate: F32x1, i: Any) -> Any:
+    p = load(gate, i)
+    return p * (splat(np.float32(1)) - p)
+
+
+@cache
+def rows(k: int) -> Kernel:
+    """Return the kernel for tables of 2^k rows, compiled for this k."""
+    size = max(WIDTH, 1 << k)
+
+    @njit(cache=True, nogil=True)
+    def kernel(
+        given: F32x1,
+        noise: F32x1,
+        scale: float,
+        matrix: tuple[float, float, float, float],
+        squash: int,
+        gate: F32x1,
+        late: bool,
+        out: F32x1,
+        kept: F32x1,
+        first: int,
+        stop: int,
+    ) -> None:
+        """Map groups `first .. stop - 1` of `size` elements of flat arrays.
+
+        (`given` + `noise`) times `scale`, if `gate` has elements p times p (1 - p), `late` after
+        everything else; sigmoid if `squash` is 1, copied to `kept` if that has elements; the
+        transform; sigmoid if `squash` is 2.
+        """
+        m00, m01 = np.float32(matrix[0]), np.float32(matrix[1])
+        m10, m11 = np.float32(matrix[2]), np.float32(matrix[3])
+        factor = splat(np.float32(scale))
+        for group in range(first, stop):
+            for chunk in range(0, size, WIDTH):
+                i = np.uint64(group * size + chunk)
+                v = load(given, i)
+                if noise.size:
+                    v = v + load(noise, i)
+                v = v * factor
+                if gate.size and not late:
+                    v = v * _slope(gate, i)
+                if squash == 1:
+                    v = sigmoid(v)
+                if kept.size:
+                    store(kept, i, v)
+                if k > 0:
+                    v = v * alternate(m00, m11, 1) + swap(v, 1) * alternate(m01, m10, 1)
+                if k > 1:
+                    v = v * alternate(m00, m11, 2) + swap(v, 2) * alternate(m01, m10, 2)
+                if k > 2:
+                    v = v * alternate(m00, m11, 4) + swap(v, 4) * alternate(m01, m10, 4)
+                if k > 3:
+                    v = v * alternate(m00, m11, 8) + swap(v, 8) * alternate(m01, m10, 8)
+                store(out, i, v)
+            step = WIDTH
+            while step < size:
+                for r in range(0, size, 2 * step):
+                    for s in range(r, r + step, WIDTH):
+                        i, j = np.uint64(group * size + s), np.uint64(group * size + s + step)
+                        a, b = load(out, i), load(out, j)
+                        store(out, i, a * splat(m00) + b * splat(m01))
+                        store(out, j, a * splat(m10) + b * splat(m11))
+                step *= 2
+            if squash == 2 or (gate.size and late):
+                for chunk in range(0, size, WIDTH):
+                    i = np.uint64(group * size + chunk)
+                    v = load(out, i)
+                    v = sigmoid(v) if squash == 2 else v * _slope(gate, i)
+                    store(out, i, v)
+
+    return kernel
+
+
+@njit(cache=True, nogil=True)
+def mixture(
+    z: F32x1,
+    noise: F32x1,
+    scale: float,
+    basis: F32x2,
+    weight: F32x1,
+    out: F32x1,
+    first: int,
+    stop: int,
+) -> None:
+    """Set rows `first .. stop - 1` of `weight` `[nodes, 16]` to softmax(`scale` (z + noise)), flat arrays.
+
+    Those of `out` `[nodes, 4]` become its products with `basis` `[4, 16]`.
+    """
+    b = basis.ravel()
+    b0, b1 = load(b, np.uint64(0)), load(b, np.uint64(16))
+    b2, b3 = load(b, np.uint64(32)), load(b, np.uint64(48))
+    factor, one = splat(np.float32(scale)), np.float32(1)
+    for n in range(first, stop):
+        i = np.uint64(16 * n)
+        v = load(z, i)
+        if noise.size:
+            v = v + load(noise, i)
+        v = exp((v - splat(largest(v))) * factor)
+        v = v * splat(one / total(v))
+        store(weight, i, v)
+        store_totals(out, np.uint64(4 * n), (v * b0, v * b1, v * b2, v * b3))
+
+
+@njit(cache=True, nogil=True)
+def mixture_gradient(
+    out_grad: F32x1,
+    out: F32x1,
+    weight: F32x1,
+    scale: float,
+    basis: F32x2,
+    z_grad: F32x1,
+    first: int,
+    stop: int,
+) -> None:
+    """Set rows `first .. stop - 1` of `z_grad` `[nodes, 16]` to the gradients of `mixture`."""
+    b = basis.ravel()
+    b0, b1 = load(b, np.uint64(0)), load(b, np.uint64(16))
+    b2, b3 = load(b, np.uint64(32)), load(b, np.uint64(48))
+    factor = np.float32(scale)
+    for n in range(first, stop):
+        i, o = np.uint64(16 * n), np.uint64(4 * n)
+        g0, g1 = factor * out_grad[o], factor * out_grad[o + np.uint64(1)]
+        g2, g3 = factor * out_grad[o + np.uint64(2)], factor * out_grad[o + np.uint64(3)]
+        mean = g0 * out[o] + g1 * out[o + np.uint64(1)]
+        mean += g2 * out[o + np.uint64(2)] + g3 * out[o + np.uint64(3)]
+        t = splat(g0) * b0 + splat(g1) * b1 + (splat(g2) * b2 + splat(g3) * b3)
+        store(z_grad, i, load(weight, i) * (t - splat(mean)))
