@@ -1,8 +1,9 @@
 """The LUT fabric as Verilog text, written straight from the netlist's arrays.
 
-Every LUT is an instance of `lgc_lut4`, which has the ports and the parameter of iCE40's SB_LUT4.
-Simulators see a one-line model of it, Yosys a black box that is renamed after synthesis: what is
-simulated is what is placed, and nothing re-synthesises it.
+Every LUT is an instance of `lgc_lut4`, which has the ports and the parameter of iCE40's SB_LUT4, and
+every carry one of `lgc_carry`, which has those of SB_CARRY. Simulators see one-line models of them, Yosys
+black boxes that are renamed after synthesis: what is simulated is what is placed, and nothing
+re-synthesises it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lgc.errors import LgcError
+from lgc.ir.carry_cells import ALONE
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import FIRST_INPUT, Netlist
 
@@ -21,12 +23,16 @@ CHUNK = 32
 """Bits per vector. Event-driven simulators look at a whole vector when one of its bits changes."""
 
 CELLS = """\
-// Simulation model of the LUTs in fabric.v; synthesis uses the device's own.
+// Simulation models of the LUTs and carries in fabric.v; synthesis uses the device's own.
 module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
   assign O = LUT_INIT[{I3, I2, I1, I0}];
 endmodule
+module lgc_carry (output CO, input I0, input I1, input CI);
+  assign CO = (I0 & I1) | ((I0 | I1) & CI);
+endmodule
 """
 
+_CARRY = "  lgc_carry carry_%s (.CO(%s), .I0(%s), .I1(%s), .CI(%s));"
 _LUT = "  lgc_lut4 #(.LUT_INIT(16'h%04x)) lut_%s (.O(%s), .I0(%s), .I1(%s), .I2(%s), .I3(%s));"
 _PER_LINE = 12
 """Names per line of a long list."""
@@ -45,8 +51,10 @@ class FabricText:
             bit `b % CHUNK` of port `x<b // CHUNK>`.
         scores: for each class the bits of its score, lowest first: a constant 0 or 1 as bool, or
             the bit number within the class's port `s<class>`.
-        latency: clocks from inputs to scores.
-        registers: flip-flops in the pipeline, (network, popcount).
+        latency: clocks from inputs to the last of scores and class.
+        registers: flip-flops in the pipeline, (network, popcount and argmax).
+        index_bits: width of port `index`, the class; 0 if the fabric has no argmax.
+        score_latency: clocks from inputs to scores.
     """
 
     verilog: str
@@ -54,6 +62,8 @@ class FabricText:
     scores: tuple[tuple[bool | int, ...], ...]
     latency: int
     registers: tuple[int, int]
+    index_bits: int = 0
+    score_latency: int = 0
 
 
 def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
@@ -73,9 +83,9 @@ def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
         raise LgcError(
             f"The fabric has LUTs of {net.k} inputs, the backend builds 4.", hint="Map it with k=4."
         )
-    if len(net.outputs) != fabric.classes * fabric.score_width:
+    if len(fabric.score_signals) != fabric.classes * fabric.score_width:
         raise LgcError(
-            f"The fabric has {len(net.outputs)} outputs, expected "
+            f"The fabric has {len(fabric.score_signals)} outputs, expected "
             f"{fabric.classes} classes of {fabric.score_width} bits."
         )
     wires = _Wires.of(fabric, held=held)
@@ -89,6 +99,8 @@ def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
         scores=tuple(_score(bits) for bits in wires.outputs),
         latency=fabric.latency,
         registers=(in_network, wires.registered.size - in_network),
+        index_bits=fabric.index_bits,
+        score_latency=fabric.score_latency,
     )
 
 
@@ -97,7 +109,8 @@ def _balanced(fabric: Fabric, stage: _I64x1) -> _I64x1:
     net = fabric.netlist
     latest = stage.copy()
     np.maximum.at(latest, net.fanin, stage[net.first_lut :, None])
-    latest[net.outputs] = fabric.latency
+    np.maximum.at(latest, fabric.score_signals, fabric.score_latency)
+    np.maximum.at(latest, fabric.index_signals, fabric.latency)
     latest[:FIRST_INPUT] = 0
     return latest
 
@@ -107,8 +120,15 @@ def _held(fabric: Fabric, stage: _I64x1) -> _I64x1:
     net = fabric.netlist
     earliest = np.full(net.signals, np.iinfo(np.int64).max)
     np.minimum.at(earliest, net.fanin, stage[net.first_lut :, None])
-    np.minimum.at(earliest, net.outputs, fabric.latency)
+    # beside an argmax the scores are for simulation only, which looks at them as they are
+    read = fabric.index_signals if fabric.index_bits else fabric.score_signals
+    np.minimum.at(earliest, read, fabric.latency)
     later = earliest > stage
+    if fabric.carries is not None:
+        # what a chain compares comes from a register, even if that needs a logic cell
+        chains = fabric.carries
+        for operand in (chains.i0, chains.i1):
+            later[operand[stage[operand] < stage[chains.carry]]] = True
     later[: net.first_lut] = False
     return stage + later
 
@@ -124,7 +144,11 @@ class _Wires:
         latest: `[signals]`, the last stage at which a signal has a copy of its own.
         split: first signal of the popcount.
         outputs: `[classes, score_width]`, signals.
-        last: stage at which outputs are delivered.
+        inverted: `[classes, score_width]`, whether they are complements.
+        index: `[index_bits]`, signals.
+        score_stage: stage at which scores are delivered.
+        last: stage at which the index is, or scores where there is none.
+        cells: carries, and the LUTs that need certain signals on certain pins.
         registered: `[registers]`, the signal each register delays.
         register_stage: `[registers]`, the stage at which it is read.
     """
@@ -135,7 +159,11 @@ class _Wires:
     latest: _I64x1
     split: int
     outputs: npt.NDArray[np.int64]
+    inverted: npt.NDArray[np.bool_]
+    index: _I64x1
+    score_stage: int
     last: int
+    cells: _Cells
     registered: _I64x1
     register_stage: _I64x1
 
@@ -145,6 +173,9 @@ class _Wires:
         net, head, last = fabric.netlist, fabric.network_luts, fabric.latency
         names = ["1'b0", "1'b1", *(f"x_{i}" for i in range(net.inputs))]
         names += [f"n{i}" for i in range(head)] + [f"p{i}" for i in range(net.luts - head)]
+        inverted = np.zeros(len(fabric.score_signals), np.bool_)
+        inverted[list(fabric.inverted)] = True
+        shape = fabric.classes, fabric.score_width
         stage = np.zeros(net.signals, np.int64)
         if net.stage is not None:
             stage[net.first_lut :] = net.stage
@@ -158,8 +189,12 @@ class _Wires:
             stage=stage,
             latest=latest,
             split=net.first_lut + head,
-            outputs=net.outputs.astype(np.int64).reshape(fabric.classes, fabric.score_width),
+            outputs=fabric.score_signals.astype(np.int64).reshape(shape),
+            inverted=inverted.reshape(shape),
+            index=fabric.index_signals.astype(np.int64),
+            score_stage=fabric.score_latency,
             last=last,
+            cells=_Cells.of(fabric),
             registered=registered,
             register_stage=stage[registered] + 1 + ordinal,
         )
@@ -184,13 +219,23 @@ class _Wires:
         outside = (fanin >= FIRST_INPUT) & (fanin < self.split)
         return _unique(fanin[outside], stage[outside])
 
+    def roots(self) -> tuple[_I64x1, _I64x1]:
+        """Signals that leave the fabric and the stages at which they do, as sorted pairs."""
+        signal = np.append(self.outputs.ravel(), self.index)
+        stage = np.append(np.full(self.outputs.size, self.score_stage), np.full(self.index.size, self.last))
+        return _unique(signal, np.minimum(stage, self.latest[signal]))
+
     def lut_lines(self, luts: slice) -> list[str]:
-        """One instance per LUT."""
+        """One instance per LUT or carry."""
         net = self.net
         stage = self.stage[net.first_lut :][luts]
-        pins = [self.at(net.fanin[luts, pin], stage) for pin in range(4)]
+        fanin, table = self.cells.fanin[luts], self.cells.table[luts]
+        pins = [self.at(fanin[:, pin], stage) for pin in range(4)]
         names = self.name[net.first_lut :][luts]
-        return [_LUT % row for row in zip(net.table[luts].tolist(), names, names, *pins, strict=True)]
+        lines = [_LUT % row for row in zip(table.tolist(), names, names, *pins, strict=True)]
+        for row in np.flatnonzero(self.cells.carry[luts]).tolist():
+            lines[row] = _CARRY % (names[row], names[row], *(pin[row] for pin in pins[:3]))
+        return lines
 
     def register_lines(self, mine: npt.NDArray[np.bool_], exported: set[str]) -> list[str]:
         """Write registers in vectors of CHUNK bits, stage by stage; each has a wire of its own."""
@@ -208,6 +253,52 @@ class _Wires:
                 for bit, wire in enumerate(after[start : start + CHUNK]):
                     lines.append(f"  {'assign' if wire in exported else 'wire'} {wire} = r{name}[{bit}];")
         return lines
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Pins as they are wired.
+
+    Attributes:
+        fanin: `[luts, 4]`; a carry has its operands first, then the carry from below.
+        table: `[luts]`.
+        carry: `[luts]`, bool.
+    """
+
+    fanin: npt.NDArray[np.int32]
+    table: npt.NDArray[Any]
+    carry: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, fabric: Fabric) -> _Cells:
+        """Give carries their pins, LUTs that share a carry's cell its pins, and a carry's reader pin 3."""
+        net = fabric.netlist
+        carry = np.zeros(net.luts, np.bool_)
+        if fabric.carries is None:
+            return cls(net.fanin, net.table, carry)
+        fanin, table = net.fanin.copy(), net.table.copy()
+        for made, i0, i1, ci, beside in fabric.carries.rows():
+            carry[made - net.first_lut] = True
+            fanin[made - net.first_lut] = i0, i1, ci, 0
+            if beside != ALONE:
+                _arrange(fanin, table, beside - net.first_lut, {1: i0, 2: i1, 3: ci})
+        carries = set(fabric.carries.carry.tolist())
+        for row in np.flatnonzero(~carry & np.isin(net.fanin, fabric.carries.carry).any(axis=1)).tolist():
+            (last,) = carries.intersection(net.fanin[row].tolist())
+            _arrange(fanin, table, row, {3: last})
+        return cls(fanin, table, carry)
+
+
+def _arrange(fanin: npt.NDArray[np.int32], table: npt.NDArray[Any], row: int, wanted: dict[int, int]) -> None:
+    """Move signals of a LUT to the pins `wanted`; what it does not read may be among them."""
+    old = fanin[row].tolist()
+    rest = [s for s in old if s and s not in wanted.values()]
+    new = [wanted[pin] if pin in wanted else (rest.pop(0) if rest else 0) for pin in range(4)]
+    found = 0
+    for index in range(16):
+        value = {s: index >> pin & 1 for pin, s in enumerate(new) if s} | {0: 0}
+        found |= (int(table[row]) >> sum(value[s] << pin for pin, s in enumerate(old)) & 1) << index
+    fanin[row], table[row] = new, found
 
 
 @dataclass(frozen=True)
@@ -246,11 +337,10 @@ def _network(wires: _Wires) -> _Part:
     """Collect the first LUTs, the registers of their outputs and of inputs that are needed later."""
     net, split = wires.net, wires.split
     luts = slice(0, split - net.first_lut)
-    direct = wires.outputs[(wires.outputs < split) & (wires.outputs >= FIRST_INPUT)]
+    direct, when = wires.roots()
+    mine = (direct < split) & (direct >= FIRST_INPUT)
     signal, stage = wires.crossing()
-    signal, stage = _unique(
-        np.append(signal, direct), np.append(stage, np.minimum(wires.last, wires.latest[direct]))
-    )
+    signal, stage = _unique(np.append(signal, direct[mine]), np.append(stage, when[mine]))
     made_here = (signal >= net.first_lut) | (stage > 0)
     outputs = wires.at(signal[made_here], stage[made_here])
     inputs = wires.inputs(np.append(net.fanin[luts].ravel(), wires.registered))
@@ -265,9 +355,10 @@ def _network(wires: _Wires) -> _Part:
 
 
 def _popcount(wires: _Wires) -> _Part:
-    """Collect the other LUTs and the registers of their outputs."""
-    counted = np.unique(wires.outputs[wires.outputs >= wires.split])
-    outputs = wires.at(counted, np.full(counted.size, wires.last))
+    """Collect the other LUTs and carries and the registers of their outputs."""
+    signal, stage = wires.roots()
+    mine = signal >= wires.split
+    outputs = wires.at(signal[mine], stage[mine])
     registers = wires.register_lines(wires.registered >= wires.split, set(outputs))
     return _Part(
         module="lgc_popcount",
@@ -289,10 +380,20 @@ def _wrapper(wires: _Wires, inputs: _I64x1, parts: list[_Part]) -> str:
     lines += [f"{line};" for part in parts for line in _declare("  wire", part.outputs)]
     lines += [part.instance() for part in parts]
     for c, row in enumerate(wires.outputs):
-        bits = row[row >= FIRST_INPUT]
+        bits, inverted = row[row >= FIRST_INPUT], wires.inverted[c][row >= FIRST_INPUT]
         if bits.size:
+            score = wires.at(bits, np.full(bits.size, wires.score_stage))
             ports.append(f"output [{bits.size - 1}:0] s{c}")
-            lines.append(f"  assign s{c} = {_concat(wires.at(bits, np.full(bits.size, wires.last)))};")
+            for bit in np.flatnonzero(inverted).tolist():
+                name = f"s{c}_{bit}"
+                lines.append(f"  wire {name};")
+                lines.append(_LUT % (0x5555, name, name, score[bit], *["1'b0"] * 3))
+                score[bit] = name
+            lines.append(f"  assign s{c} = {_concat(score)};")
+    if wires.index.size:
+        ports.append(f"output [{wires.index.size - 1}:0] index")
+        index = wires.at(wires.index, np.full(wires.index.size, wires.last))
+        lines.append(f"  assign index = {_concat(index)};")
     return _module("lgc_fabric", ports, lines)
 
 

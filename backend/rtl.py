@@ -50,7 +50,7 @@ class RtlFiles:
         memory: words and bits per word of the threshold memory, 0 bits if there is none.
         input_bits: encoder bits that are stored because the fabric reads them.
         network_luts: LUTs of the network.
-        popcount_luts: LUTs that count its outputs.
+        popcount_luts: LUTs and carries that count its outputs and find the class.
         pipeline_registers: flip-flops in network and popcount.
         latency: clocks from accepting the last feature to the result.
         cycles_per_sample: clocks between results at full rate.
@@ -92,9 +92,9 @@ def write_rtl(
 
     Args:
         encoder: thresholds; its bits are the inputs of `fabric`.
-        fabric: LUTs of four inputs with stage numbers.
+        fabric: LUTs of four inputs with stage numbers; without argmax, one is written for Yosys.
         out: directory, made if need be.
-        argmax_registers: register the scores and each round of the argmax.
+        argmax_registers: register the scores and each round of that argmax.
         held: keep the input bits still until the result is out, which saves registers, see
             `fabric_text`; else the next frame streams in meanwhile.
         yosys: tool that turns RTLIL into Verilog, looked for if None.
@@ -131,7 +131,7 @@ def write_rtl(
         feature_width=encoder.format.width,
         signed=encoder.format.signed,
         classes=fabric.classes,
-        class_width=len(design.argmax.index),
+        class_width=len(design.result.payload),
         score_width=fabric.score_width,
         offset=fabric.offset,
         memory=plan.memory,

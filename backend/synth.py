@@ -24,6 +24,7 @@ dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_
 -cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -mince 1000000 lgc_store
 synth_ice40 -top {top} -noflatten {options} -run map_ffs:blif
 chtype -set SB_LUT4 t:lgc_lut4
+chtype -set SB_CARRY t:lgc_carry
 flatten
 opt_clean
 tee -q -o stat.json stat -json
@@ -39,6 +40,9 @@ _SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
 _BLACKBOX = """\
 (* blackbox *)
 module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+endmodule
+(* blackbox *)
+module lgc_carry (output CO, input I0, input I1, input CI);
 endmodule
 """
 

@@ -12,7 +12,7 @@ from .fabric import FabricText
 
 
 class StreamTop(wiring.Component):  # type: ignore[misc]
-    """Encoder, fabric and argmax between two streams.
+    """Encoder, fabric and argmax between two streams; the fabric may bring its own argmax.
 
     Fabric and argmax are free-running pipelines without enables, so a frame must not enter them
     while a result is on its way or waits to be taken: the last feature of the next frame is held
@@ -32,18 +32,24 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
     def __init__(self, plan: Plan, fabric: FabricText, *, argmax_registers: bool, held: bool = False) -> None:
         self.encoder = Encoder(plan, held=held)
         self.fabric = fabric
-        self.argmax = Argmax(fabric.scores, registers=argmax_registers)
+        self.argmax = None if fabric.index_bits else Argmax(fabric.scores, registers=argmax_registers)
+        width = len(self.argmax.index) if self.argmax else fabric.index_bits
         super().__init__(
             {
                 "features": In(stream.Signature(self.encoder.features.payload.shape())),
-                "result": Out(stream.Signature(len(self.argmax.index))),
+                "result": Out(stream.Signature(width)),
             }
         )
 
     @property
     def latency(self) -> int:
         """Clocks from accepting a frame's last feature to `result.valid`."""
-        return self.encoder.LATENCY + self.fabric.latency + self.argmax.latency + 1
+        return self.encoder.LATENCY + self._clocks + 1
+
+    @property
+    def _clocks(self) -> int:
+        """Clocks of fabric and argmax."""
+        return self.fabric.latency + (self.argmax.latency if self.argmax else 0)
 
     @property
     def cycles_per_sample(self) -> int:
@@ -56,35 +62,42 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
         del platform
         m = Module()
         m.submodules.encoder = encoder = self.encoder
-        m.submodules.argmax = argmax = self.argmax
+        if self.argmax:
+            m.submodules.argmax = self.argmax
         wiring.connect(m, wiring.flipped(self.features), encoder.features)
-        vectors = self._fabric(m)
-        token = Signal(self.fabric.latency + argmax.latency + 1)
+        index = Signal(len(self.result.payload))
+        vectors = self._fabric(m, index)
+        token = Signal(self._clocks + 1)
         scores = Signal(sum(map(len, self.fabric.scores)))
         scores_valid = Signal()
         m.d.comb += [
             token[0].eq(encoder.frame),
             scores.eq(Cat(self._bits(vectors, c) for c in range(len(vectors)))),
-            scores_valid.eq(token[self.fabric.latency]),
+            scores_valid.eq(token[self.fabric.score_latency]),
         ]
         if len(token) > 1:
             m.d.sync += token[1:].eq(token[:-1])
-        self._result(m, token[-1])
+        self._result(m, token[-1], index)
         return m
 
-    def _fabric(self, m: Module) -> list[Signal]:
-        """Instantiate the fabric; return the variable score bits of each class."""
+    def _fabric(self, m: Module, index: Signal) -> list[Signal]:
+        """Instantiate the fabric, which drives `index`; return the variable score bits of each class."""
         ports: dict[str, Value] = {"i_clk": ClockSignal()}
         for n in range(len(self.encoder.plan.chunks)):
             ports[f"i_x{n}"] = getattr(self.encoder, f"x{n}")
         vectors = []
         for c in range(len(self.fabric.scores)):
-            port = getattr(self.argmax, f"s{c}", None)
-            vector = Signal(0 if port is None else len(port), name=f"score{c}")
-            if port is not None:
+            width = sum(not isinstance(bit, bool) for bit in self.fabric.scores[c])
+            vector = Signal(width, name=f"score{c}")
+            if width:
                 ports[f"o_s{c}"] = vector
-                m.d.comb += port.eq(vector)
+                if self.argmax:
+                    m.d.comb += getattr(self.argmax, f"s{c}").eq(vector)
             vectors.append(vector)
+        if self.argmax:
+            m.d.comb += index.eq(self.argmax.index)
+        else:
+            ports["o_index"] = index
         m.submodules.fabric = Instance("lgc_fabric", **ports)
         return vectors
 
@@ -94,13 +107,13 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
             Const(int(bit), 1) if isinstance(bit, bool) else vectors[c][bit] for bit in self.fabric.scores[c]
         )
 
-    def _result(self, m: Module, done: Value) -> None:
+    def _result(self, m: Module, done: Value, index: Value) -> None:
         """Output register and the rule that only one frame is on its way."""
         busy = Signal()
         with m.If(self.result.valid & self.result.ready):
             m.d.sync += [self.result.valid.eq(0), busy.eq(0)]
         with m.If(done):
-            m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(self.argmax.index)]
+            m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(index)]
         with m.If(self.encoder.taken):
             m.d.sync += busy.eq(1)
         m.d.comb += self.encoder.hold.eq(busy)

@@ -79,6 +79,11 @@ class Builder:
             self._known[key] = self._append(table, tuple(pins))
         return 2 * self._known[key]
 
+    @property
+    def new(self) -> int:
+        """Number of LUTs added so far."""
+        return len(self._table)
+
     def level(self, literal: Literal) -> int:
         """LUTs on the longest path from an input to `literal`."""
         return self._level[literal >> 1]

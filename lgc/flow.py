@@ -2,7 +2,7 @@
 
     01-lower       the network as a netlist, one LUT per trained node
     02-optimise    the pass pipeline
-    03-expand      mapped to the target's LUTs, popcount added, stages numbered
+    03-expand      mapped to the target's LUTs, popcount and argmax added, stages numbered
     04-rtl         Verilog
     05-simulate    cocotb: every sample through the RTL, compared with the network
     06-synthesise  Yosys
@@ -38,6 +38,7 @@ from lgc.ir.classifier import Classifier
 from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
+from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
@@ -206,27 +207,30 @@ class _Flow:
         """The fabric as written by the step, whether just now or in an earlier run."""
         out = self.build.path / "03-expand"
         facts = json.loads((out / "fabric.json").read_text())
-        return Fabric(netlist=netlists.read(out / "fabric.npz"), **facts)
+        return Fabric.stored(netlists.read(out / "fabric.npz"), facts)
 
     def expand(self) -> Step:
-        """Map to the target's LUTs, add the popcount, number the stages, and compare."""
+        """Map to the target's LUTs, add popcount and argmax, number the stages, and compare."""
         source = self.build.path / "02-optimise" / "optimised.npz"
+        carry = self.target.family == "ice40"
 
         def run(out: Path) -> Outcome:
             before = netlists.read(source)
             fabric = expand(before, k=self.target.k, position=models.positions(self.checkpoint))
-            check = self.check_fabric(before, fabric)
+            checks = [self.check_fabric(before, fabric)]
             staged = passes.Pipeline(levels=self.options.levels)(fabric.netlist)
-            fabric = dataclasses.replace(fabric, netlist=staged)
-            netlists.write(out / "fabric.npz", staged)
-            facts = {
-                name: getattr(fabric, name) for name in ("classes", "score_width", "offset", "network_luts")
-            }
-            (out / "fabric.json").write_text(json.dumps(facts, indent=2) + "\n")
-            values = facts | {"luts": staged.luts, "depth": depth(staged), "stages": fabric.latency}
-            return Outcome(values | {"checks": [dataclasses.asdict(check)]})
+            counted = dataclasses.replace(fabric, netlist=staged)
+            fabric, argmax = add_argmax(counted, carry=carry)
+            checks.append(self.check_argmax(counted, fabric, argmax))
+            netlists.write(out / "fabric.npz", fabric.netlist)
+            (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
+            names = ("classes", "score_width", "offset", "network_luts")
+            values = {name: getattr(fabric, name) for name in names}
+            values |= {"luts": counted.netlist.luts, "depth": depth(staged), "stages": fabric.latency}
+            values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
+            return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        key = {"k": self.target.k, "levels": self.options.levels} | self.sample_key
+        key = {"k": self.target.k, "levels": self.options.levels, "carry": carry} | self.sample_key
         return self.step("03-expand", run, key, source, self.path)
 
     def check_fabric(self, before: Netlist, fabric: Fabric) -> model.Check:
@@ -242,6 +246,21 @@ class _Flow:
             self.warnings.append(f"The popcount was simulated, not proved: {proof.reason}.")
         method = f"proof ({proof.method})" if proof.proved else f"simulation of {len(bits):,} vectors"
         return model.Check("optimised ↔ LUTs with popcount", method, len(bits), True)
+
+    def check_argmax(self, counted: Fabric, fabric: Fabric, argmax: Argmax) -> model.Check:
+        """Prove that the index is that of the highest score, or at least simulate it."""
+        levels = passes.codes_of(self.pipeline)
+        bits = np.concatenate(
+            [patterns(counted.netlist.inputs, samples=1024, seed=0, levels=levels), self.sample_bits]
+        )
+        if not np.array_equal(fabric.index(bits), counted.scores(bits).argmax(axis=1)):
+            raise MismatchError("The argmax differs from the scores.", hint="Please report this.")
+        argmax.carries.check(fabric.netlist)
+        proof = prove_expanded(counted.netlist, argmax, levels=levels)
+        if not proof:
+            self.warnings.append("The argmax was simulated, not proved.")
+        method = f"proof ({proof})" if proof else f"simulation of {len(bits):,} vectors"
+        return model.Check("popcount ↔ argmax", method, len(bits), True)
 
     # 04
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from typing import ClassVar
@@ -12,16 +12,18 @@ import numpy as np
 
 from lgc.errors import LgcError
 
-from .._typing import Bool2, I64x2
+from .._typing import Bool2, I32x1, I64x2
 from ..builder import Builder, Literal
+from ..carry_cells import CarryCells, no_carries
 from ..equivalence import Comparison, compare, patterns
+from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove_argmax
 from ..simulate import outputs
+from ._carry_argmax import Tournament, invertible
+from ._compare import Number, best_of_three, greater, select
+from ._polarity import invert
 from .dce import Dce
-
-_Number = list[Literal]
-"""Bits of an unsigned number, least significant first."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,20 @@ class ExpandArgmax:
     """Turn score bits into the number of the class with the highest score, the lowest one of equals.
 
     A tournament: groups of two (k = 4), three (5) or four (6) classes are compared each with each, and
-    the winner's score goes on; the last three meet at once. Run it after `expand-readout`.
+    the winner's score goes on; the last three meet at once. With `carry` pairs meet, in comparators that
+    are iCE40 carry chains beside the multiplexers they steer, see `CarryCells`. Run it after
+    `expand-readout`.
 
     Attributes:
         classes: number of classes; the outputs are as many unsigned numbers, see `Fabric`.
         k: pins per LUT.
+        carry: use carry chains; with k=4.
     """
 
     name: ClassVar[str] = "expand-argmax"
     classes: int = 10
     k: int = 4
+    carry: bool = False
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -46,6 +52,8 @@ class ExpandArgmax:
             raise ValueError(f"k must be 4, 5 or 6, not {self.k}")
         if self.classes < 1:
             raise ValueError(f"classes must be 1 or more, not {self.classes}")
+        if self.carry and self.k != 4:
+            raise ValueError("carry needs k=4")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with the index, least significant bit first, as its only outputs.
@@ -61,26 +69,10 @@ class ExpandArgmax:
             )
         if net.k > self.k:
             raise LgcError(f"The netlist has LUTs of {net.k} pins, expand-argmax was given k={self.k}.")
-        return Dce()(self._build(net))
+        return Dce()(self._expand(net).netlist)
 
-    def _build(self, net: Netlist) -> Netlist:
-        """Add the argmax behind `net`, which stays as it is."""
-        builder = Builder(net, k=self.k)
-        scores = self._scores(net)
-        bits = max(1, (self.classes - 1).bit_length())
-        players = [([c >> bit & 1 for bit in range(bits)], score) for c, score in enumerate(scores)]
-        most = self.k - 2
-        while len(players) > 1:
-            last = len(players) <= max(3, most)
-            groups = [players] if last else _groups(players, most)
-            players = [_winner(builder, group, last=last) for group in groups]
-        return builder.netlist(players[0][0])
-
-    def _scores(self, net: Netlist) -> list[_Number]:
-        """Literals of the scores."""
-        width = len(net.outputs) // self.classes
-        literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
-        return [literals[c * width : (c + 1) * width] for c in range(self.classes)]
+    def _expand(self, net: Netlist) -> Argmax:
+        return expand_argmax(net, classes=self.classes, k=self.k, carry=self.carry, meet=True)
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
         """Prove the argmax of the score bits by SAT; simulate it where that fails."""
@@ -90,12 +82,121 @@ class ExpandArgmax:
         differ = np.flatnonzero(score.argmax(axis=1) != index)
         if differ.size:
             return Comparison(equal=False, patterns=len(bits), counterexample=bits[differ[0]])
-        full = self._build(before)
-        same = compare(full, after, samples=0, levels=levels)
-        index_literals = np.where(full.outputs < 2, full.outputs, 2 * full.outputs.astype(np.int64))
-        proved = same.proof and prove_argmax(full, np.array(self._scores(before), np.int64), index_literals)
-        method = "SAT, for each two classes" if proved else ""
+        full = self._expand(before)
+        same = compare(full.netlist, after, samples=0, levels=levels)
+        method = prove_expanded(before, full, levels=levels) if same.proof else ""
         return Comparison(equal=True, patterns=len(bits), proof=method)
+
+
+@dataclass(frozen=True, eq=False)
+class Argmax:
+    """An argmax behind a netlist of scores.
+
+    Attributes:
+        netlist: the LUTs of the scores under the same signal numbers, then those of the argmax; the
+            outputs are the index, least significant bit first.
+        scores: int64 `[classes, width]`, literals of the score bits: LUTs may drive complements.
+        carries: which LUTs are carry cells.
+        round_of: int32 `[new LUTs]`, the round of the tournament that each belongs to.
+    """
+
+    netlist: Netlist
+    scores: I64x2
+    carries: CarryCells
+    round_of: I32x1
+
+
+def expand_argmax(
+    net: Netlist, *, classes: int, k: int = 4, carry: bool = False, meet: bool = False
+) -> Argmax:
+    """Add an argmax behind the score bits that are the outputs of `net`; see `ExpandArgmax`.
+
+    Args:
+        net: the netlist.
+        classes: number of classes.
+        k: pins per LUT.
+        carry: use carry chains; with k=4.
+        meet: with `carry`, the last three players meet at once: a round less, for a few more cells.
+    """
+    width = len(net.outputs) // classes
+    literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
+    scores = [literals[c * width : (c + 1) * width] for c in range(classes)]
+    if carry:
+        chosen = invertible(net, scores)
+        net = invert(net, chosen)
+        scores = [[x ^ int(chosen[x >> 1]) if x > 1 else x for x in score] for score in scores]
+        builder = Builder(net, k=k)
+        tournament = Tournament(builder, scores, meet=meet)
+        index, rounds, carries = tournament.index(), tournament.round_of, tournament.carries()
+    else:
+        builder = Builder(net, k=k)
+        index, rounds = _tournament(builder, scores, k)
+        carries = no_carries()
+    full = builder.netlist(index)
+    rounds += [max(rounds, default=0)] * (full.luts - net.luts - len(rounds))
+    return Argmax(
+        full, np.array(scores, np.int64).reshape(classes, width), carries, np.array(rounds, np.int32)
+    )
+
+
+def add_argmax(fabric: Fabric, *, carry: bool = False, meet: bool = False) -> tuple[Fabric, Argmax]:
+    """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
+
+    Returns both the fabric and what `prove_expanded` needs.
+
+    Args:
+        fabric: LUTs of four pins at most.
+        carry: see `ExpandArgmax`.
+        meet: see `expand_argmax`.
+    """
+    net = fabric.netlist
+    argmax = expand_argmax(net, classes=fabric.classes, k=net.k, carry=carry, meet=meet)
+    stage = None
+    if net.stage is not None:
+        later = fabric.latency + 1 + argmax.round_of
+        stage = np.concatenate([net.stage, later]).astype(np.uint16)
+    flat = argmax.scores.ravel()
+    outputs = np.concatenate([np.where(flat < 2, flat, flat >> 1), argmax.netlist.outputs])
+    expanded = replace(
+        fabric,
+        netlist=replace(argmax.netlist, outputs=outputs.astype(np.int32), stage=stage),
+        index_bits=len(argmax.netlist.outputs),
+        inverted=tuple(np.flatnonzero((flat > 1) & (flat & 1 == 1)).tolist()),
+        carries=argmax.carries,
+        ledger=None,
+    )
+    return expanded, argmax
+
+
+def prove_expanded(before: Netlist, full: Argmax, *, levels: int = 1) -> str:
+    """Prove that `full` is the argmax of the outputs of `before`; says how, "" where it failed."""
+    flat = full.scores.ravel()
+    inverted = (flat >= 2) & (flat & 1 == 1)
+    signals = np.where(flat < 2, flat, flat >> 1)
+    if inverted.any():
+        given = Builder(replace(full.netlist, stage=None), k=full.netlist.k).netlist(flat.tolist())
+        if not compare(before, given, samples=64, levels=levels).proof:
+            return ""
+    elif not np.array_equal(signals, before.outputs):
+        return ""
+    outputs = full.netlist.outputs.astype(np.int64)
+    index = np.where(outputs < 2, outputs, 2 * outputs)
+    return "SAT, for each two classes" if prove_argmax(full.netlist, full.scores, index) else ""
+
+
+def _tournament(builder: Builder, scores: list[Number], k: int) -> tuple[Number, list[int]]:
+    """Compare groups each with each; returns the winner's number and the round of each new LUT."""
+    bits = max(1, (len(scores) - 1).bit_length())
+    players = [([c >> bit & 1 for bit in range(bits)], score) for c, score in enumerate(scores)]
+    rounds: list[int] = []
+    most, number = k - 2, 0
+    while len(players) > 1:
+        last = len(players) <= max(3, most)
+        groups = [players] if last else _groups(players, most)
+        players = [_winner(builder, group, last=last) for group in groups]
+        rounds += [number] * (builder.new - len(rounds))
+        number += 1
+    return players[0][0], rounds
 
 
 def _numbers(bits: Bool2, numbers: int) -> I64x2:
@@ -104,44 +205,31 @@ def _numbers(bits: Bool2, numbers: int) -> I64x2:
     return digits @ (1 << np.arange(digits.shape[2], dtype=np.int64))
 
 
-def _groups(players: list[tuple[_Number, _Number]], most: int) -> Iterator[list[tuple[_Number, _Number]]]:
+def _groups(players: list[tuple[Number, Number]], most: int) -> Iterator[list[tuple[Number, Number]]]:
     """Split players into as few contiguous groups as possible, of nearly equal size."""
     groups = -(-len(players) // most)
     for g in range(groups):
         yield players[g * len(players) // groups : (g + 1) * len(players) // groups]
 
 
-def _winner(builder: Builder, group: list[tuple[_Number, _Number]], *, last: bool) -> tuple[_Number, _Number]:
+def _winner(builder: Builder, group: list[tuple[Number, Number]], *, last: bool) -> tuple[Number, Number]:
     """Return index and score of the best of up to four players, the first one of equals."""
     if len(group) == 1:
         return group[0]
     duels = [
-        _greater(builder, group[later][1], group[earlier][1])
+        greater(builder, group[later][1], group[earlier][1])
         for earlier, later in combinations(range(len(group)), 2)
     ]
     if len(group) == 3 and builder.k == 4:
-        return _best_of_three(builder, [number for number, _ in group], duels), []
-    select = [builder.lut(_place(len(group), bit), *duels) for bit in range((len(group) - 1).bit_length())]
+        return best_of_three(builder, [number for number, _ in group], duels), []
+    place = [builder.lut(_place(len(group), bit), *duels) for bit in range((len(group) - 1).bit_length())]
 
     def chosen(bits: tuple[Literal, ...]) -> Literal:
-        return builder.lut(_select, *select, *bits) if len(set(bits)) > 1 else bits[0]
+        return builder.lut(select, *place, *bits) if len(set(bits)) > 1 else bits[0]
 
     index = [chosen(bits) for bits in zip(*(number for number, _ in group), strict=True)]
     score = [] if last else [chosen(bits) for bits in zip(*(score for _, score in group), strict=True)]
     return index, score
-
-
-def _best_of_three(builder: Builder, index: list[_Number], duels: list[Literal]) -> _Number:
-    """Return the index of the winner by multiplexers of two, while the third player's duels are judged."""
-    second, third, third_over_second = duels
-    third = builder.lut(_third, second, third, third_over_second)
-    early = [builder.lut(_select, second, a, b) if a != b else a for a, b in zip(*index[:2], strict=True)]
-    return [builder.lut(_select, third, a, b) if a != b else a for a, b in zip(early, index[2], strict=True)]
-
-
-def _third(second: int, over_first: int, over_second: int) -> int:
-    """Whether the third player is greater than the better of the first two."""
-    return over_second if second else over_first
 
 
 @lru_cache
@@ -150,89 +238,8 @@ def _place(players: int, bit: int) -> Callable[..., int]:
 
     def function(*duels: int) -> int:
         beaten = [False] * players
-        for (earlier, later), greater in zip(combinations(range(players), 2), duels, strict=True):
-            beaten[earlier if greater else later] = True
+        for (earlier, later), above in zip(combinations(range(players), 2), duels, strict=True):
+            beaten[earlier if above else later] = True
         return (beaten.index(False) if False in beaten else 0) >> bit & 1
 
     return function
-
-
-def _select(*pins: int) -> int:
-    """Multiplexer: one select pin and two data pins, or two and three or four."""
-    if len(pins) == 3:
-        return pins[1 + pins[0]]
-    return pins[min(2 + pins[0] + 2 * pins[1], len(pins) - 1)]
-
-
-def _greater(builder: Builder, a: _Number, b: _Number) -> Literal:
-    """Return whether a > b: by a ripple from the low bits up, or by a tree where that is much earlier."""
-    level = [max(builder.level(x), builder.level(y)) for x, y in zip(a, b, strict=True)]
-    ripple = _ripple_chunks(len(a), builder.k)
-    late = 0
-    for chunk in ripple:
-        late = 1 + max(late, *level[chunk])
-    tree = _tree_level(level, builder.k)
-    return _tree(builder, a, b) if tree + 2 <= late else _ripple(builder, a, b, ripple)
-
-
-def _ripple_chunks(width: int, k: int) -> list[slice]:
-    """Bits per LUT of a ripple: all pins for the first, one less, for the result so far, for the others."""
-    chunks, at = [], 0
-    while at < width:
-        step = (k if at == 0 else k - 1) // 2
-        chunks.append(slice(at, min(at + step, width)))
-        at += step
-    return chunks
-
-
-def _ripple(builder: Builder, a: _Number, b: _Number, chunks: list[slice]) -> Literal:
-    result: Literal = 0
-    for chunk in chunks:
-        result = builder.lut(_greater_after, result, *a[chunk], *b[chunk])
-    return result
-
-
-def _tree_level(level: list[int], k: int) -> int:
-    """Level of the result of `_tree`."""
-    leaf = k // 2
-    levels = [1 + max(level[at : at + leaf]) for at in range(0, len(level), leaf)]
-    while len(levels) > 1:
-        levels = [1 + max(levels[at : at + leaf]) for at in range(0, len(levels), leaf)]
-    return levels[0]
-
-
-def _tree(builder: Builder, a: _Number, b: _Number) -> Literal:
-    """Compare k / 2 bits at a time for greater and for not less, then k / 2 results at a time."""
-    leaf = builder.k // 2
-    parts = [
-        tuple(builder.lut(_greater_after, equal, *a[at : at + leaf], *b[at : at + leaf]) for equal in (0, 1))
-        for at in range(0, len(a), leaf)
-    ]
-    while len(parts) > 1:
-        parts = [
-            tuple(
-                builder.lut(
-                    _greater_parts,
-                    *parts[at][equal : equal + 1],
-                    *[x for part in parts[at + 1 : at + leaf] for x in part],
-                )
-                for equal in (0, 1)
-            )
-            for at in range(0, len(parts), leaf)
-        ]
-    return parts[0][0]
-
-
-def _greater_after(before: int, *bits: int) -> int:
-    """Whether a > b, where the numbers are equal `before`; bits of a, then of b."""
-    half = len(bits) // 2
-    a, b = (sum(bit << i for i, bit in enumerate(side)) for side in (bits[:half], bits[half:]))
-    return before if a == b else int(a > b)
-
-
-def _greater_parts(lowest: int, *parts: int) -> int:
-    """Combine results of parts, from the low one: `lowest`, then (greater, not less) of each above."""
-    result = lowest
-    for greater, not_less in zip(parts[::2], parts[1::2], strict=True):
-        result = greater | (not_less & result)
-    return result

@@ -14,7 +14,9 @@ from lgc.backend import tools
 from lgc.build import simulate_rtl
 from lgc.errors import LgcError, MismatchError, ToolMissingError
 from lgc.hw_tests import corners, runner
+from lgc.ir.builder import Builder
 from lgc.ir.equivalence import compare
+from lgc.ir.fabric import Fabric
 from lgc.ir.interop import verilog
 from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.simulate import outputs
@@ -37,9 +39,15 @@ write_verilog -noattr -noexpr -nohex core.v
 _BLACKBOX = """\
 module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
 endmodule
+module lgc_carry (output CO, input I0, input I1, input CI);
+endmodule
 """
 
 _TRANSPARENT = """\
+(* techmap_celltype = "lgc_carry" *)
+module carry (output CO, input I0, input I1, input CI);
+  lgc_lut4 #(.LUT_INIT(16'he8e8)) _TECHMAP_REPLACE_ (.O(CO), .I0(I0), .I1(I1), .I2(CI), .I3(1'b0));
+endmodule
 (* techmap_celltype = "$dff" *)
 module transparent #(parameter WIDTH = 1, parameter CLK_POLARITY = 1) (
   input CLK, input [WIDTH-1:0] D, output [WIDTH-1:0] Q
@@ -60,7 +68,7 @@ def fabric_to_verilog(subject: Subject) -> tuple[str, int]:
         LgcError: Yosys failed.
     """
     source = next(path for path in subject.rtl.sources if path.name == "fabric.v")
-    out = _fresh(subject.work / "core")
+    out = fresh(subject.work / "core")
     (out / "blackbox.v").write_text(_BLACKBOX)
     (out / "transparent.v").write_text(_TRANSPARENT)
     (out / "core.ys").write_text(_READ_BACK.format(source=tools.relative(source, out)))
@@ -68,24 +76,30 @@ def fabric_to_verilog(subject: Subject) -> tuple[str, int]:
     tools.run(yosys, ["-q", "-s", "core.ys"], cwd=out, log=out / "core.log", timeout_s=subject.timeout_s)
     if not (out / "core.v").is_file():
         raise LgcError("Yosys ended without the core.", hint=f"See {out / 'core.log'}.")
-    want = _score_bits(subject.fabric.netlist)
+    want = _output_bits(subject.fabric)
     core = _on_inputs(verilog.parse((out / "core.v").read_bytes()), want)
     if len(core.outputs) != len(want.outputs):
         raise MismatchError(
-            f"The Verilog of the fabric has {len(core.outputs)} score bits, the netlist {len(want.outputs)}."
+            f"The Verilog of the fabric has {len(core.outputs)} output bits, the netlist {len(want.outputs)}."
         )
     found = compare(want, core, seed=subject.seed, levels=subject.levels, prove=want.luts <= PROOF_LUTS)
     if not found.equal:
         assert found.counterexample is not None
         a, b = (outputs(net, found.counterexample[None])[0] for net in (want, core))
         bit = int((a != b).argmax())
-        raise MismatchError(f"Variable score bit {bit} of the fabric's Verilog differs from the netlist.")
+        raise MismatchError(f"Variable output bit {bit} of the fabric's Verilog differs from the netlist.")
     return found.method, found.patterns
 
 
-def _score_bits(net: Netlist) -> Netlist:
-    """Return the netlist with those outputs only that are no constants."""
-    return dataclasses.replace(net, outputs=net.outputs[net.outputs >= FIRST_INPUT], stage=None, origin=None)
+def _output_bits(fabric: Fabric) -> Netlist:
+    """Return the netlist of the score bits that are no constants, and of all bits of the class."""
+    net = dataclasses.replace(fabric.netlist, stage=None, origin=None)
+    score = fabric.score_signals.astype(np.int64)
+    literal = np.where(score < FIRST_INPUT, score, 2 * score)
+    literal[list(fabric.inverted)] ^= 1
+    index = fabric.index_signals.astype(np.int64)
+    literal = np.append(literal[score >= FIRST_INPUT], np.where(index < FIRST_INPUT, index, 2 * index))
+    return Builder(net, k=net.k).netlist(literal.tolist())
 
 
 def _on_inputs(core: Netlist, want: Netlist) -> Netlist:
@@ -119,7 +133,7 @@ def network_to_rtl(subject: Subject) -> tuple[str, int]:
         subject.rtl,
         network,
         stimulus,
-        _fresh(subject.work / "rtl"),
+        fresh(subject.work / "rtl"),
         scored=scored,
         simulator=subject.simulator,
         seed=subject.seed,
@@ -145,7 +159,7 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
     """
     read_step(subject.path, "06-synthesise")
     netlist = subject.path / "06-synthesise" / subject.values("06-synthesise")["netlist"]
-    out = _fresh(subject.work / "gates")
+    out = fresh(subject.work / "gates")
     script = f"read_json {tools.relative(netlist, out)}\ndelete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
     (out / "gates.ys").write_text(script)
     yosys = tools.find("yosys")
@@ -196,7 +210,7 @@ def cell_models() -> Path:
     )
 
 
-def _fresh(folder: Path) -> Path:
+def fresh(folder: Path) -> Path:
     """Make an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from lgc.ir._typing import Bool1, Bool2, I64x2
 from lgc.ir.equivalence import compare, patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
+from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
@@ -173,7 +175,9 @@ def optimised_to_fabric(subject: Subject) -> tuple[str, int]:
     """
     before, fabric = subject.optimised, subject.fabric
     bits = _stimulus(subject)
-    _same("the optimised netlist", scores(before, bits), "the fabric", fabric.scores(bits))
+    found = fabric.scores(bits)
+    _same("the optimised netlist", scores(before, bits), "the fabric", found)
+    _same("its scores' argmax", found.argmax(axis=1)[:, None], "its class", fabric.index(bits)[:, None])
     reason = f"more than {PROOF_LUTS:,} LUTs"
     if fabric.netlist.luts <= PROOF_LUTS:
         try:
@@ -184,15 +188,17 @@ def optimised_to_fabric(subject: Subject) -> tuple[str, int]:
             if again is None:
                 reason = "the fabric is not the one that this version of lgc makes"
             else:
-                proof = prove(before, again, levels=subject.levels)
-                if proof.proved:
-                    return f"proof ({proof.method})", len(bits)
-                reason = proof.reason
+                counted, argmax = again
+                proof = prove(before, counted, levels=subject.levels)
+                argmax_proof = prove_expanded(counted.netlist, argmax, levels=subject.levels)
+                if proof.proved and argmax_proof:
+                    return f"proof ({proof.method}; argmax by {argmax_proof})", len(bits)
+                reason = proof.reason or "the argmax could not be proved"
     return f"simulation of {len(bits):,} vectors (no proof: {reason})", len(bits)
 
 
-def remade(subject: Subject) -> Fabric | None:
-    """Expand again, with the ledger; None if the result is not the fabric of the build.
+def remade(subject: Subject) -> tuple[Fabric, Argmax] | None:
+    """Expand again, with the ledger, and the argmax; None if the result is not the fabric of the build.
 
     Raises:
         ToolMissingError: the checkpoint, which says where inputs are in the image, is not there.
@@ -201,13 +207,14 @@ def remade(subject: Subject) -> Fabric | None:
     stored = subject.fabric
     fabric = expand(subject.optimised, k=int(key["k"]), position=models.positions(subject.checkpoint))
     staged = passes.Pipeline(levels=int(key["levels"]))(fabric.netlist)
+    made, argmax = add_argmax(replace(fabric, netlist=staged), carry=bool(key["carry"]))
     same = (
         all(
-            np.array_equal(getattr(staged, name), getattr(stored.netlist, name))
+            np.array_equal(getattr(made.netlist, name), getattr(stored.netlist, name))
             for name in ("fanin", "table", "outputs")
         )
-        and (fabric.score_width, fabric.offset) == (stored.score_width, stored.offset)
+        and made.facts() == stored.facts()
         and np.array_equal(staged.fanin, fabric.netlist.fanin)
         and np.array_equal(staged.table, fabric.netlist.table)
     )
-    return fabric if same else None
+    return (fabric, argmax) if same else None

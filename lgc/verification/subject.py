@@ -89,9 +89,8 @@ class Subject:
         """The fabric, without its ledger."""
         read_step(self.path, "03-expand")
         out = self.path / "03-expand"
-        return Fabric(
-            netlist=netlists.read(out / "fabric.npz"), **json.loads((out / "fabric.json").read_text())
-        )
+        facts = json.loads((out / "fabric.json").read_text())
+        return Fabric.stored(netlists.read(out / "fabric.npz"), facts)
 
     @cached_property
     def rtl(self) -> RtlFiles:

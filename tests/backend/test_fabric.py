@@ -16,6 +16,7 @@ from lgc.errors import LgcError
 from lgc.hw_tests.samples import random_fabric, staged
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
+from lgc.ir.passes.expand_argmax import add_argmax
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 
@@ -59,6 +60,10 @@ def run_text(text: FabricText, bits: np.ndarray, out: Path, *, held: bool) -> np
     ports = [f", .s{c}(s{c})" for c, w in enumerate(variable) if w]
     ports += [f", .x{n}(x[{min(width, (n + 1) * CHUNK) - 1}:{n * CHUNK}])" for n in range(-(-width // CHUNK))]
     shown = [f"s{c}" for c, w in reversed(list(enumerate(variable))) if w]
+    if text.index_bits:
+        wires.append(f"  wire [{text.index_bits - 1}:0] index;")
+        ports.append(", .index(index)")
+        shown.insert(0, "index")
     facts = {
         "bits": width,
         "samples": len(bits),
@@ -121,6 +126,82 @@ def test_random_fabrics_compute_the_scores(
     bits = rng.random((40, inputs)) < 0.5
     got = full_scores(text, run_text(text, bits, tmp_path_factory.mktemp("fabric"), held=held))
     np.testing.assert_array_equal(got, fabric.scores(bits))
+
+
+@needs_icarus
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    classes=st.integers(1, 7),
+    group=st.integers(1, 30),
+    per_stage=st.integers(0, 3),
+    held=st.booleans(),
+    meet=st.booleans(),
+)
+def test_the_argmax_of_the_fabric(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    classes: int,
+    group: int,
+    per_stage: int,
+    held: bool,
+    meet: bool,
+) -> None:
+    rng = np.random.default_rng(seed)
+    fabric = random_fabric(rng, inputs=12, layers=(20, classes * group), classes=classes)
+    if per_stage:
+        fabric = replace(fabric, netlist=staged(fabric.netlist, per_stage))
+    full, _ = add_argmax(fabric, carry=True, meet=meet)
+    text = fabric_text(full, held=held)
+    assert text.verilog.count("lgc_carry carry_") == len(full.carries.carry)
+    bits = rng.random((40, 12)) < 0.5
+    # scores and class leave at different times, so every input stands still
+    got = run_text(text, bits, tmp_path_factory.mktemp("argmax"), held=True)
+    scores = fabric.scores(bits)
+    np.testing.assert_array_equal(full_scores(text, got), scores)
+    index = got[:, got.shape[1] - text.index_bits :].astype(np.int64) @ (1 << np.arange(text.index_bits))
+    np.testing.assert_array_equal(index, scores.argmax(axis=1))
+
+
+@needs_icarus
+def test_a_sample_per_clock(tmp_path: Path) -> None:
+    """Without held inputs, classes come `latency` clocks later, one per clock."""
+    rng = np.random.default_rng(9)
+    fabric = random_fabric(rng, inputs=12, layers=(20, 120), classes=6)
+    fabric = replace(fabric, netlist=staged(fabric.netlist, 2))
+    full, _ = add_argmax(fabric, carry=True)
+    text = fabric_text(full)
+    assert text.score_latency < text.latency
+    bits = rng.random((60, 12)) < 0.5
+    got = run_text(text, bits, tmp_path, held=False)
+    index = got[:, got.shape[1] - 3 :].astype(np.int64) @ (1 << np.arange(3))
+    np.testing.assert_array_equal(index, fabric.scores(bits).argmax(axis=1))
+
+
+def test_pins_of_carries_and_their_neighbours() -> None:
+    """What nextpnr needs to put a carry into its multiplexer's logic cell, and to let the last one out."""
+    wide = random_fabric(np.random.default_rng(1), inputs=12, layers=(20, 80), classes=4)
+    full, _ = add_argmax(wide, carry=True)
+    text = fabric_text(full).verilog
+    lines = {
+        line.split(" (")[0].split()[-1]: line
+        for line in text.splitlines()
+        if " (.O" in line or " (.CO" in line
+    }
+    first, shared, last = full.netlist.first_lut + full.network_luts, 0, 0
+    for carry, i0, i1, ci, beside in full.carries.rows():
+        own = lines[f"carry_p{carry - first}"]
+        below = f"p{ci - first}" if ci > 1 else f"1'b{ci}"
+        assert own.endswith(f".I0(p{i0 - first}), .I1(p{i1 - first}), .CI({below}));")
+        if beside >= 0:
+            shared += 1
+            lut = lines[f"lut_p{beside - first}"]
+            assert f".I1(p{i0 - first}), .I2(p{i1 - first}), .I3(p{ci - first}));" in lut
+        if carry not in full.carries.ci:
+            last += 1
+            assert sum(f".I3(p{carry - first}));" in line for line in lines.values()) == 1
+    assert shared
+    assert last
 
 
 @needs_icarus
