@@ -9,7 +9,7 @@ import numpy as np
 
 from lgc.errors import UsageError
 
-from ._typing import I32x1, I32x2, I32x3, I64x1
+from ._typing import F32x2, I32x1, I32x2, I32x3, I64x1
 
 if TYPE_CHECKING:
     from .config import LayerConfig
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def candidates(
     layer: LayerConfig, sources: Sources, groups: int, rng: np.random.Generator
-) -> tuple[I32x3, int]:
-    """Wire a layer as in CoverageDLGN (balanced butterfly), for k inputs; int32 `[nodes, k, 1]`, next stage.
+) -> tuple[I32x3, F32x2 | None, int]:
+    """Wire a layer as in CoverageDLGN (balanced butterfly), for k inputs.
 
     The sources form a ring. Nodes lie evenly along it and read their own source and those at distances
     made of powers of two: bit b of a pin's number adds `2**(stage + b)`. Nodes that share a source take
@@ -29,6 +29,9 @@ def candidates(
     bits of one pixel never meet. Every source is read equally often, give or take one.
 
     `groups` runs of nodes (classes) each cover the whole ring.
+
+    Returns:
+        Fixed wiring int32 `[nodes, k, 1]`, the nodes' positions if the sources have some, the next stage.
 
     Raises:
         UsageError: fewer sources than a node has inputs.
@@ -46,6 +49,8 @@ def candidates(
     rings = _rings(sources)
     scales = max(1, math.ceil(math.log2(max(len(rings[0]) // 2, 2))))
     bits = (layer.k - 1).bit_length()
+    # beyond the image's bits, nodes of one place differ in scale: meet one of another scale
+    aside = 0 if sources.position is None or not sources.stage else len(np.unique(sources.position, axis=0))
     pins = np.empty((layer.width, layer.k), np.int32)
     for first in range(int(turn.max()) + 1):
         nodes = np.flatnonzero(turn == first)
@@ -55,12 +60,14 @@ def candidates(
                 if pin >> bit & 1:
                     stage = sources.stage + first * bits + bit
                     ring = rings[stage % len(rings)]
-                    here = _step(ring, here, 1 << (stage // len(rings) % scales))
+                    here = _step(ring, here, (1 << (stage // len(rings) % scales)) + aside)
             pins[nodes, pin] = here
     rounds = int(turn.max()) + 1
     # nodes of one source are neighbours: the next layer steps over them
     stage = sources.stage + bits if rounds == 1 else math.ceil(math.log2(rounds)) + 1
-    return sources.index[_balance(_unlike(pins, count), count, rng)][:, :, None].astype(np.int32), stage
+    fanin = sources.index[_balance(_unlike(pins, count), count, rng)].astype(np.int32)
+    position = None if sources.position is None else sources.position[base]
+    return fanin[:, :, None], position, stage
 
 
 def _rank_within(base: I64x1) -> I64x1:
@@ -138,7 +145,9 @@ def _swap_repeats(pins: I32x2, rng: np.random.Generator) -> I32x2:
         if not len(bad):
             break
         for node in bad:
-            pin = next(p for p in range(1, k) if pins[node, p] in pins[node, :p])
+            pin = next((p for p in range(1, k) if pins[node, p] in pins[node, :p]), 0)
+            if not pin:  # an exchange for another node has mended it
+                continue
             other = int(rng.integers(pins.size))
             at = divmod(other, k)
             pins[node, pin], pins[at] = pins[at], pins[node, pin]

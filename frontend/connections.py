@@ -157,8 +157,8 @@ def full(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator)
 
 def balanced_butterfly(layer: LayerConfig, sources: Sources, groups: int, rng: np.random.Generator) -> Wiring:
     """Wire sources at distances that double from layer to layer, see `lgc.frontend.butterfly`."""
-    found, stage = butterfly.candidates(layer, sources, groups, rng)
-    return Wiring(found, stage=stage)
+    found, position, stage = butterfly.candidates(layer, sources, groups, rng)
+    return Wiring(found, position, stage=stage)
 
 
 def slots(layer: LayerConfig, sources: Sources, _: int, rng: np.random.Generator) -> Wiring:

@@ -60,14 +60,27 @@ def butterflies(k: int, width: int, depth: int) -> list[I32x2]:
         groups = 10 if level == depth - 1 and not width % 10 else 1
         wiring = wire(layer, sources, groups, np.random.default_rng(level))
         found.append(wiring.candidates[:, :, 0])
-        sources = Sources(np.arange(width, dtype=np.int32), stage=wiring.stage)
+        sources = Sources(np.arange(width, dtype=np.int32), wiring.position, stage=wiring.stage)
     return found
 
 
-@pytest.mark.parametrize(("k", "width"), [(2, 784), (2, 500), (4, 784)])
-def test_a_butterfly_wastes_no_ancestors(k: int, width: int) -> None:
-    for level, counts in enumerate(ancestors(butterflies(k, width, 4 if k == 2 else 2), 784), 1):
+@pytest.mark.parametrize(("k", "depth"), [(2, 6), (4, 3)])
+def test_a_butterfly_of_a_ring_wastes_no_ancestors(k: int, depth: int) -> None:
+    sources = Sources(np.arange(256, dtype=np.int32))
+    fanins = []
+    for _ in range(depth):
+        layer = LayerConfig(width=256, k=k, connections="butterfly")
+        wiring = wire(layer, sources, 1, np.random.default_rng(0))
+        fanins.append(wiring.candidates[:, :, 0])
+        sources = Sources(np.arange(256, dtype=np.int32), stage=wiring.stage)
+    for level, counts in enumerate(ancestors(fanins, 256), 1):
         assert (counts == k**level).all()
+
+
+@pytest.mark.parametrize(("k", "width", "depth"), [(2, 784, 6), (2, 500, 4), (4, 784, 4), (4, 2000, 3)])
+def test_a_butterfly_of_an_image_wastes_few_ancestors(k: int, width: int, depth: int) -> None:
+    for level, counts in enumerate(ancestors(butterflies(k, width, depth), 784), 1):
+        assert counts.mean() > 0.95 * k**level
 
 
 def test_a_butterfly_meets_neighbours_first() -> None:
