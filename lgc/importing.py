@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UNCHECKED = "agreement with the original package was not checked"
 _PIECE = 1 << 22
+_SAMPLES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,36 @@ def check(imported: Imported, path: Path) -> Imported:
     return replace(imported, checkpoint=with_facts(imported.checkpoint, {"checked": done}))
 
 
+def ask_original(imported: Imported, path: Path, options: Options) -> Imported:
+    """Compare with the original package on random samples, where it is installed.
+
+    Returns:
+        The same, with the agreement in its metadata if there was one to ask.
+
+    Raises:
+        MismatchError: a score differs.
+    """
+    from lgc.frontend.importers import originals
+
+    rng = np.random.default_rng(0)
+    bits = rng.random((_SAMPLES, len(imported.place))) < rng.random((_SAMPLES, 1))
+    classes = len(imported.checkpoint.class_names)
+    found = originals.scores(path, imported.format, options, bits, classes)
+    if found is None:
+        return imported
+    expected, name = found
+    own = imported.scores(bits)
+    if (wrong := np.argwhere(own != expected)).size:
+        sample, label = wrong[0]
+        raise MismatchError(
+            f"Random sample {sample}, class {label}: the imported network scores {own[sample, label]}, "
+            f"{name} {expected[sample, label]}.",
+            hint="Check --parametrization.",
+        )
+    done = f"all scores of {_SAMPLES} random samples equal those of {name}"
+    return replace(imported, checkpoint=with_facts(imported.checkpoint, {"checked": done}))
+
+
 def _unpacked(found: Mapping[str, npt.NDArray[Any]], count: int) -> npt.NDArray[np.bool_]:
     bits = found["bits"]
     if bits.ndim != 2 or bits.dtype.kind not in "bui":
@@ -173,9 +204,9 @@ def run(file: Path, out: Path, kind: str, scores: Path | None, **given: Any) -> 
     """Import a file and write the checkpoint; returns what was found."""
     from lgc.frontend import checkpoint
 
-    imported = read(file, kind, options(**given))
-    if scores is not None:
-        imported = check(imported, scores)
+    known = options(**given)
+    imported = read(file, kind, known)
+    imported = check(imported, scores) if scores is not None else ask_original(imported, file, known)
     checkpoint.save(out, imported.checkpoint)
     return {"checkpoint": str(out)} | summary(imported)
 

@@ -37,13 +37,19 @@ def read(path: Path, options: Options) -> Foreign:
         raise LgcError(
             f"{path} has no layer weights.", hint="Expected tensors named 0.weights, 1.weights, ..."
         )
-    logits = [files.matrix(state, key, columns=16) for key in keys.values()]
-    pairs = _stored(state, keys) or _given(options, [len(w) for w in logits])
+    logits, pairs = parts(state, options)
     layers = tuple(
         gates(a, b, w.argmax(axis=1), f"Layer {i}")
         for i, ((a, b), w) in enumerate(zip(pairs, logits, strict=True), 1)
     )
     return Foreign(layers, notes={"wiring": _origin(state, keys, options)})
+
+
+def parts(state: Mapping[str, Any], options: Options) -> tuple[list[Array], list[tuple[Array, Array]]]:
+    """Return logits float `[gates, 16]` and wiring of each layer."""
+    keys = weights(state)
+    logits = [files.matrix(state, key, columns=16) for key in keys.values()]
+    return logits, _stored(state, keys) or _given(options, [len(w) for w in logits])
 
 
 def _stored(state: Mapping[str, Any], keys: Mapping[int, str]) -> list[tuple[Array, Array]]:

@@ -15,6 +15,7 @@ from .._typing import Array, Bool2, F32x2
 from ..checkpoint import Checkpoint
 from ..graph import Layer
 from ..relaxations import relaxation
+from .originals import difflogic_layers, torchlogix_layers
 from .torchlogix import PARAMETRIZATIONS
 
 
@@ -65,7 +66,7 @@ def torchlogix(checkpoint: Checkpoint, parametrization: str, confidence: float) 
             hint=nearest(parametrization, PARAMETRIZATIONS),
         )
     with _installed("torchlogix"):
-        from torchlogix.layers import GroupSum, LogicDense  # type: ignore[import-not-found,unused-ignore]
+        layers = torchlogix_layers()
     modules = []
     sources = checkpoint.encoder.bits
     for each in _dense(checkpoint, "torchlogix"):
@@ -76,14 +77,14 @@ def torchlogix(checkpoint: Checkpoint, parametrization: str, confidence: float) 
                 f"torchlogix' raw parametrization has 2 inputs, not {k}.", hint="Take warp or light."
             )
         # its constructor refuses layers that do not use every input, so it is told of fewer first
-        layer = LogicDense(k, n, lut_rank=k, parametrization=parametrization)
+        layer = layers.LogicDense(k, n, lut_rank=k, parametrization=parametrization)
         layer.in_dim = layer.connections.in_dim = sources
         layer.connections.indices = torch.from_numpy(np.ascontiguousarray(fanin[:, ::-1].T, np.int64))
         made = {"raw": _raw, "warp": _warp, "light": _light}[parametrization](rows, confidence)
         layer.weight = torch.nn.Parameter(torch.from_numpy(made))
         modules.append(layer)
         sources = n
-    return torch.nn.Sequential(*modules, GroupSum(len(checkpoint.class_names), tau=checkpoint.tau))
+    return torch.nn.Sequential(*modules, layers.GroupSum(len(checkpoint.class_names), tau=checkpoint.tau))
 
 
 def difflogic(checkpoint: Checkpoint, confidence: float) -> Any:
@@ -95,20 +96,20 @@ def difflogic(checkpoint: Checkpoint, confidence: float) -> Any:
     """
     torch = _torch()
     with _installed("difflogic"):
-        from difflogic import GroupSum, LogicLayer  # type: ignore[import-not-found,unused-ignore]
+        package = difflogic_layers()
     modules = []
     sources = checkpoint.encoder.bits
     for each in _dense(checkpoint, "difflogic"):
         fanin, rows = _even(each.fanin, _rows(each))
         if fanin.shape[1] != 2:
             raise UsageError(f"difflogic has gates of 2 inputs, not LUTs of {each.k}.")
-        layer = LogicLayer(2, len(fanin), device="cpu", implementation="python")
+        layer = package.LogicLayer(2, len(fanin), device="cpu", implementation="python")
         layer.in_dim = sources
         layer.indices = tuple(torch.from_numpy(fanin[:, pin].astype(np.int64)) for pin in (1, 0))
         layer.weights = torch.nn.Parameter(torch.from_numpy(_raw(rows, confidence)))
         modules.append(layer)
         sources = len(fanin)
-    head = GroupSum(len(checkpoint.class_names), tau=checkpoint.tau, device="cpu")
+    head = package.GroupSum(len(checkpoint.class_names), tau=checkpoint.tau, device="cpu")
     return torch.nn.Sequential(*modules, head)
 
 
@@ -122,7 +123,7 @@ def _torch() -> Any:
 def _installed(package: str) -> Iterator[None]:
     try:
         yield
-    except (ImportError, SyntaxError) as error:
+    except ImportError as error:
         raise ToolMissingError(
             f"{package} cannot be imported: {error}.", hint=f"Install {package} next to lgc."
         ) from None

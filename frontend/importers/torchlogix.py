@@ -33,18 +33,23 @@ def read(path: Path, options: Options) -> Foreign:
             f"{path} has convolutions, of which a state dict holds neither stride nor pooling.",
             hint="Build the model, load the state dict, and save lgc.from_torch(model).",
         )
-    found = ((_WEIGHT.fullmatch(key), key) for key in state)
-    keys = sorted((int(match[2]), match[1]) for match, _ in found if match)
+    keys = prefixes(state)
     if not keys:
         raise LgcError(f"{path} has no logic layers.", hint="Expected tensors named N.weight.")
     layers, bits = [], None
-    for i, (_, prefix) in enumerate(keys, 1):
+    for i, prefix in enumerate(keys, 1):
         fanin, candidates = wiring(state, prefix)
         layers.append(_tables(files.matrix(state, f"{prefix}weight"), fanin, options, f"Layer {i}"))
         bits = candidates if i == 1 else bits
     thresholds = () if options.thresholds else _thresholds(state, options.learned)
     notes = {"wiring": "in the checkpoint", "parametrization": options.parametrization or "raw"}
     return Foreign(tuple(layers), bits=bits, thresholds=thresholds, any_order=True, notes=notes)
+
+
+def prefixes(state: Mapping[str, Any]) -> list[str]:
+    """Return what the names of each dense layer's tensors start with, first layer first."""
+    found = (_WEIGHT.fullmatch(key) for key in state)
+    return [match[1] for match in sorted(filter(None, found), key=lambda match: int(match[2]))]
 
 
 def accepts(state: Mapping[str, Any]) -> bool:

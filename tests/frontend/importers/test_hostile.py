@@ -9,15 +9,20 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lgc import importing
+from lgc import importing, netlists
 from lgc.errors import LgcError
 from lgc.frontend import checkpoint
 from lgc.frontend.importers import Options, container, files
 from lgc.frontend.lower import lower
 
 from . import foreign
+from .test_circuit import random_circuit
+from .test_circuit import write as write_circuit
 from .test_container import write as write_container
+from .test_dwn import build as dwn_network
+from .test_dwn import save as save_dwn
 from .test_formats import save_torchlogix
+from .test_wires import random_netlist
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,8 @@ def small(tmp_path_factory):
     old = foreign.save_lilogicnet(folder / "old.pth", rng, layers, "old")
     new = foreign.save_lilogicnet(folder / "new.pth", rng, layers, "top")
     save_torchlogix(folder / "t.pth", rng, "warp", 4, True)
+    for suffix in (".blif", ".v", ".aig"):
+        netlists.write(folder / f"net{suffix}", random_netlist(rng))
     learned = Options(inputs=(10,), classes=2, parametrization="warp")
     found = [
         (difflogic, "difflogic", Options(inputs=(12,), classes=3, connections=folder / "wiring.npz")),
@@ -42,6 +49,12 @@ def small(tmp_path_factory):
         (new, "lilogicnet", options),
         (folder / "t.pth", "torchlogix", learned),
         (write_container(folder), "lgc-json", Options()),
+        (save_dwn(folder / "fixed.pth", dwn_network(rng, 3, False)), "dwn", Options(inputs=(10,), classes=3)),
+        (save_dwn(folder / "dwn.pth", dwn_network(rng, 2, True)), "dwn", Options(classes=3)),
+        (write_circuit(folder, random_circuit(rng)), "torchlogix-circuit", Options()),
+        (folder / "net.blif", "netlist", Options()),
+        (folder / "net.v", "netlist", Options()),
+        (folder / "net.aig", "netlist", Options()),
     ]
     return [(path.read_bytes(), path.suffix, kind, given) for path, kind, given in found]
 
@@ -58,8 +71,8 @@ def attempt(path, kind, options):
     return True
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 6), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 12), st.integers(0, 2**32), st.booleans())
 def test_damaged_files(small, tmp_path, which, seed, auto):
     data, suffix, kind, options = small[which]
     rng = np.random.default_rng(seed)

@@ -1,13 +1,14 @@
 """Networks built by torchlogix itself, in eval mode, against what is imported of them."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from lgc import importing
-from lgc.errors import UsageError
+from lgc.errors import MismatchError, UsageError
 from lgc.frontend.importers import Options
 from lgc.frontend.lower import lower
 
@@ -105,3 +106,35 @@ def test_learned_thresholds_of_an_older_version(tmp_path):
             importing.read(tmp_path / "t.pth", options=Options(inputs=(1,), classes=2, learned=rule))
     with pytest.raises(UsageError, match="Give --learned-thresholds softplus"):
         importing.read(tmp_path / "t.pth", options=Options(inputs=(1,), classes=2))
+
+
+@pytest.mark.parametrize(("kind", "k", "connections"), CASES)
+def test_the_command_asks_the_package(layers, tmp_path, kind, k, connections):
+    """Without scores to check, the state dict is run by the package itself."""
+    torch.manual_seed(k)
+    common = {"parametrization": kind, "lut_rank": k, "connections": connections}
+    model = torch.nn.Sequential(layers.LogicDense(12, 30, **common), layers.LogicDense(30, 24, **common))
+    packages.random_weights(model)
+    torch.save(model.state_dict(), tmp_path / "t.pth")
+    given = {"parametrization": kind, "inputs": "12", "classes": 3}
+    facts = importing.run(tmp_path / "t.pth", tmp_path / "m.safetensors", "auto", None, **given)
+    assert facts["checked"].startswith("all scores of 256 random samples equal those of torchlogix")
+
+
+def test_a_wrong_parametrization_is_found_by_asking(layers, tmp_path):
+    """Import as Light what the package is told is WARP."""
+    model = packages.random_weights(torch.nn.Sequential(layers.LogicDense(12, 30, parametrization="warp")))
+    torch.save(model.state_dict(), tmp_path / "t.pth")
+    options = Options(inputs=(12,), classes=3, parametrization="light")
+    found = importing.read(tmp_path / "t.pth", options=options)
+    with pytest.raises(MismatchError, match="Random sample 0, class 0: the imported network scores"):
+        importing.ask_original(found, tmp_path / "t.pth", replace(options, parametrization="warp"))
+
+
+def test_the_command_asks_difflogic(tmp_path):
+    packages.difflogic()
+    rng = np.random.default_rng(0)
+    foreign.save_difflogic(tmp_path, rng, foreign.network(rng))
+    given = {"connections": tmp_path / "wiring.npz", "inputs": "12", "classes": 3}
+    facts = importing.run(tmp_path / "d.pth", tmp_path / "m.safetensors", "auto", None, **given)
+    assert facts["checked"].startswith("all scores of 256 random samples equal those of difflogic")
