@@ -185,6 +185,7 @@ class OptimiserConfig:
         lr_tau: learning rate of a learned tau's logarithm.
         clip: largest norm of all gradients together; 0 does not clip.
         clip_thresholds: the same of the thresholds' gradients alone.
+        decay: weight decay of the nodes' functions, decoupled (AdamW).
         schedule: "constant", or "cosine" down to a hundredth of it.
         patience: stop after that many epochs without a better one, counted from where the forward pass
             is hard (`model.harden`); 0 never stops.
@@ -203,6 +204,7 @@ class OptimiserConfig:
     lr_tau: float = _number(0.01, 0, 1000)
     clip: float = _number(0.0, 0)
     clip_thresholds: float = _number(0.001, 0)
+    decay: float = _number(0.0, 0, 1)
     schedule: str = _name("constant", "constant", "cosine")
     patience: int = _number(0, 0)
     seed: int = _number(0, 0)

@@ -31,11 +31,12 @@ def rates(config: TrainConfig) -> dict[str, float]:
 def adam(config: TrainConfig, network: nn.Module) -> torch.optim.Adam:
     """Set Adam up, one group per parameter."""
     known = rates(config)
-    named = [
-        (known.get(name.rpartition(".")[2], config.train.lr), item)
-        for name, item in network.named_parameters()
-    ]
-    return torch.optim.Adam([{"params": [item], "lr": rate, "base": rate} for rate, item in named])
+    groups = []
+    for name, item in network.named_parameters():
+        last = name.rpartition(".")[2]
+        rate, decay = known.get(last, config.train.lr), config.train.decay if last == "functions" else 0.0
+        groups.append({"params": [item], "lr": rate, "base": rate, "weight_decay": decay})
+    return torch.optim.AdamW(groups)
 
 
 def schedule(config: TrainConfig, optimiser: torch.optim.Adam, done: float) -> None:

@@ -1,0 +1,283 @@
+"""Convolutions by gate trees with their OR pools, forward and backward: lgc and torchlogix.
+
+    pip download --no-deps -d PEERS torchlogix==0.2.2 && unzip -d PEERS PEERS/torchlogix-*.whl
+    python benchmarks/convolution.py --peers PEERS [--batch 128]
+    python benchmarks/convolution.py --presets logictreenet-mnist-s [...]
+
+PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
+Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
+
+Layers of LogicTreeNet (arXiv 2411.04732): trees of depth 3 of two-input nodes (softmax over 16 gates),
+padding and pools as the paper has them, random wiring. Inputs are probabilities, `backward()` of a sum of
+the outputs goes to parameters and inputs, no optimiser. Each layer and engine runs in a process of its
+own, engines in turns. One thread: CPU time (user and system), several threads: wall time; the median of a
+run's steps, the better of the runs. Memory: what the process' peak grew by from before the layer was built.
+
+`--presets` measures whole training steps of presets, with Adam, on random bits instead of data: seconds of
+a step and of an epoch, and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from training import peak
+
+Step = Callable[[], object]
+SAMPLES = {"mnist": 55_000, "cifar10": 45_000}
+"""Training samples of the presets' data, without those held out."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution of LogicTreeNet and the pool after it."""
+
+    channels: int
+    side: int
+    kernels: int
+    field: int
+    padding: int
+
+    @property
+    def positions(self) -> int:
+        """Positions of a kernel."""
+        return (self.side + 2 * self.padding - self.field + 1) ** 2
+
+
+LAYERS = {
+    "MNIST-S 1": Shape(1, 28, 16, 5, 0),
+    "MNIST-S 2": Shape(16, 12, 48, 3, 0),
+    "MNIST-M 2": Shape(64, 12, 192, 3, 0),
+    "CIFAR-S 1": Shape(6, 32, 32, 3, 1),
+    "CIFAR-S 2": Shape(32, 16, 128, 3, 1),
+    "CIFAR-S 3": Shape(128, 8, 512, 3, 1),
+    "CIFAR-M 4": Shape(4096, 4, 8192, 3, 1),
+}
+DEPTH = 3
+
+
+def ours(shape: Shape, options: argparse.Namespace) -> Step:
+    """A step of lgc, whose samples lie in blocks of 64."""
+    from lgc.frontend.config import LayerConfig
+    from lgc.frontend.connections import Sources
+    from lgc.frontend.kernels import cpu, memory, threads
+    from lgc.frontend.layers import TreeLayer
+
+    threads.cores = lambda: options.threads
+    torch.set_num_threads(1)  # as in training: the kernels have the cores
+    memory.keep()
+    rng = np.random.default_rng(0)
+    features = shape.channels * shape.side**2
+    sources = Sources(np.arange(features, dtype=np.int32), shape=(shape.channels, shape.side, shape.side))
+    settings = LayerConfig(
+        kind="conv",
+        width=shape.kernels,
+        depth=DEPTH,
+        field=shape.field,
+        padding=shape.padding,
+        reads=min(2, shape.channels),
+    )
+    layer = TreeLayer(settings, sources, rng)
+    layer.attach(LayerConfig(kind="or-pool"))
+    blocks = -(-options.batch // cpu.LANES)
+    x = torch.from_numpy(rng.random((blocks, features, cpu.LANES), np.float32)).requires_grad_()
+
+    def step() -> None:
+        layer.zero_grad()
+        x.grad = None
+        layer(x, False).sum().backward()
+
+    return step
+
+
+def torchlogix(shape: Shape, options: argparse.Namespace) -> Step:
+    """A step of torchlogix' own layers."""
+    from inference import load_circuit
+
+    sys.path.insert(0, str(options.peers))
+    sys.modules["torchlogix.circuit"] = load_circuit(options.peers / "torchlogix" / "circuit.py")
+    from torchlogix.layers import LogicConv2d, OrPooling2d
+
+    torch.set_num_threads(options.threads)
+    conv = LogicConv2d(
+        in_dim=shape.side,
+        channels=shape.channels,
+        num_kernels=shape.kernels,
+        tree_depth=DEPTH,
+        receptive_field_size=shape.field,
+        padding=shape.padding,
+        parametrization="raw",
+        parametrization_kwargs={},
+        connections_kwargs={"channel_group_size": 2} if shape.channels > 2 else {},
+    )
+    layer = torch.nn.Sequential(conv, OrPooling2d(kernel_size=2, stride=2)).train()
+    x = torch.rand(options.batch, shape.channels, shape.side, shape.side, requires_grad=True)
+
+    def step() -> None:
+        layer.zero_grad()
+        x.grad = None
+        layer(x).sum().backward()
+
+    return step
+
+
+def preset(name: str, options: argparse.Namespace) -> Step:
+    """A training step of a preset on random bits."""
+    from lgc.frontend import config, encoder
+    from lgc.frontend.connections import Sources
+    from lgc.frontend.kernels import threads
+    from lgc.frontend.network import Network, blocks
+
+    threads.cores = lambda: options.threads
+    torch.set_num_threads(1)
+    found = config.load(name)
+    image = (28, 28) if found.data.source == "mnist" else (32, 32, 3)
+    levels = len(found.encoder.thresholds) or found.encoder.levels
+    shape, order = encoder.arranged(image, 2, levels)
+    rng = np.random.default_rng(0)
+    sources = Sources(np.arange(math.prod(shape), dtype=np.int32), shape=shape, order=order)
+    network = Network(found.model, sources, 10, rng)
+    adam = torch.optim.Adam(network.parameters())
+    batch = found.train.batch
+    x = blocks(rng.random((batch, math.prod(shape))) < 0.3, np.arange(batch))
+    labels = torch.from_numpy(rng.integers(0, 10, batch))
+
+    def step() -> None:
+        adam.zero_grad()
+        torch.nn.functional.cross_entropy(network(x, hard=False)[:batch], labels).backward()
+        adam.step()
+
+    return step
+
+
+def worker(options: argparse.Namespace) -> None:
+    """Measure one engine and layer, print seconds per step and bytes."""
+    torch.ones(8).sum()
+    before = peak()
+    if options.engine == "preset":
+        step = preset(options.layer, options)
+    else:
+        step = {"lgc": ours, "torchlogix": torchlogix}[options.engine](LAYERS[options.layer], options)
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    step()  # compiles or loads kernels
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < options.seconds and len(times) < 200):
+        start = clock()
+        step()
+        times.append(clock() - start)
+    print(json.dumps({"seconds": statistics.median(times), "bytes": peak() - before}))
+
+
+def measure(engine: str, layer: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
+    """Run a worker, twice or as often as asked for; None, with a word on stderr, if the engine is missing."""
+    command = [sys.executable, __file__, "--engine", engine, "--layer", layer, "--threads", str(threads)]
+    command += ["--batch", str(options.batch), "--seconds", str(options.seconds)]
+    if options.peers:
+        command += ["--peers", str(options.peers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{engine}, {layer}: missing, {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def best(runs: list[dict[str, float] | None]) -> dict[str, float] | None:
+    """The least time and memory of several runs."""
+    found = [run for run in runs if run]
+    return {key: min(run[key] for run in found) for key in ("seconds", "bytes")} if found else None
+
+
+def compare(names: list[str], options: argparse.Namespace) -> None:
+    """Print the layers' table."""
+    print(f"convolution and OR pool, batch {options.batch}: ms, ns per gate and sample, MiB")
+    columns = "".join(f"{name + ' ms':>15}{'ns':>7}{'MiB':>7}" for name in names)
+    print(f"{'layer':<11}{'threads':>8}{columns}{'ratio':>8}{'memory':>8}")
+    for name in [options.layer] if options.layer else LAYERS:
+        shape = LAYERS[name]
+        gates = shape.kernels * shape.positions * (2**DEPTH - 1) * options.batch
+        for threads in sorted({1, options.threads}):
+            runs: dict[str, list[dict[str, float] | None]] = {engine: [] for engine in names}
+            for _ in range(options.runs):
+                for engine in names:
+                    runs[engine].append(measure(engine, name, threads, options))
+            found = {engine: best(each) for engine, each in runs.items()}
+            line = f"{name:<11}{threads:>8}"
+            for each in found.values():
+                if each:
+                    ns = each["seconds"] / gates * 1e9
+                    line += f"{each['seconds'] * 1e3:>15.1f}{ns:>7.2f}{each['bytes'] / 2**20:>7.0f}"
+                else:
+                    line += f"{'-':>15}{'-':>7}{'-':>7}"
+            mine, theirs = found["lgc"], found.get("torchlogix")
+            if mine and theirs:
+                line += (
+                    f"{theirs['seconds'] / mine['seconds']:>7.1f}x{theirs['bytes'] / mine['bytes']:>7.1f}x"
+                )
+            print(line, flush=True)
+
+
+def whole(options: argparse.Namespace) -> None:
+    """Print the presets' table."""
+    from lgc.frontend import config
+
+    print(
+        f"{'preset':<24}{'batch':>6}{'s per step':>12}{'min per epoch':>15}{'epochs':>8}{'hours':>8}{'MiB':>8}"
+    )
+    for name in options.presets:
+        found = best([measure("preset", name, options.threads, options) for _ in range(options.runs)])
+        settings = config.load(name)
+        if found:
+            steps = -(-SAMPLES[settings.data.source] // settings.train.batch)
+            epoch = steps * found["seconds"]
+            hours = epoch * settings.train.epochs / 3600
+            print(
+                f"{name:<24}{settings.train.batch:>6}{found['seconds']:>12.3f}{epoch / 60:>15.1f}"
+                f"{settings.train.epochs:>8}{hours:>8.1f}{found['bytes'] / 2**20:>8.0f}",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peers", type=Path, default=os.environ.get("LGC_PEERS"), metavar="DIR")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--seconds", type=float, default=2, help="of steps per run (default 2)")
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="measured besides one (default 2)")
+    parser.add_argument("--layer", help="one of the layers only")
+    parser.add_argument("--presets", nargs="+", metavar="NAME", help="measure training steps of these")
+    parser.add_argument("--engine", choices=("lgc", "torchlogix", "preset"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.peers = options.peers and Path(options.peers)
+    if options.engine:
+        worker(options)
+        return
+    if options.presets:
+        whole(options)
+        return
+    names = ["lgc"]
+    if options.peers and (options.peers / "torchlogix").is_dir():
+        names.append("torchlogix")
+    else:
+        where = f"there is no {options.peers / 'torchlogix'}" if options.peers else "--peers is not given"
+        print(f"torchlogix: missing, {where}; see --help", file=sys.stderr)
+    compare(names, options)
+
+
+if __name__ == "__main__":
+    main()
