@@ -1,12 +1,14 @@
-"""Other people's checkpoints: scores against their golden files, accuracy, and LUTs by lgc and by ABC.
+"""Other people's checkpoints: scores against their golden files, accuracy, LUTs, and simulated hardware.
 
-    python benchmarks/imports.py ../shared/data
+    python benchmarks/imports.py ../shared/data [--images 10] [--only NAME]
 
 The folder holds `checkpoints/` with `expected.json`, and `mnist/` and `uci/`. One line per checkpoint, as
 in docs/import.md. LUT4: "mapped" is `lut-map` alone; "ABC" is `if -K 4 -a` on the same gates after its own
 structural hashing (`-` where pyosys is not installed); "optimised" is `simplify,merge,reduce,lut-map`, and
 "with popcount" the same with `expand-readout` before the mapping. Each optimised netlist is compared with
-the imported one on all samples.
+the imported one on all samples. "RTL simulated" is `lgc compile --until simulation`: score vectors that
+the Verilog gives in the simulator like the network, of test samples where they can be read as features,
+of random ones otherwise; `--images 0` leaves it out.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+import lgc
 from lgc import importing
 from lgc.errors import ToolMissingError
 from lgc.frontend import data
@@ -82,7 +85,25 @@ def wide(net: Netlist) -> int:
     return int(((net.fanin != 0).sum(axis=1) > 1).sum())
 
 
-def row(root: Path, name: str, facts: dict[str, str]) -> str:
+def simulated(root: Path, facts: dict[str, str], found: importing.Imported, images: int, folder: Path) -> str:
+    """Score vectors of the design that equal the network's, and of what samples."""
+    if not images:
+        return "-"
+    found.save(folder / "model.safetensors")
+    mnist = facts["dataset"].startswith("MNIST")
+    readable = "input" not in facts
+    source = root / "mnist" if mnist else root / "uci" / facts["dataset"].removesuffix(".test")
+    build = lgc.compile(
+        folder / "model.safetensors", out=folder / "build", until="simulation", images=images,
+        data=str(source) if readable else "",
+    )  # fmt: skip
+    result = build.report.simulation
+    if result is None or result.scores_equal != result.samples or result.classes_equal != result.samples:
+        raise SystemExit(f"The hardware differs: {result}")
+    return f"{result.scores_equal} of {result.samples}, {'test set' if readable else 'random'}"
+
+
+def row(root: Path, name: str, facts: dict[str, str], images: int) -> str:
     path = root / "checkpoints" / name
     found = importing.read(path, options=options(name))
     net, levels = lower(found.checkpoint).netlist, found.checkpoint.encoder.code_levels
@@ -97,16 +118,17 @@ def row(root: Path, name: str, facts: dict[str, str]) -> str:
     popcount = passed(net, "simplify,merge,reduce,expand-readout", levels)
     with tempfile.TemporaryDirectory() as folder:
         peer = by_abc(net, Path(folder))
+        hardware = simulated(root, facts, found, images, Path(folder))
     cells = [
         f"{path.parent.name}/{path.stem[:24]}", f"{equal:,} of {len(bits):,}", f"{100 * right / len(bits):.2f}",
         STATED.get(path.stem, "–"), f"{net.luts:,}", f"{wide(passed(net, 'lut-map', 1)):,}", peer,
-        f"{wide(optimised):,}", f"{wide(popcount):,}",
+        f"{wide(optimised):,}", f"{wide(popcount):,}", hardware,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
 
 HEAD = ["checkpoint", "scores equal", "accuracy %", "stated %", "gates", "LUT4 mapped", "LUT4 ABC",
-        "LUT4 optimised", "with popcount"]  # fmt: skip
+        "LUT4 optimised", "with popcount", "RTL simulated"]  # fmt: skip
 
 
 def main() -> None:
@@ -114,10 +136,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("root", type=Path)
-    root = parser.parse_args().root
+    parser.add_argument("--images", type=int, default=10, help="samples for the simulator")
+    parser.add_argument("--only", default="", help="checkpoints whose names contain this")
+    given = parser.parse_args()
+    root = given.root
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     for name, facts in sorted(json.loads((root / "checkpoints" / "expected.json").read_text()).items()):
-        print(row(root, name, facts), flush=True)
+        if given.only in name:
+            print(row(root, name, facts, given.images), flush=True)
 
 
 if __name__ == "__main__":
