@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, budget, checkpoint, curves, encoder, optimiser, regularise, state, usage
+from . import augment, budget, checkpoint, curves, encoder, optimiser, png, regularise, state, usage
 from ._typing import Array, I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
@@ -68,7 +68,8 @@ def train(
 
     After each epoch the state is written next to `out`; `resume` goes on from there and ends with
     the same tensors as a run that was never interrupted. The test set is looked at once, at the end.
-    The log of the epochs (`metrics_path`) and their curves (`curves_path`) lie next to `out`.
+    The log of the epochs (`metrics_path`) and their curves (`curves_path`, and a PNG if Pillow is
+    installed) lie next to `out`.
 
     Started by `torchrun`, the processes share every batch; the first one writes and calls `progress`,
     all return the same checkpoint.
@@ -108,7 +109,10 @@ def _finish(run: _Run, data: Dataset) -> Checkpoint:
     result = run.result(data)
     checkpoint.save(run.out, result)
     try:
-        curves.write_curves(metrics_path(run.out), curves_path(run.out))
+        drawing = curves_path(run.out)
+        curves.write_curves(metrics_path(run.out), drawing)
+        if png.installed():
+            png.write_png(drawing, drawing.with_suffix(".png"))
     except LgcError as error:  # a log that was deleted must not cost the checkpoint
         _LOG.warning("No learning curves: %s", error)
     return result
