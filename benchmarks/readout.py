@@ -6,9 +6,12 @@
 
 Yosys gets each gate as an `assign`, each score as a sum, and the argmax as a loop of comparisons, and
 runs `synth_TARGET` with its defaults, as a user would call it. Both sides are LUTs for the network,
-the counts and the index of the first largest score; ours is simulated against the network. Wide multiplexers
-(PFUMX, MUXF7 and such), carries and inverters (INV) of Yosys' result are extra cells, shown beside its
-LUTs and not counted. `sites` are those of two LUTs with five pins between them (LUT6_2); the ratio
+the counts and the index of the first largest score; ours is simulated against the network, and its argmax
+proved. Wide multiplexers (PFUMX, MUXF7 and such), carries and inverters (INV) of Yosys' result are extra
+cells, shown beside its LUTs and not counted. For iCE40 our comparators are carry chains as well, so
+another line compares logic cells: LUTs, and the carries that share no LUT's cell by nextpnr's rule, which
+wants a LUT with the operands on pins 1 and 2 and the carry from below, no constant, on pin 3. Every
+carry counts as a level on both sides, as `ltp` has it. `sites` are those of two LUTs with five pins between them (LUT6_2); the ratio
 is to Yosys' LUTs, and beside it stands the one to its LUTs packed by the same code, its carries free.
 LUT6_2+CARRY4 counts in carry chains, each position of which takes a site; a chain is one level, and
 in brackets stand the levels with each CARRY4 on the way counted, as `ltp` counts them for Yosys.
@@ -25,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +38,11 @@ import numpy as np
 
 from lgc.ir import _kernels
 from lgc.ir.carry import Chains
+from lgc.ir.carry_cells import no_carries
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.expand_argmax import ExpandArgmax
+from lgc.ir.passes.dce import Dce
+from lgc.ir.passes.expand_argmax import expand_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.simulate import outputs, scores
 from lgc.ir.sites import sites
@@ -93,6 +99,7 @@ class Size:
     carries: int = 0
     inverters: int = 0
     sites: int = 0
+    cells: int = 0
 
 
 def yosys(text: str, target: str, timeout: float) -> Size | None:
@@ -117,11 +124,7 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         stat = Path(folder, "stat.json").read_text()
         cells = json.loads(stat[stat.index("{") :])["modules"]["\\top"]["num_cells_by_type"]
         path = Path(folder, "ltp.txt").read_text().split("length=")[1]
-        packed = (
-            sites(luts_of(json.loads(Path(folder, "top.json").read_text()))).count
-            if target == "xilinx"
-            else 0
-        )
+        design = json.loads(Path(folder, "top.json").read_text())
     # input and output buffers are no levels of logic
     pads = 2 if any(name in cells for name in ("IBUF", "TRELLIS_IO")) else 0
     return Size(
@@ -131,8 +134,23 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         wide=sum(cells.get(name, 0) for name in WIDE),
         carries=sum(cells.get(name, 0) for name in CARRY),
         inverters=cells.get("INV", 0),
-        sites=packed,
+        sites=sites(luts_of(design)).count if target == "xilinx" else 0,
+        cells=logic_cells(design) if target == "ice40" else 0,
     )
+
+
+def logic_cells(design: dict[str, Any]) -> int:
+    """LUTs and carries of Yosys' result for iCE40, less the carries that nextpnr packs with a LUT."""
+    found = design["modules"]["top"]["cells"].values()
+    luts = [cell["connections"] for cell in found if cell["type"] == "SB_LUT4"]
+    free = Counter((pins["I1"][0], pins["I2"][0], pins["I3"][0]) for pins in luts)
+    alone = 0
+    for pins in (cell["connections"] for cell in found if cell["type"] == "SB_CARRY"):
+        wanted = (pins["I0"][0], pins["I1"][0], pins["CI"][0])
+        shares = not isinstance(wanted[2], str) and free[wanted] > 0
+        free[wanted] -= shares
+        alone += not shares
+    return len(luts) + alone
 
 
 def luts_of(design: dict[str, Any]) -> Netlist:
@@ -149,13 +167,17 @@ def luts_of(design: dict[str, Any]) -> Netlist:
 
 
 def compile(
-    net: Netlist, k: int, *, fractured: bool = False, carry: bool = False
+    net: Netlist, k: int, *, fractured: bool = False, carry: bool = False, cells: bool = False
 ) -> tuple[Netlist, Chains | None, Size]:
-    """lgc's result, from the network as it comes to the class in binary."""
+    """lgc's result, from the network as it comes to the class in binary; `cells` are iCE40's carries."""
     before = time.process_time()
     fabric = expand(net, k=k, fractured=fractured, carry=carry)
-    result = ExpandArgmax(classes=fabric.classes, k=k)(fabric.netlist)
+    argmax = expand_argmax(fabric.netlist, classes=fabric.classes, k=k, carry=cells, meet=True)
+    result = argmax.netlist if cells else Dce()(argmax.netlist)
     seconds = time.process_time() - before
+    assert prove_expanded(fabric.netlist, argmax)
+    argmax.carries.check(argmax.netlist)
+    carries = argmax.carries if cells else no_carries()
     bits = patterns(net.inputs, samples=1000, seed=0)
     index = outputs(result, bits) @ (1 << np.arange(len(result.outputs)))
     assert np.array_equal(index, scores(net, bits).argmax(axis=1))
@@ -167,14 +189,21 @@ def compile(
     else:
         level = np.zeros(result.signals, np.int32)
         _kernels.levels(result.fanin, result.first_lut, level)
-    return result, fabric.chains, Size(result.luts, int(level[result.outputs].max()), seconds)
+    size = Size(
+        carries.luts(result),
+        int(level[result.outputs].max()),
+        seconds,
+        carries=len(carries.carry),
+        cells=carries.cells(result),
+    )
+    return result, fabric.chains, size
 
 
 def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None:
     """Print a line per target."""
     text = plain_verilog(net)
     for target in targets:
-        _, _, ours = compile(net, PINS[target])
+        _, _, ours = compile(net, PINS[target], cells=target == "ice40")
         theirs = yosys(text, target, timeout)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
@@ -183,6 +212,12 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float) -> None
         extra = f"+{theirs.wide} wide +{theirs.carries} carry +{theirs.inverters} inv"
         line += f"   Yosys {theirs.luts:6} {extra:32} {theirs.levels:3} levels {theirs.seconds:6.1f} s"
         print(line + verdict(ours.luts / theirs.luts, BARS[target], ours.levels / theirs.levels), flush=True)
+        if target == "ice40":
+            ratio = ours.cells / theirs.cells
+            line = (
+                f"{name:15} cells   ours {ours.cells:6}, {ours.cells - ours.luts} for {ours.carries} carries"
+            )
+            print(f"{line}   Yosys {theirs.cells:6}   cells {ratio:.3f}", flush=True)
         if target == "xilinx":
             for carry in (False, True):
                 print(packed(name, net, theirs, carry=carry), flush=True)

@@ -124,8 +124,6 @@ def expand(
     place = _places(net, position)
     pins = (net.fanin != 0).sum(axis=1).max(initial=0)
     every = [name for name in STRATEGIES[k] if name not in PACKED or (fractured and pins <= PACKED[name])]
-    if not carry and strategy != "packed-all" and "packed-all" in every:
-        every.remove("packed-all")
     names = every if strategy == "auto" else [strategy]
     fronts = (_front(net, k, name, place) for name in names)
     if fractured:
