@@ -84,6 +84,39 @@ def test_the_levels_below_the_bitstream_agree(copy: Path) -> None:
     assert "| verify: network ↔ RTL |" in (copy / "report.md").read_text()
 
 
+def test_the_decoded_bitstream_gives_the_classes_of_real_digits(copy: Path) -> None:
+    """50 test images through the pins of what the packed file describes, in our evaluation and in Icarus."""
+    ladder = verify(copy, levels=["bitstream"], images=50)
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 3, ladder.rungs
+    assert ladder.rungs[0].method.startswith("every bit (")
+    assert ladder.rungs[1].compared > 50
+    assert "decoded cells, back-pressure)" in ladder.rungs[1].method
+    assert ladder.rungs[2].method.endswith("vendor cells)")
+
+
+def test_a_bit_of_the_bitstream_is_seen(copy: Path) -> None:
+    """One configuration bit flipped and packed again: the rung names how many bits differ."""
+    from lgc.backend.pack import pack
+
+    asc = copy / "07-route" / "design.asc"
+    text = asc.read_text()
+    start = text.index(".logic_tile 16 16") + len(".logic_tile 16 16\n")
+    flipped = text[:start] + str(1 - int(text[start])) + text[start + 1 :]
+    (copy / "flipped.asc").write_text(flipped)
+    shutil.copy(pack(copy / "flipped.asc", out=copy / "again").path, copy / "08-pack" / "lgc.bin")
+    accept(copy, "08-pack/lgc.bin")
+    first = verify(copy, levels=["bitstream"], images=5).rungs[0]
+    assert first.verdict == DIFFERS
+    assert first.detail == "1 configuration bits of the packed file are not those of the router."
+
+
+def test_without_the_chip_database_the_rung_is_skipped(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lgc.verification.chipdb.importlib.util.find_spec", lambda _: None)
+    rungs = verify(copy, levels=["bitstream"], images=5).rungs
+    assert [rung.verdict for rung in rungs] == [EQUAL, SKIPPED, SKIPPED]
+    assert "chipdb-8k.bin was not found" in rungs[1].detail
+
+
 def test_the_command_prints_a_table_and_json(copy: Path) -> None:
     done = CliRunner().invoke(main, ["verify", str(copy), "--level", "netlist", "--json", "-q"])
     assert done.exit_code == 0, done.stderr

@@ -128,11 +128,11 @@ def network_to_rtl(subject: Subject) -> tuple[str, int]:
         LgcError: the simulation failed or took too long.
     """
     network, scored = subject.build.references
-    stimulus = _stimulus(subject)
+    chosen = stimulus(subject)
     section, _ = simulate_rtl(
         subject.rtl,
         network,
-        stimulus,
+        chosen,
         fresh(subject.work / "rtl"),
         scored=scored,
         simulator=subject.simulator,
@@ -141,7 +141,7 @@ def network_to_rtl(subject: Subject) -> tuple[str, int]:
     return f"simulation of {section.samples:,} vectors ({section.simulator}, back-pressure)", section.samples
 
 
-def _stimulus(subject: Subject) -> models.Samples:
+def stimulus(subject: Subject) -> models.Samples:
     """Return the samples to simulate, the readout's corner cases first."""
     found = subject.samples.first(subject.images)
     cases = corners.find(subject.network, found.codes, seed=subject.seed)
@@ -169,14 +169,14 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
     return simulate_pins(subject, out / "gates.v", out)
 
 
-def simulate_pins(subject: Subject, source: Path, out: Path) -> tuple[str, int]:
+def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None = None) -> tuple[str, int]:
     """Stream samples through a design of vendor cells and compare the classes seen at its pins."""
     network, _ = subject.build.references
-    stimulus = _stimulus(subject)
-    expected = network.scores_of_codes(stimulus.codes)
+    chosen = stimulus(subject).first(most)
+    expected = network.scores_of_codes(chosen.codes)
     result = runner.simulate(
         dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models()),
-        codes=stimulus.codes,
+        codes=chosen.codes,
         expected_class=expected.argmax(axis=1),
         expected_scores=expected,
         out=out,

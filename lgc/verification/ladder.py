@@ -9,7 +9,7 @@ from lgc.build import Build, Watch
 from lgc.errors import UsageError, nearest
 from lgc.manifest import BuildDir, check_files
 
-from . import hardware, software
+from . import bitstream, hardware, software
 from .rungs import LEVELS, Ladder, climb
 from .subject import Subject
 
@@ -83,3 +83,7 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
     yield "rtl", "network ↔ RTL", hardware.network_to_rtl
     if subject.has("06-synthesise"):
         yield "gates", "network ↔ post-synthesis netlist", hardware.network_to_gates
+    if subject.has("08-pack"):
+        yield "bitstream", "routed design ↔ packed bits", bitstream.routed_to_packed
+        yield "bitstream", "network ↔ decoded bitstream", bitstream.network_to_bitstream
+        yield "bitstream", "network ↔ decoded bitstream, vendor cells", bitstream.network_to_vendor_cells

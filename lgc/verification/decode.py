@@ -1,0 +1,333 @@
+"""A bitstream turned back into logic: the cells that its bits describe, and how they are connected.
+
+Nothing but the bits decides: routing, tables, registers, memories, pins. What lgc's designs do not
+use (phase-locked loops, DSP, pins with registers) is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lgc.errors import LgcError
+
+from .chipdb import IO, LOGIC, RAM_BOTTOM, RAM_TOP, ChipDb
+
+ROWS, COLUMNS = 16, 54
+"""Bits of the largest tile."""
+TABLE = (4, 14, 15, 5, 6, 16, 17, 7, 3, 13, 12, 2, 1, 11, 10, 0)
+"""Which of a logic cell's 20 bits is which row of its table (IceStorm, `logic_tile`)."""
+CARRY, REGISTER, SET, ASYNC = 8, 9, 18, 19
+"""The others: carry enabled, output registered, set instead of reset, asynchronous."""
+_TILES = (".logic_tile", ".io_tile", ".ramb_tile", ".ramt_tile")
+_OPEN_ONE = frozenset({"CEN", "RCLKE", "WCLKE"})
+"""Pins that are 1 where nothing is connected; all others are 0."""
+_SIMPLE_INPUT, _SIMPLE_OUTPUT = 0b01, 0b0110
+
+
+@dataclass(frozen=True, eq=False)
+class Asc:
+    """A bitstream as text, see IceStorm's `.asc`.
+
+    Attributes:
+        device: "8k" for instance.
+        bits: uint8 `[height, width, ROWS, COLUMNS]`.
+        ram: content of block RAMs by x and y, 16 words of 256 bits in hexadecimal.
+        symbols: net names by wire, in files of nextpnr only.
+    """
+
+    device: str
+    bits: npt.NDArray[np.uint8]
+    ram: dict[tuple[int, int], tuple[str, ...]]
+    symbols: dict[int, str]
+
+    def same_bits(self, other: Asc) -> bool:
+        """Whether two files configure a device alike."""
+        # a memory of zeros may be left out
+        names = self.ram.keys() | other.ram.keys()
+        zeros = ("0" * 64,) * 16
+        rams = all(self.ram.get(name, zeros) == other.ram.get(name, zeros) for name in names)
+        return self.device == other.device and rams and np.array_equal(self.bits, other.bits)
+
+
+def read_asc(path: Path, size: int = 34) -> Asc:
+    """Read an `.asc` file.
+
+    Args:
+        path: the file.
+        size: tiles of the largest device along one side.
+
+    Raises:
+        LgcError: it is damaged, or has what is not decoded.
+    """
+    device, symbols = "", {}
+    bits = np.zeros((size, size, ROWS, COLUMNS), np.uint8)
+    ram: dict[tuple[int, int], tuple[str, ...]] = {}
+    for block in path.read_text().replace("\n\n", "\n").split("\n."):
+        head, *rows = block.split("\n")
+        word, *rest = head.lstrip(".").split(" ")
+        rows = [row for row in rows if row]
+        try:
+            if word == "device":
+                device = rest[0]
+            elif "." + word in _TILES:
+                x, y = map(int, rest)
+                found = np.array([list(row.encode()) for row in rows], np.uint8) - 48
+                bits[y, x, : found.shape[0], : found.shape[1]] = found
+            elif word == "ram_data":
+                ram[int(rest[0]), int(rest[1])] = tuple(rows)
+            elif word == "sym":
+                symbols[int(rest[0])] = rest[1]
+            elif word not in {"comment", ""}:
+                raise LgcError(f"{path.name} has a {word}, which is not decoded.")
+        except (ValueError, IndexError):
+            raise LgcError(f"{path.name} is damaged at {head!r}.") from None
+    if not device:
+        raise LgcError(f"{path.name} names no device.")
+    return Asc(device, bits, ram, symbols)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A logic cell: a table, perhaps a carry, perhaps a register behind the table.
+
+    Attributes:
+        table: of 16 rows.
+        pins: nets by pin, `I0` to `I3`, CIN, CEN, CLK, SR.
+        out: net of the output; 0 if nothing reads it.
+        direct: net of the table's output before the register; 0 if nothing reads it.
+        carry: net of the carry; 0 if there is none.
+        register: whether the output is registered; `set_` to 1 rather than 0, `asynchronous`,
+            at the `falling` edge.
+    """
+
+    table: int
+    pins: dict[str, int]
+    out: int
+    direct: int
+    carry: int
+    register: bool
+    set_: bool
+    asynchronous: bool
+    falling: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A block RAM: nets by pin, modes and content."""
+
+    pins: dict[str, int]
+    read_mode: int
+    write_mode: int
+    falling_read: bool
+    falling_write: bool
+    content: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a bitstream describes. Net 0 is constant 0, net 1 constant 1.
+
+    Attributes:
+        cells: logic cells that something reads.
+        memories: block RAMs that something reads.
+        inputs: nets that pins drive, by the wire of the pin's input.
+        outputs: nets that drive pins, by the wire of the pin's output.
+    """
+
+    cells: tuple[Cell, ...]
+    memories: tuple[Memory, ...]
+    inputs: dict[int, int] = field(default_factory=dict)
+    outputs: dict[int, int] = field(default_factory=dict)
+
+
+def decode(asc: Asc, db: ChipDb) -> Design:
+    """Turn configuration bits into logic.
+
+    Raises:
+        LgcError: a wire has two drivers, or a feature is used that is not decoded.
+    """
+    return _Decoder(asc, db).run()
+
+
+def drivers(asc: Asc, db: ChipDb) -> npt.NDArray[np.int32]:
+    """Wire that drives each wire through a switch, int32 `[wires]`; -1 for none.
+
+    Raises:
+        LgcError: two wires drive one.
+    """
+    switch = db.switches
+    x, y = switch["at"].T
+    value = np.zeros(len(switch), np.int32)
+    for i in range(switch["place"].shape[1]):
+        row, column = switch["place"][:, i].T
+        used = i < switch["bits"]
+        value = np.where(used, 2 * value + asc.bits[y, x, row, column], value)
+    pip = db.pips
+    on = (pip["mask"] == value[pip["switch"]]) & (switch["bits"][pip["switch"]] > 0)
+    source, target = pip["source"][on], pip["target"][on]
+    driver = np.full(db.wires, -1, np.int32)
+    driver[target] = source
+    counts = np.bincount(target, minlength=db.wires)
+    if (counts > 1).any():
+        wire = int(counts.argmax())
+        raise LgcError(f"The bitstream drives wire {wire} ({db.wire_name(wire)}) from {counts.max()} sides.")
+    return driver
+
+
+class _Decoder:
+    """Walks from the output pins back to what they depend on."""
+
+    def __init__(self, asc: Asc, db: ChipDb) -> None:
+        self.asc, self.db = asc, db
+        self.driver = drivers(asc, db)
+        self.made_by: dict[int, int] = {}
+        for bel in np.flatnonzero(db.names("lc")).tolist():
+            at = db.bels[bel]["at"]
+            if self.asc.bits[at[1], at[0]].any():
+                pins = db.pins(bel)
+                self.made_by |= {pins[pin]: bel for pin in ("O", "LO", "COUT") if pin in pins}
+        for bel in np.flatnonzero(db.names("ram")).tolist():
+            pins = db.pins(bel)
+            self.made_by |= {wire: bel for pin, wire in pins.items() if pin.startswith("RDATA")}
+        for bel in np.flatnonzero(db.names("gb")).tolist():
+            pins = db.pins(bel)
+            (glob,) = (wire for pin, wire in pins.items() if pin != "fabout")
+            self.driver[glob] = pins["fabout"]
+        self.pads: dict[int, int] = {}
+        self.inputs: dict[int, int] = {}
+        self.outputs: dict[int, int] = {}
+        self.wanted: list[int] = []
+        self.seen: set[int] = set()
+
+    def config(self, kind: int, x: int, y: int, name: str) -> npt.NDArray[np.uint8]:
+        """Bits of a named entry of a tile."""
+        row, column = self.db.config[kind][name].T
+        found: npt.NDArray[np.uint8] = self.asc.bits[y, x, row, column]
+        return found
+
+    def root(self, wire: int) -> int:
+        """Follow switches to the wire that a cell or a pin drives, or that nothing drives."""
+        for _ in range(10_000):
+            before = int(self.driver[wire])
+            if before < 0:
+                return wire
+            wire = before
+        raise LgcError(f"The bitstream connects wire {wire} in a circle.")
+
+    def net(self, wire: int, pin: str = "") -> int:
+        """Return the net that a cell's input reads, and remember to decode what makes it."""
+        root = self.root(wire)
+        if root in self.made_by:
+            bel = self.made_by[root]
+            if bel not in self.seen:
+                self.seen.add(bel)
+                self.wanted.append(bel)
+            return root + 2
+        if root in self.pads:
+            self.inputs[root] = root + 2
+            return root + 2
+        return int(pin in _OPEN_ONE)
+
+    def run(self) -> Design:
+        """Decode pins, then cells as they are found to be read."""
+        driven = self.pins()
+        self.outputs |= {wire: self.net(wire) for wire in driven}
+        cells, memories = [], []
+        while self.wanted:
+            bel = self.wanted.pop()
+            if str(self.db.bel_names[bel]).startswith("lc"):
+                cells.append(self.cell(bel))
+            else:
+                memories.append(self.memory(bel))
+        return Design(tuple(cells), tuple(memories), self.inputs, self.outputs)
+
+    def pins(self) -> list[int]:
+        """Find the pins; return the wires that drive outputs."""
+        driven = []
+        for bel in np.flatnonzero(self.db.names("io")).tolist():
+            x, y, z, _ = self.db.bels[bel]["at"].tolist()
+            if (x, y, z) not in self.db.enables:
+                continue
+            mode = [int(self.config(IO, x, y, f"IOB_{z}.PINTYPE_{i}")[0]) for i in range(6)]
+            pins = self.db.pins(bel)
+            way = sum(bit << i for i, bit in enumerate(mode[2:]))
+            if way == _SIMPLE_OUTPUT:
+                driven.append(pins["D_OUT_0"])
+            elif way:
+                raise LgcError(f"Pin {x} {y} {z} has output mode {way:04b}, which is not decoded.")
+            cx, cy, cz = self.db.enables[x, y, z]
+            enabled = bool(self.config(IO, cx, cy, f"IoCtrl.IE_{cz}")[0]) ^ (self.asc.device == "1k")
+            if mode[0] + 2 * mode[1] == _SIMPLE_INPUT and enabled:
+                self.pads[pins["D_IN_0"]] = bel
+        return driven
+
+    def cell(self, bel: int) -> Cell:
+        """Decode a logic cell; its four inputs are those of the tile, whatever permuted them."""
+        x, y, z, _ = self.db.bels[bel]["at"].tolist()
+        bits = self.config(LOGIC, x, y, f"LC_{z}")
+        wires = self.db.pins(bel)
+        pins = {f"I{i}": self.net(wire) for i, wire in enumerate(self.physical[bel])}
+        pins |= {pin: self.net(wires[pin], pin) for pin in ("CEN", "CLK", "SR")}
+        chain = bool(bits[CARRY])
+        if chain:
+            root = self.root(wires["CIN"])
+            first = z == 0 and root == wires["CIN"]
+            pins["CIN"] = int(self.config(LOGIC, x, y, "CarryInSet")[0]) if first else self.net(root)
+        return Cell(
+            table=sum(int(bits[place]) << row for row, place in enumerate(TABLE)),
+            pins=pins,
+            out=wires["O"] + 2,
+            direct=wires["LO"] + 2 if "LO" in wires else 0,
+            carry=wires["COUT"] + 2 if chain else 0,
+            register=bool(bits[REGISTER]),
+            set_=bool(bits[SET]),
+            asynchronous=bool(bits[ASYNC]),
+            falling=bool(self.config(LOGIC, x, y, "NegClk")[0]),
+        )
+
+    @cached_property
+    def physical(self) -> dict[int, list[int]]:
+        """Wires of the tile that reach the inputs of each logic cell, by the number in their name."""
+        return _physical(self.db)
+
+    def memory(self, bel: int) -> Memory:
+        """Decode a block RAM: its bits are in two tiles, one above the other."""
+        x, y, _, _ = self.db.bels[bel]["at"].tolist()
+        wires = self.db.pins(bel)
+        pins = {
+            pin: wire + 2 if pin.startswith("RDATA") else self.net(wire, pin) for pin, wire in wires.items()
+        }
+        mode = [int(self.config(RAM_TOP, x, y + 1, f"RamConfig.CBIT_{i}")[0]) for i in range(4)]
+        edges = [
+            bool(self.config(kind, x, row, "NegClk")[0]) for kind, row in ((RAM_BOTTOM, y), (RAM_TOP, y + 1))
+        ]
+        old = self.asc.device == "1k"
+        return Memory(
+            pins=pins,
+            write_mode=mode[0] + 2 * mode[1],
+            read_mode=mode[2] + 2 * mode[3],
+            falling_read=edges[old],
+            falling_write=edges[not old],
+            content=self.asc.ram.get((x, y), ("0" * 64,) * 16),
+        )
+
+
+def _physical(db: ChipDb) -> dict[int, list[int]]:
+    """For each logic cell the wires `lutff_z/in_0` to `in_3`: the sources of its permutation."""
+    pip, switch = db.pips, db.switches
+    inside = pip[switch["bel"][pip["switch"]] >= 0]
+    bel = switch["bel"][inside["switch"]]
+    found: dict[int, list[int]] = {}
+    names: dict[int, str] = {}
+    for cell, source in zip(bel.tolist(), inside["source"].tolist(), strict=True):
+        if source not in names:
+            names[source] = db.wire_name(source)
+        name = names[source]
+        if name[-1] in "0123" and not name.endswith("_lut"):
+            found.setdefault(cell, [0] * 4)[int(name[-1])] = source
+    return found

@@ -1,0 +1,114 @@
+"""A decoded design as Verilog of vendor cells, with the ports of the design it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lgc.backend.rtl import TOP, RtlFiles
+from lgc.errors import LgcError
+
+from .decode import Cell, Design, Memory
+
+_SYMBOL = re.compile(r"(.+)\$SB_IO_(?:IN|OUT)$")
+_VECTORS = {"WDATA": 16, "RDATA": 16, "MASK": 16, "WADDR": 11, "RADDR": 11}
+
+
+def ports(design: Design, symbols: dict[int, str], rtl: RtlFiles) -> dict[str, int]:
+    """Nets by the port bit they belong to, `clk` or `result__payload[0]`.
+
+    Args:
+        design: the decoded bitstream.
+        symbols: net names by wire, from the router: which pin is which port. Of the logic they say
+            nothing.
+        rtl: the design, for the ports that must be there.
+
+    Raises:
+        LgcError: an output, the clock or the reset has no pin.
+    """
+    found = {}
+    for wire, net in (design.inputs | design.outputs).items():
+        match = _SYMBOL.fullmatch(symbols.get(wire, ""))
+        if match is not None:
+            found[match[1]] = net
+    vector = [f"result__payload[{i}]" for i in range(rtl.class_width)]
+    if rtl.class_width == 1:
+        vector = ["result__payload"]
+    missing = [name for name in ("clk", "result__valid", "features__ready", *vector) if name not in found]
+    if missing:
+        raise LgcError(
+            f"No pin of the bitstream is known as {missing[0]}.",
+            hint="Route with the nextpnr whose chip database is installed.",
+        )
+    return found
+
+
+def verilog(design: Design, port: dict[str, int], rtl: RtlFiles) -> str:
+    """Text of a module with the ports of the top module and cells of the iCE40 library inside."""
+    widths = {"features__payload": rtl.feature_width, "result__payload": rtl.class_width}
+    names = ("clk", "rst", "features__payload", "features__valid", "result__ready")
+    heads = [f"input [{widths.get(name, 1) - 1}:0] {name}" for name in names]
+    heads += [
+        f"output [{widths.get(n, 1) - 1}:0] {n}"
+        for n in ("features__ready", "result__payload", "result__valid")
+    ]
+    lines = [
+        f"module {TOP} (",
+        "  " + ",\n  ".join(heads),
+        ");",
+        *map("  wire n%d;".__mod__, sorted(_nets(design))),
+    ]
+    inputs = set(design.inputs.values())
+    for name, net in port.items():
+        lines.append(f"  assign n{net} = {name};" if net in inputs else f"  assign {name} = {_name(net)};")
+    for number, cell in enumerate(design.cells):
+        lines += _cell(number, cell)
+    for number, memory in enumerate(design.memories):
+        lines += _memory(number, memory)
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def _nets(design: Design) -> set[int]:
+    found = set(design.inputs.values())
+    for cell in design.cells:
+        found |= {cell.out, cell.direct, cell.carry}
+    for memory in design.memories:
+        found |= {net for pin, net in memory.pins.items() if pin.startswith("RDATA")}
+    return found - {0}
+
+
+def _name(net: int) -> str:
+    return f"1'b{net}" if net < 2 else f"n{net}"
+
+
+def _cell(number: int, cell: Cell) -> Iterator[str]:
+    pin = {name: _name(net) for name, net in cell.pins.items()}
+    table = f"t{number}" if cell.register else f"n{cell.out}"
+    if cell.register:
+        yield f"  wire {table};"
+    inputs = ", ".join(f".I{i}({pin[f'I{i}']})" for i in range(4))
+    yield f"  SB_LUT4 #(.LUT_INIT(16'h{cell.table:04x})) l{number} (.O({table}), {inputs});"
+    if cell.direct:
+        yield f"  assign n{cell.direct} = {table};"
+    if cell.carry:
+        inputs = f".I0({pin['I1']}), .I1({pin['I2']}), .CI({pin['CIN']})"
+        yield f"  SB_CARRY c{number} (.CO(n{cell.carry}), {inputs});"
+    if cell.register:
+        kind = "SB_DFF" + "N" * cell.falling + "E" + ("" if cell.asynchronous else "S") + "RS"[cell.set_]
+        reset = f".{'S' if cell.set_ else 'R'}({pin['SR']})"
+        clocked = f".C({pin['CLK']}), .E({pin['CEN']}), {reset}"
+        yield f"  {kind} r{number} (.Q(n{cell.out}), {clocked}, .D({table}));"
+
+
+def _memory(number: int, memory: Memory) -> Iterator[str]:
+    kind = "SB_RAM40_4K" + "NR" * memory.falling_read + "NW" * memory.falling_write
+    content = ", ".join(f".INIT_{w:X}(256'h{row})" for w, row in enumerate(memory.content))
+    pins = []
+    for name, width in _VECTORS.items():
+        bits = [_name(memory.pins[f"{name}_{i}"]) for i in range(width)]
+        pins.append(f".{name}({{{', '.join(bits[::-1])}}})")
+    clocks = {"RCLK": "RCLK" + "N" * memory.falling_read, "WCLK": "WCLK" + "N" * memory.falling_write}
+    for name in ("RCLK", "RCLKE", "RE", "WCLK", "WCLKE", "WE"):
+        pins.append(f".{clocks.get(name, name)}({_name(memory.pins[name])})")
+    modes = f".READ_MODE({memory.read_mode}), .WRITE_MODE({memory.write_mode})"
+    yield f"  {kind} #({modes}, {content}) m{number} ({', '.join(pins)});"
