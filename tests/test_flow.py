@@ -75,6 +75,7 @@ def test_every_step_before_the_rtl_is_proved(built: lgc.Build) -> None:
     methods = {check.rung: check.method for check in built.report.checks}
     assert methods["network ↔ optimised"].startswith("proof (SAT sweeping")
     assert methods["optimised ↔ LUTs with popcount"].startswith("proof (SAT sweeping of the network, ")
+    assert methods["popcount ↔ argmax"] == "proof (SAT, for each two classes)"
 
 
 def test_scores_without_what_classes_share_are_simulated_as_such(model: Path) -> None:

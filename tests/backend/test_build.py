@@ -1,6 +1,7 @@
 """From Verilog to a bitstream with the real tools, on designs small enough for seconds."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from lgc.backend.synth import Synthesis, check_fit, synthesise
 from lgc.backend.target import Target, load, names
 from lgc.errors import DoesNotFitError, LgcError, ToolMissingError, UsageError
 from lgc.hw_tests.samples import Sample, random_sample
+from lgc.ir.carry_cells import ALONE
+from lgc.ir.passes.expand_argmax import add_argmax
 
 
 def has(*names: str) -> bool:
@@ -109,6 +112,28 @@ def test_thresholds_of_their_own_go_to_block_ram(tmp_path: Path) -> None:
     sample = draw(features=40, levels=3, shared=False)
     files = write_rtl(sample.encoder, sample.fabric, out=tmp_path / "rtl", argmax_registers=True)
     assert synthesise(files, load("ice40-hx1k"), out=tmp_path / "synth").brams == 2
+
+
+@needs_all
+def test_nextpnr_puts_carries_beside_their_multiplexers(tmp_path: Path) -> None:
+    """Its count of carries with a logic cell to themselves is that of `CarryCells`."""
+    sample = draw(features=40, levels=2, layers=(60, 120), classes=4)
+    fabric, argmax = add_argmax(sample.fabric, carry=True)
+    files = write_rtl(sample.encoder, fabric, out=tmp_path / "rtl", argmax_registers=False, held=True)
+    found = synthesise(files, load("ice40-hx1k"), out=tmp_path / "synth")
+    cells = json.loads(found.netlist.read_text())["modules"]["lgc_top"]["cells"]
+    carries = [name for name, cell in cells.items() if cell["type"] == "SB_CARRY"]
+    shell = sum("carry_p" not in name for name in carries)
+    assert len(carries) - shell == len(argmax.carries.carry)
+    options = ["--hx1k", "--package", "tq144", "--json", "../synth/netlist.json", "--pack-only"]
+    (tmp_path / "pack").mkdir()
+    tools.run(
+        tools.find("nextpnr-ice40"), options, cwd=tmp_path / "pack", log=tmp_path / "pack.log", timeout_s=300
+    )
+    (alone,) = re.findall(r"(\d+) LCs used as CARRY only", (tmp_path / "pack.log").read_text())
+    expected = int((argmax.carries.beside == ALONE).sum())
+    assert expected <= int(alone) <= expected + shell
+    assert 0 < expected < len(argmax.carries.carry)
 
 
 @needs_all
