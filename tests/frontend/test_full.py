@@ -14,7 +14,7 @@ from lgc.frontend.checkpoint import Layer
 from lgc.frontend.config import LayerConfig
 from lgc.frontend.connections import Sources, wire
 from lgc.frontend.kernels import cpu, full
-from lgc.frontend.layers import FullLayer, wired
+from lgc.frontend.layers import FullLayer, LutLayer, wired
 from lgc.frontend.layers.full import initial_choice
 from lgc.frontend.progress import Progress
 from lgc.frontend.train import train
@@ -217,3 +217,40 @@ def test_full_connections_learn_digits_and_resume(
         assert isinstance(theirs, Layer)
         assert np.array_equal(ours.parameters, theirs.parameters)
         assert np.array_equal(ours.fanin, theirs.fanin)
+
+
+@pytest.mark.parametrize(("connections", "k"), [("learned", 2), ("local", 4)])
+def test_candidates_chosen_hard_have_the_softmaxs_gradient(connections: str, k: int) -> None:
+    """Mommen's choice with relaxed nodes: the heaviest is read, all logits have a gradient."""
+    settings = LayerConfig(
+        width=9, k=k, relaxation="light", connections=connections, candidates=5, choose="hard"
+    )
+    rng = np.random.default_rng(0)
+    place = np.stack(np.divmod(np.arange(FEATURES), 8), 1).astype(np.float32)
+    sources = Sources(np.arange(FEATURES, dtype=np.int32), place)
+    ours = wired(settings, wire(settings, sources, 1, rng), rng)
+    assert isinstance(ours, LutLayer)
+    assert ours.choice is not None
+    x = torch.from_numpy(rng.random((2, FEATURES, cpu.LANES), np.float32)).requires_grad_()
+    upstream = torch.from_numpy(rng.standard_normal((2, 9, cpu.LANES), np.float32))
+    y = ours(x, False)
+    (y * upstream).sum().backward()
+    exact_x = x.detach().double().requires_grad_()
+    choice = ours.choice.detach().double().requires_grad_()
+    weights = choice.softmax(2)
+    best = torch.nn.functional.one_hot(weights.argmax(2), 5).double()
+    weights = weights + (best - weights).detach()
+    pins = torch.einsum("wkc,bwkcl->kbwl", weights, exact_x[:, ours.source.long()])
+    table = ours.functions.detach().double().sigmoid()
+    expected = torch.zeros(y.shape, dtype=torch.float64)
+    for row in range(table.shape[1]):
+        factors = [pin if row >> p & 1 else 1 - pin for p, pin in enumerate(pins)]
+        expected = expected + math.prod(factors[1:], start=factors[0]) * table[None, :, row, None]
+    (expected * upstream).sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    assert exact_x.grad is not None
+    assert ours.choice.grad is not None
+    assert choice.grad is not None
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(x.grad.double(), exact_x.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.choice.grad.double(), choice.grad, rtol=1e-4, atol=1e-4)
