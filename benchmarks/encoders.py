@@ -3,6 +3,7 @@
     python benchmarks/encoders.py                          digits with the preset's network, three seeds
     python benchmarks/encoders.py --data breast_cancer     a table of reals; a small network of 2-input gates
     python benchmarks/encoders.py --seeds 1 --set train.epochs=20
+    python benchmarks/encoders.py --only kind=quantile kind=learned
 
 Each row trains the same network behind another encoder. `bits` are the input bits that the network
 reads (of the last seed), `compared` the bits of a feature such a bit depends on, on average. Three
@@ -43,6 +44,8 @@ ROWS = [
     ["kind=quantile", "scope=global"],
     ["kind=quantile", "scope=global", "snap=true", "tolerance=0.05"],
     ["kind=uniform", "scope=global"],
+    ["kind=learned"],
+    ["kind=learned", "scope=global"],
 ]
 TABLE = [
     'model.layers=[{width=400, connections="learned"}, {width=200, connections="learned"}]',
@@ -120,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="rows, as they are printed")
     parser.add_argument("--set", action="append", default=[], dest="more")
     args = parser.parse_args()
     table = [f"data.source={args.data}", *TABLE] if args.data != "digits" else []
@@ -128,7 +132,7 @@ def main() -> None:
     print(
         f"{'encoder':44} {'bits':>5} {'compared':>8} {'serial':>6} {'blocks':>6} {'LUT4':>6} {'LUT6':>6}  test accuracy"
     )
-    for row in ROWS:
+    for row in [row for row in ROWS if not args.only or " ".join(row) in args.only]:
         accuracy = []
         for seed in range(args.seeds):
             settings = config.load(

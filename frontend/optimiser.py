@@ -78,8 +78,8 @@ def freeze(config: TrainConfig, network: Network, done: float) -> int:
     return count
 
 
-def check_freeze(config: TrainConfig) -> None:
-    """Refuse a schedule of freezing that fits no network.
+def check_freeze(config: TrainConfig, layers: int) -> None:
+    """Refuse a schedule of freezing that does not fit a network of so many layers.
 
     Raises:
         UsageError: not ascending fractions, or too many.
@@ -87,8 +87,8 @@ def check_freeze(config: TrainConfig) -> None:
     at = config.train.freeze
     if any(b < a for a, b in itertools.pairwise(at)) or not all(0 <= each <= 1 for each in at):
         raise UsageError(f"train.freeze = {list(at)} are not ascending fractions.", hint="Write [0.4, 0.6].")
-    if len(at) >= len(config.model.layers):
+    if len(at) >= max(layers, 1):
         raise UsageError(
-            f"train.freeze names {len(at)} layers of {len(config.model.layers)}; the last one goes on.",
+            f"train.freeze names {len(at)} layers of {layers}; the last one goes on.",
             hint="Give one fraction less.",
         )

@@ -131,7 +131,6 @@ class _Run:
     """A training run: network, optimiser and what they are fed with."""
 
     def __init__(self, config: TrainConfig, data: Dataset, out: Path, processes: Team) -> None:
-        optimiser.check_freeze(config)
         self.config = config
         self.out = out
         self.team = processes
@@ -146,6 +145,7 @@ class _Run:
         budget.check(config, data.train_x.nbytes, fitted.bits, len(self.val_y), len(sources.index))
         rng = np.random.default_rng([config.train.seed, 0])
         self.network = Network(config.model, sources, len(data.class_names), rng)
+        optimiser.check_freeze(config, len(self.network.layers))
         self.thermometer: LearnedThermometer | None = None
         if config.encoder.kind == "learned":
             self.thermometer = LearnedThermometer(config.encoder, fitted, self.x)
