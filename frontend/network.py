@@ -15,7 +15,7 @@ from .graph import AnyLayer
 from .groupsum import GroupSum
 from .kernels import cpu, memory
 from .kernels.threads import share
-from .layers import LutLayer, build
+from .layers import FullLayer, LutLayer, build
 from .layers.slots import SlotLayer
 
 
@@ -53,7 +53,7 @@ class Network(nn.Module):
                 x = layer(x, True, temperature, None)
         for i, layer in list(enumerate(self.layers))[frozen:]:
             rng = np.random.default_rng([*noise, i + 1]) if noise else None
-            if isinstance(layer, LutLayer) and layer is self.layers[-1]:
+            if isinstance(layer, LutLayer | FullLayer) and layer is self.layers[-1]:
                 x = layer(x, hard, temperature, rng, self.classes)  # counted per class at once
             else:
                 x = layer(x, hard, temperature, rng)

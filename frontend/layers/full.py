@@ -57,14 +57,19 @@ class FullLayer(nn.Module):
         self.dtype = full.native()
 
     def forward(
-        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+        self,
+        x: Tensor,
+        hard: bool,
+        temperature: float = 1.0,
+        rng: np.random.Generator | None = None,
+        groups: int = 0,
     ) -> Tensor:
         """Evaluate the layer, see `LutLayer.forward`."""
         pins = cast(
             Tensor,
             _Pins.apply(x, self.choice, self.index, self.config.choose, hard, self.dtype),  # type: ignore[no-untyped-call]
         )
-        return cast(Tensor, self.nodes(pins, hard, temperature, rng))
+        return cast(Tensor, self.nodes(pins, hard, temperature, rng, groups))
 
     def hardened(self) -> Layer:
         """Copy the layer with its wiring decided, for a checkpoint."""
