@@ -190,6 +190,7 @@ class OptimiserConfig:
         patience: stop after that many epochs without a better one, counted from where the forward pass
             is hard (`model.harden`); 0 never stops.
         seed: of initial parameters, wiring, shuffling and augmentation.
+        device: "cpu", "cuda", or "auto", a GPU if there is one and it can do all of the network.
         lut_cost: weight of the expected cost of the network in LUTs, see `lgc.frontend.regularise`.
         entropy: weight of the functions' and choices' entropy, likewise.
         freeze: fractions of the training, ascending, after which the first, second, ... layer is decided
@@ -208,6 +209,7 @@ class OptimiserConfig:
     schedule: str = _name("constant", "constant", "cosine")
     patience: int = _number(0, 0)
     seed: int = _number(0, 0)
+    device: str = _name("auto", "auto", "cpu", "cuda")
     lut_cost: float = _number(0.0, 0)
     entropy: float = _number(0.0, 0)
     freeze: tuple[float, ...] = ()

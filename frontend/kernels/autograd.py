@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from .. import devices
 from .._typing import Array
 from . import fixed, mixed
 from .maps import MOEBIUS
@@ -122,10 +123,29 @@ def fused(
     groups of nodes are returned, `[blocks, groups, LANES]`: the nodes' gradients are never spelt out.
     """
     assert weight is None or not groups
+    if devices.on_gpu(x):
+        from . import gpu
+
+        return gpu.fused(
+            x,
+            source,
+            weight,
+            coef,
+            exact,
+            slope=slope,
+            noise=noise,
+            logistic=logistic,
+            hard=hard,
+            groups=groups,
+        )
     settings = _Settings(exact, slope, noise, logistic, hard, groups)
     return cast(Tensor, _Fused.apply(x, source, weight, coef, settings))  # type: ignore[no-untyped-call]
 
 
 def monomials(table: Tensor) -> Tensor:
     """Coefficients `[nodes, 2**k]` of the polynomials through truth tables `[nodes, 2**k]` (Moebius)."""
+    if devices.on_gpu(table):
+        from . import gpu
+
+        return gpu.monomials(table)
     return transform(table, MOEBIUS)

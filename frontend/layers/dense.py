@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lgc.errors import UsageError
 
+from .. import devices
 from ..checkpoint import Layer
 from ..config import LayerConfig
 from ..connections import Wiring
@@ -92,13 +93,14 @@ class LutLayer(nn.Module):
                 self.functions.clamp_(-kind.bound, kind.bound)
         hard = hard or "soft" not in kind.estimators
         drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
-        noise = None if drawn is None else torch.from_numpy(drawn)
+        noise = None if drawn is None else torch.from_numpy(drawn).to(x.device)
         slope = kind.slope(self.functions.detach())
         noisy_outputs = rng is not None and drawn is None
         exact = None
         if hard and not noisy_outputs:
             parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
-            exact = monomials(torch.from_numpy(kind.hard(parameters.numpy())).float())
+            tables = torch.from_numpy(kind.hard(parameters.cpu().numpy()))
+            exact = monomials(tables.to(x.device, torch.float32))
         fuse = self.choice is None and groups > 0
         y = fused(
             x,
@@ -115,8 +117,13 @@ class LutLayer(nn.Module):
         return y if fuse or not groups else y.view(len(y), groups, -1, cpu.LANES).sum(2)
 
     def _output_noise(self, blocks: int, temperature: float, rng: np.random.Generator) -> Tensor:
-        out = np.empty((blocks, len(self.source), cpu.LANES), np.float32)
-        share(cpu.logistic_noise, blocks, rng.integers(1 << 64, dtype=np.uint64), 1 / temperature, out)
+        shape, key = (blocks, len(self.source), cpu.LANES), rng.integers(1 << 64, dtype=np.uint64)
+        if devices.on_gpu(self.functions):
+            from ..kernels import gpu
+
+            return gpu.logistic_noise(shape, int(key), 1 / temperature, self.functions.device)
+        out = np.empty(shape, np.float32)
+        share(cpu.logistic_noise, blocks, key, 1 / temperature, out)
         return torch.from_numpy(out)
 
     def hardened(self) -> Layer:
