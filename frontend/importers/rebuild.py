@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from lgc.errors import ToolMissingError, UsageError, nearest
 
 from .._typing import Array, Bool2, F32x2
 from ..checkpoint import Checkpoint
-from ..graph import Layer
+from ..graph import AnyLayer, ConvLayer, Layer, OrPool
 from ..relaxations import relaxation
 from .originals import difflogic_layers, torchlogix_layers
 from .torchlogix import PARAMETRIZATIONS
@@ -25,7 +26,7 @@ def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
     With `confidence`, nodes are of the relaxation `light`, each row that sure of its table.
 
     Raises:
-        UsageError: there are convolutions.
+        UsageError: windows whose sides differ.
         ToolMissingError: torch is not installed.
     """
     torch = _torch()
@@ -33,21 +34,59 @@ def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
     from ..connections import Sources
     from ..network import Network
 
-    layers = _dense(checkpoint, "lgc")
-    if confidence is not None:
-        layers = [Layer(each.fanin, _light(_rows(each), confidence), "light") for each in layers]
-    config = ModelConfig(
-        tuple(LayerConfig(width=each.nodes, k=each.k, relaxation=each.relaxation) for each in layers),
-        tau=checkpoint.tau,
+    layers = [each if confidence is None else _softened(each, confidence) for each in checkpoint.layers]
+    config = ModelConfig(tuple(LayerConfig(**_settings(each)) for each in layers), tau=checkpoint.tau)
+    first = layers[0]
+    sources = Sources(
+        np.arange(checkpoint.encoder.bits, dtype=np.int32),
+        shape=first.window.shape if isinstance(first, ConvLayer) else None,
+        order=first.source if isinstance(first, ConvLayer) else None,
     )
-    sources = Sources(np.arange(checkpoint.encoder.bits, dtype=np.int32))
     built = Network(config, sources, len(checkpoint.class_names), np.random.default_rng(0))
+    modules = [cast(Any, module) for module in built.layers if hasattr(module, "functions")]
+    learned = [each for each in layers if not isinstance(each, OrPool)]
     with torch.no_grad():
-        for own, each in zip(built.layers, layers, strict=True):
-            own = cast(Any, own)
-            own.source.copy_(torch.from_numpy(each.fanin[:, :, None].copy()))
-            own.functions.copy_(torch.from_numpy(each.parameters.copy()))
+        for own, each in zip(modules, learned, strict=True):
+            if isinstance(each, ConvLayer):
+                own.leaf.copy_(torch.from_numpy(each.leaf.copy()))
+            else:
+                own.source.copy_(torch.from_numpy(each.fanin[:, :, None].copy()))
+            own.functions.copy_(torch.from_numpy(each.parameters.reshape(own.functions.shape).copy()))
     return built
+
+
+def _settings(layer: AnyLayer) -> dict[str, Any]:
+    """Return the settings of a layer with these sizes."""
+    if isinstance(layer, Layer):
+        return {"width": layer.nodes, "k": layer.k, "relaxation": layer.relaxation}
+    window = layer.window
+    sides = [set(each) for each in (window.size, window.stride, window.padding)]
+    if any(len(side) > 1 for side in sides):
+        raise UsageError(
+            f"A window of {list(window.size)} with strides {list(window.stride)} is not the same per axis.",
+            hint="Take a network with square windows.",
+        )
+    field, stride, padding = (side.pop() for side in sides)
+    found: dict[str, Any] = {"field": field, "stride": stride, "padding": padding}
+    if isinstance(layer, OrPool):
+        return found | {"kind": "or-pool"}
+    nodes = {
+        "width": layer.channels,
+        "k": layer.k,
+        "relaxation": layer.relaxation,
+        "depth": len(layer.levels),
+    }
+    return found | nodes | {"kind": "conv"}
+
+
+def _softened(layer: AnyLayer, confidence: float) -> AnyLayer:
+    if isinstance(layer, OrPool):
+        return layer
+    _, parameters = layer.kernels()
+    soft = _light(relaxation(layer.relaxation).hard(parameters), confidence)
+    if isinstance(layer, ConvLayer):
+        soft = soft.reshape(*layer.parameters.shape[:2], -1)
+    return replace(layer, parameters=soft, relaxation="light")
 
 
 def torchlogix(checkpoint: Checkpoint, parametrization: str, confidence: float) -> Any:

@@ -1,6 +1,7 @@
 """`lgc.from_torch` and `lgc.to_torch`: modules built by the original packages, in and out again."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -391,3 +392,33 @@ def test_a_package_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchlogix.layers", None)
     with pytest.raises(ToolMissingError, match="torchlogix cannot be imported"):
         lgc.to_torch(small((2, 2)), package="torchlogix")
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+@pytest.mark.parametrize("size", [3, 2])
+def test_convolutions_in_our_own_network(confidence, size):
+    """A convolution of shuffled input bits, a pool, a dense layer: there, and what it computes."""
+    from lgc.frontend.graph import Window
+    from lgc.frontend.network import blocks
+    from lgc.ir.encoder import FixedPoint, Thermometer
+
+    rng = np.random.default_rng(size)
+    window = Window((2, 5, 6), (size, size), (1, 1), (1, 1))
+    leaf = np.stack([rng.integers(0, n, (4, 4)) for n in (2, size, size)], axis=2).astype(np.int32)
+    signs = [np.float32([-1, 1])[rng.integers(0, 2, shape)] for shape in ((4, 3, 4), (12, 8))]
+    conv = ConvLayer(window, leaf, signs[0], "light", rng.permutation(60).astype(np.int32))
+    pool = OrPool(Window(conv.output_shape, (2, 2), (2, 2), (0, 0)))
+    dense = Layer(rng.integers(0, pool.nodes, (12, 3)).astype(np.int32), signs[1], "light")
+    encoder = Thermometer(np.ones((60, 1), np.int32), FixedPoint(1))
+    model = checkpoint.Checkpoint(encoder, (conv, pool, dense), ("a", "b", "c"), 1.0)
+    network = lgc.to_torch(model, confidence=confidence)
+    bits = rng.random((128, 60)) < 0.5
+    logits = network(blocks(bits, np.arange(128)), hard=True).detach().numpy()
+    assert np.array_equal(np.rint(logits), lower(model).scores_of_codes(bits.astype(np.int32)))
+    again = checkpoint.Checkpoint(encoder, network.hardened(), model.class_names, 1.0)
+    assert [layer.text for layer in again.layers] == [layer.text for layer in model.layers]
+    assert np.array_equal(lower(again).netlist.table, lower(model).netlist.table)
+    assert np.array_equal(lower(again).netlist.fanin, lower(model).netlist.fanin)
+    lopsided = replace(conv, window=replace(window, size=(size, size - 1), stride=(1, 1)))
+    with pytest.raises(UsageError, match="is not the same per axis"):
+        lgc.to_torch(replace(model, layers=(lopsided, pool, dense)))
