@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lgc.errors import LgcError
+from lgc.errors import LgcError, UsageError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 from ._typing import Array, Bool1, F64x1, I32x1, I32x2, I64x1
@@ -18,7 +18,15 @@ def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
     Every feature gets the same number of levels. Thresholds of a feature are distinct as far as
     its values allow; levels to spare become bits that are always 1 (threshold = lowest code), and
     `informative` tells which bits ever change.
+
+    Raises:
+        LgcError: settings that contradict each other or the features' format.
     """
+    if config.kind == "learned" and config.snap:
+        raise UsageError(
+            "Learned thresholds end where training leaves them; they cannot snap.",
+            hint="Use encoder.snap = false, or another encoder.kind.",
+        )
     flat = x.reshape(len(x), -1)
     if config.kind == "thresholds" or config.scope == "global":
         return Thermometer(np.tile(_row(config, flat.ravel(), form), (flat.shape[1], 1)), form)

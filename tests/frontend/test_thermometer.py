@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lgc.errors import UsageError
 from lgc.frontend import encoder
 from lgc.frontend.config import EncoderConfig
 from lgc.frontend.kernels import cpu
@@ -31,6 +32,11 @@ def test_starts_as_the_fitted_thermometer(scope: str) -> None:
     assert np.array_equal(LearnedThermometer(config, fitted, x).encoder().threshold, fitted.threshold)
     plain = encoder.fit(EncoderConfig(kind="quantile", levels=3, scope=scope), x, FORM)
     assert np.array_equal(fitted.threshold, plain.threshold)
+
+
+def test_learned_thresholds_do_not_snap() -> None:
+    with pytest.raises(UsageError, match="^Learned thresholds end where training leaves them"):
+        learned(data(), snap=True)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["feature", "global"]))
