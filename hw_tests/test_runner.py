@@ -213,3 +213,40 @@ def test_auto_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("lgc.hw_tests.runner.find", without)
     assert choose("auto", clocks=10**9)[0] == "icarus"
+
+
+def test_a_simulator_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Verilator lacks what cocotb calls; the other simulator is taken then."""
+
+    def old(name: str) -> tools.Tool:
+        return tools.Tool(name, (f"/usr/bin/{name}",), "5.006" if name == "verilator" else "11.0", "PATH")
+
+    monkeypatch.setattr("lgc.hw_tests.runner.find", old)
+    with pytest.raises(ToolMissingError, match=r"^verilator 5\.006 \(PATH\) is too old for cocotb"):
+        choose("verilator", clocks=1)
+    assert choose("auto", clocks=10**9)[0] == "icarus"
+
+
+def test_corner_cases_of_the_readout() -> None:
+    """Whatever is claimed for a case holds, for a network small enough to have them all."""
+    from lgc.hw_tests import corners
+    from lgc.ir.classifier import Classifier
+    from lgc.ir.netlist import Netlist
+    from lgc.ir.readout import Readout
+
+    sample = random_sample(seed=1, features=4, levels=1, layers=(4,), classes=2)
+    inputs = sample.encoder.bits
+    head = Readout.group_sum(np.arange(2, 2 + inputs), 2)
+    empty = Netlist(inputs, np.empty((0, 2), np.int32), np.empty(0, np.uint8), np.empty(0, np.int32), head)
+    network = Classifier(sample.encoder, empty, ("a", "b"))
+    found = corners.find(network, np.empty((0, 4), np.int32), seed=0)
+    scores = network.scores_of_codes(found.codes)
+    assert found.covered == {"classes that win": 2, "classes tied for the first place": 2}
+    cases = {name: n for n, names in enumerate(found.names) for name in names.split("; ")}
+    assert scores[cases["all features lowest"]].tolist() == [0, 0]
+    assert scores[cases["all features highest"]].tolist() == [2, 2]
+    assert scores[cases["highest score of class 1"], 1] == 2
+    assert np.unique(scores[cases["class 1 ties for the first place"]]).size == 1
+    assert scores[cases["class 1 wins"]].argmax() == 1
+    again = corners.find(network, np.empty((0, 4), np.int32), seed=0)
+    assert np.array_equal(again.codes, found.codes)

@@ -26,11 +26,11 @@ def routed_to_packed(subject: Subject) -> tuple[str, int]:
         MismatchError: some bit differs.
         ToolMissingError: no iceunpack.
     """
-    routed, packed = _routed(subject), _packed(subject)
-    if not routed.same_bits(packed):
-        wrong = int((routed.bits != packed.bits).sum())
+    before, after = routed(subject), packed(subject)
+    if not before.same_bits(after):
+        wrong = int((before.bits != after.bits).sum())
         raise MismatchError(f"{wrong:,} configuration bits of the packed file are not those of the router.")
-    return f"every bit ({int(packed.bits.sum()):,} are 1)", 0
+    return f"every bit ({int(after.bits.sum()):,} are 1)", 0
 
 
 def network_to_bitstream(subject: Subject) -> tuple[str, int]:
@@ -81,25 +81,25 @@ def network_to_vendor_cells(subject: Subject) -> tuple[str, int]:
 
 def _decoded(subject: Subject) -> tuple[Design, dict[str, int]]:
     """Decode the packed file; the router's symbols say which pin is which port, and no more."""
-    packed = _packed(subject)
-    design = decode(packed, chipdb.ChipDb.load(chipdb.find(packed.device)))
-    return design, ports(design, _routed(subject).symbols, subject.rtl)
+    asc = packed(subject)
+    design = decode(asc, chipdb.ChipDb.load(chipdb.find(asc.device)))
+    return design, ports(design, routed(subject).symbols, subject.rtl)
 
 
-def _routed(subject: Subject) -> Asc:
+def routed(subject: Subject) -> Asc:
     """Read the router's result, which also says which pin is which port."""
     read_step(subject.path, "07-route")
     return read_asc(subject.path / "07-route" / subject.values("07-route")["asc"])
 
 
-def _packed(subject: Subject) -> Asc:
+def packed(subject: Subject) -> Asc:
     """Unpack the packed file and read it."""
     read_step(subject.path, "08-pack")
-    packed = subject.path / subject.values("08-pack")["file"]
+    file = subject.path / subject.values("08-pack")["file"]
     out = fresh(subject.work / "unpack")
     command, text = _iceunpack(), out / "unpacked.asc"
     code = tools.run_command(
-        [*command, tools.relative(packed, out), text.name],
+        [*command, tools.relative(file, out), text.name],
         cwd=out,
         log=out / "iceunpack.log",
         timeout_s=subject.timeout_s,

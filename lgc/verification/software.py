@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BATCH = 4096
 """Samples that the torch model evaluates at once."""
+_ARRAYS = ("fanin", "table", "outputs")
 _RANDOM = 4096
 """Random patterns tried where nothing is proved."""
 
@@ -48,6 +49,9 @@ def model_to_netlist(subject: Subject) -> tuple[str, int]:
     network = subject.network
     held_out = subject.held_out
     bits = np.concatenate([held_out, network.encoder.compare(subject.samples.codes)])
+    own = subject.checkpoint.encoder
+    if own.format != network.encoder.format or not np.array_equal(own.threshold, network.encoder.threshold):
+        raise MismatchError("The thresholds of the build are not those of the model.")
     expected = model_scores(subject.checkpoint, bits)
     _same("the model", expected, "the netlist", scores(network.netlist, bits))
     split = f"{len(held_out):,} validation, {len(subject.samples):,} {_what(subject.samples)}"
@@ -185,22 +189,38 @@ def optimised_to_fabric(subject: Subject) -> tuple[str, int]:
         except ToolMissingError as error:
             reason = str(error)
         else:
-            if again is None:
-                reason = "the fabric is not the one that this version of lgc makes"
-            else:
-                counted, argmax = again
-                proof = prove(before, counted, levels=subject.levels)
-                argmax_proof = prove_expanded(counted.netlist, argmax, levels=subject.levels)
+            reason = again.reason
+            if not reason:
+                proof = prove(before, again.counted, levels=subject.levels)
+                argmax_proof = prove_expanded(again.counted.netlist, again.argmax, levels=subject.levels)
                 if proof.proved and argmax_proof:
-                    return f"proof ({proof.method}; argmax by {argmax_proof})", len(bits)
+                    return f"proof ({proof.method}; argmax by {argmax_proof}{again.how})", len(bits)
                 reason = proof.reason or "the argmax could not be proved"
     return f"simulation of {len(bits):,} vectors (no proof: {reason})", len(bits)
 
 
-def remade(subject: Subject) -> tuple[Fabric, Argmax] | None:
-    """Expand again, with the ledger, and the argmax; None if the result is not the fabric of the build.
+@dataclass(frozen=True, eq=False)
+class Remade:
+    """The fabric made again, with what a proof needs.
+
+    Attributes:
+        counted: network and popcount, with the ledger.
+        argmax: what was added to it.
+        how: how the fabric of the build was found equal, for the report; "" where it is the same.
+        reason: why it could not be proved equal, "" if it was.
+    """
+
+    counted: Fabric
+    argmax: Argmax
+    how: str = ""
+    reason: str = ""
+
+
+def remade(subject: Subject) -> Remade:
+    """Expand again and compare with the fabric of the build, LUT by LUT or else by SAT sweeping.
 
     Raises:
+        MismatchError: the fabric of the build computes something else.
         ToolMissingError: the checkpoint, which says where inputs are in the image, is not there.
     """
     key = subject.key("03-expand")
@@ -208,13 +228,12 @@ def remade(subject: Subject) -> tuple[Fabric, Argmax] | None:
     fabric = expand(subject.optimised, k=int(key["k"]), position=models.positions(subject.checkpoint))
     staged = passes.Pipeline(levels=int(key["levels"]))(fabric.netlist)
     made, argmax = add_argmax(replace(fabric, netlist=staged), carry=bool(key["carry"]))
-    same = (
-        all(
-            np.array_equal(getattr(made.netlist, name), getattr(stored.netlist, name))
-            for name in ("fanin", "table", "outputs")
-        )
-        and made.facts() == stored.facts()
-        and np.array_equal(staged.fanin, fabric.netlist.fanin)
-        and np.array_equal(staged.table, fabric.netlist.table)
-    )
-    return (fabric, argmax) if same else None
+    kept = all(np.array_equal(getattr(staged, name), getattr(fabric.netlist, name)) for name in _ARRAYS)
+    if not kept or made.facts() != stored.facts():
+        return Remade(fabric, argmax, reason="this version of lgc makes another fabric")
+    if all(np.array_equal(getattr(made.netlist, n), getattr(stored.netlist, n)) for n in _ARRAYS):
+        return Remade(fabric, argmax)
+    method, _ = _compare(made.netlist, stored.netlist, _stimulus(subject), subject)
+    if method.startswith("proof"):
+        return Remade(fabric, argmax, how=f"; other tables of equal function: {method}")
+    return Remade(fabric, argmax, reason="it has other tables than this version of lgc makes")
