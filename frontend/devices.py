@@ -35,6 +35,8 @@ def obstacle(config: TrainConfig, processes: int = 1) -> str:
             return f"connections = {layer.connections} are computed on CPUs"
     if config.encoder.kind == "learned":
         return "learned thresholds are computed on CPUs"
+    if config.train.lut_cost or config.train.entropy:
+        return "train.lut_cost and train.entropy are computed on CPUs"
     return ""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import devices
 from ._typing import Bool2, I64x1
 from .config import ModelConfig
 from .connections import Sources
@@ -67,8 +69,10 @@ class Network(nn.Module):
 
     def hardened(self) -> tuple[AnyLayer, ...]:
         """Copy all layers with their wiring decided."""
+        on_gpu = any(devices.on_gpu(item) for item in self.parameters())
+        here = copy.deepcopy(self).cpu() if on_gpu else self
         found: list[AnyLayer] = []
-        for layer in self.layers:
+        for layer in here.layers:
             each = cast(Hardens, layer).hardened()
             found += each if isinstance(each, tuple) else [each]
         return tuple(found)

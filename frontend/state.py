@@ -39,10 +39,12 @@ def save(
     path: Path, config: TrainConfig, network: Network, adam: torch.optim.Adam, epoch: int, best: Best
 ) -> None:
     """Write everything the next epoch depends on."""
-    tensors: dict[str, Array] = {f"now.{key}": value.numpy() for key, value in network.state_dict().items()}
-    tensors |= {f"best.{key}": value.numpy() for key, value in best.tensors.items()}
+    tensors: dict[str, Array] = {
+        f"now.{key}": value.cpu().numpy() for key, value in network.state_dict().items()
+    }
+    tensors |= {f"best.{key}": value.cpu().numpy() for key, value in best.tensors.items()}
     for i, moments in adam.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{name}": moments[name].numpy() for name in _MOMENTS}
+        tensors |= {f"adam.{i}.{name}": moments[name].cpu().numpy() for name in _MOMENTS}
     header = {"state": 1, "config": config.to_dict(), "epoch": epoch, "best": [best.epoch, *best.score]}
     write_tensors(path, tensors, header)
 

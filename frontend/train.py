@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,8 +27,8 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, budget, checkpoint, curves, encoder, optimiser, png, regularise, state, usage
-from ._typing import Array, I64x1
+from . import augment, budget, checkpoint, curves, devices, encoder, optimiser, png, regularise, state, usage
+from ._typing import Array, Bool2, I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .data import Dataset, split_validation, validation_rows
@@ -84,7 +85,7 @@ def train(
         with team() as processes:
             return _train(_Run(config, data, out, processes), data, resume, progress)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
             raise
         hint = "Lower train.batch, or use narrower layers; --resume goes on from the last epoch."
         raise LgcError("The memory does not suffice for this network and batch.", hint=hint) from error
@@ -156,6 +157,8 @@ class _Run:
             rows = np.flatnonzero(~validation_rows(data, config.data.validation, config.data.seed))
             samples = len(data.train_y)
             self.teacher = Teacher(config.distil, rows, samples, len(data.class_names), data.features)
+        self.device = devices.pick(config, processes.size)
+        self.network.to(self.device)
         self.adam = optimiser.adam(config, self.network)
         self.distortion: augment.Distortion | None = None
         self.hard = False
@@ -303,11 +306,11 @@ class _Run:
         logits = self.network(
             self._inputs(x), hard=self.hard, temperature=self.temperature, noise=noise, frozen=self.frozen
         )[: len(mine)]
-        labels = torch.from_numpy(self.y[mine])
+        labels = torch.from_numpy(self.y[mine]).to(self.device)
         if self.teacher is None:
             total = cross_entropy(logits, labels, reduction="sum")
         else:
-            total = self.teacher.loss(logits, labels, self.teacher.scores(mine, x))
+            total = self.teacher.loss(logits, labels, self.teacher.scores(mine, x).to(self.device))
         loss = total / batch
         settings = self.config.train
         if settings.lut_cost or settings.entropy:
@@ -320,14 +323,21 @@ class _Run:
             loss = loss + cost * (len(mine) / batch)
         loss.backward()  # type: ignore[no-untyped-call]
         seen = logits.detach().double() * self.network.head.tau
-        counts += torch.stack([seen.new_tensor(seen.numel()), seen.sum(), seen.square().sum()])
+        counts += torch.stack([seen.new_tensor(seen.numel()), seen.sum(), seen.square().sum()]).cpu()
         return loss.item()
 
     def _inputs(self, x: Array) -> torch.Tensor:
         if self.thermometer is None:
-            return blocks(self._fixed.encode(x), np.arange(len(x)))
+            return self._blocks(self._fixed.encode(x), np.arange(len(x)))
         bits: torch.Tensor = self.thermometer(self._fixed.codes(x), self.hard)
         return bits
+
+    def _blocks(self, bits: Bool2, order: I64x1) -> torch.Tensor:
+        if self.device.type == "cpu":
+            return blocks(bits, order)
+        from .kernels import gpu
+
+        return gpu.blocks(bits, order, self.device)
 
     def _relaxed_accuracy(self) -> float:
         right = 0
@@ -336,9 +346,9 @@ class _Run:
         pieces = -(-len(self.val_y) // budget.validation_batch(widest))
         with torch.no_grad():
             for order in np.array_split(np.arange(len(self.val_y)), pieces):
-                x = blocks(bits, order)
+                x = self._blocks(bits, order)
                 logits = self.network(x, hard=False, temperature=self.temperature)[: len(order)]
-                right += int((logits.argmax(1).numpy() == self.val_y[order]).sum())
+                right += int((logits.argmax(1).cpu().numpy() == self.val_y[order]).sum())
         return right / len(self.val_y)
 
     def _validate(self) -> tuple[tuple[float, float], float, dict[str, Any]]:
