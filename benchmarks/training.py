@@ -6,19 +6,21 @@
 PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
 Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
 
-784 random bits, layers of random fixed wiring, counts per class, cross-entropy, `backward()`; no
-optimiser. Each engine, node and number of threads runs in a process of its own, engines in turns.
-One thread: CPU time (user and system), several threads: wall time; the median of a run's steps, the
-better of the runs. Memory: what the process' peak grew by from before the model was built.
+784 random bits, layers of random fixed wiring (or of 8 learned candidates per pin), counts per class,
+cross-entropy, `backward()`; `--adam` adds torch's optimiser step. Each engine, node and number of threads
+runs in a process of its own, engines in turns. One thread: CPU time (user and system), several threads:
+wall time; the fastest of a run's steps, the better of the runs, for both engines. Memory: what the
+process' peak grew by from before the model was built, the engine's packages being imported.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import importlib
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -34,7 +36,10 @@ NODES = {
     "Light 4": ("light", "light", 4),
     "WARP 4": ("warp", "warp", 4),
     "WARP 6": ("warp", "warp", 6),
+    "learned 8": ("dlgn", "raw", 2),
 }
+"""Relaxation here, parametrization there, inputs per node; all learn their functions."""
+CANDIDATES = 8
 Step = Callable[[], object]
 
 
@@ -48,45 +53,66 @@ def ours(node: str, options: argparse.Namespace) -> Step:
     threads.cores = lambda: options.threads
     torch.set_num_threads(1)  # as in training: the kernels have the cores
     name, _, k = NODES[node]
-    layers = tuple(LayerConfig(width=options.width, k=k, relaxation=name) for _ in range(options.layers))
+    settings = LayerConfig(width=options.width, k=k, relaxation=name)
+    if node.startswith("learned"):
+        settings = dataclasses.replace(settings, connections="learned", candidates=CANDIDATES)
+    layers = (settings,) * options.layers
     rng = np.random.default_rng(0)
     network = Network(ModelConfig(layers), Sources(np.arange(INPUTS, dtype=np.int32)), CLASSES, rng)
     x = blocks(rng.random((options.batch, INPUTS)) < 0.5, np.arange(options.batch))
     labels = torch.from_numpy(rng.integers(0, CLASSES, options.batch))
+    adam = torch.optim.Adam(network.parameters())
 
     def step() -> None:
         network.zero_grad()
         logits = network(x, hard=False)[: options.batch]
         torch.nn.functional.cross_entropy(logits, labels).backward()
+        if options.adam:
+            adam.step()
 
     return step
 
 
 def torchlogix(node: str, options: argparse.Namespace) -> Step:
     """A step of torchlogix' own layers."""
-    from inference import load_circuit
-
-    sys.path.insert(0, str(options.peers))
-    sys.modules["torchlogix.circuit"] = load_circuit(options.peers / "torchlogix" / "circuit.py")
     from torchlogix.layers import GroupSum, LogicDense
 
     torch.set_num_threads(options.threads)
     _, name, k = NODES[node]
     sizes = [INPUTS] + [options.width] * options.layers
+    wiring: dict[str, object] = {}
+    if node.startswith("learned"):  # its method "random" draws sources that do not exist
+        chosen = {"num_candidates": CANDIDATES, "init_method": "random-unique"}
+        wiring = {"connections": "learnable", "connections_kwargs": chosen}
     dense = [
-        LogicDense(size, options.width, lut_rank=k, parametrization=name, parametrization_kwargs={})
+        LogicDense(size, options.width, lut_rank=k, parametrization=name, parametrization_kwargs={}, **wiring)
         for size in sizes[:-1]
     ]
     network = torch.nn.Sequential(*dense, GroupSum(CLASSES, tau=10)).train()
     rng = np.random.default_rng(0)
     x = torch.from_numpy(np.rint(rng.random((options.batch, INPUTS), np.float32)))
     labels = torch.from_numpy(rng.integers(0, CLASSES, options.batch))
+    adam = torch.optim.Adam(network.parameters())
 
     def step() -> None:
         network.zero_grad()
         torch.nn.functional.cross_entropy(network(x), labels).backward()
+        if options.adam:
+            adam.step()
 
     return step
+
+
+def load(engine: str, options: argparse.Namespace) -> None:
+    """Import an engine's packages."""
+    if engine == "lgc":
+        importlib.import_module("lgc.frontend.network")
+        return
+    from inference import load_circuit
+
+    sys.path.insert(0, str(options.peers))
+    sys.modules["torchlogix.circuit"] = load_circuit(options.peers / "torchlogix" / "circuit.py")
+    importlib.import_module("torchlogix.layers")
 
 
 ENGINES = {"lgc": ours, "torchlogix": torchlogix}
@@ -100,6 +126,7 @@ def peak() -> int:
 def worker(options: argparse.Namespace) -> None:
     """Measure one engine and node, print seconds per step and bytes."""
     torch.ones(8).sum()
+    load(options.engine, options)
     before = peak()
     step = ENGINES[options.engine](options.node, options)
     clock = time.process_time if options.threads == 1 else time.perf_counter
@@ -109,7 +136,7 @@ def worker(options: argparse.Namespace) -> None:
         start = clock()
         step()
         times.append(clock() - start)
-    print(json.dumps({"seconds": statistics.median(times), "bytes": peak() - before}))
+    print(json.dumps({"seconds": min(times), "bytes": peak() - before}))
 
 
 def measure(engine: str, node: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
@@ -117,6 +144,7 @@ def measure(engine: str, node: str, threads: int, options: argparse.Namespace) -
     command = [sys.executable, __file__, "--engine", engine, "--node", node, "--threads", str(threads)]
     for key in ("layers", "width", "batch", "seconds"):
         command += [f"--{key}", str(getattr(options, key))]
+    command += ["--adam"] * options.adam
     if options.peers:
         command += ["--peers", str(options.peers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -140,6 +168,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="measured besides one (default 2)")
     parser.add_argument("--node", choices=NODES, help="one of them only")
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--adam", action="store_true", help="with the optimiser's step")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.peers = options.peers and Path(options.peers)
@@ -158,7 +187,7 @@ def main() -> None:
         f"{INPUTS} -> {options.layers} x {options.width}, batch {options.batch}: ns per gate and sample, MiB"
     )
     print(
-        f"{'node':<9}{'threads':>8}"
+        f"{'node':<10}{'threads':>8}"
         + "".join(f"{name:>12}{'MiB':>7}" for name in names)
         + f"{'ratio':>9}{'memory':>8}"
     )
@@ -178,7 +207,7 @@ def main() -> None:
                 if found
             }
             results.append({"node": node, "threads": threads, **best})
-            line = f"{node:<9}{threads:>8}" + "".join(
+            line = f"{node:<10}{threads:>8}" + "".join(
                 f"{r['ns']:>12.2f}{r['MiB']:>7.0f}" for r in best.values()
             )
             if len(best) == 2:

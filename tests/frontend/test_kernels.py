@@ -9,6 +9,8 @@ from torch import Tensor
 
 from lgc.frontend.kernels import cpu, threads
 from lgc.frontend.kernels.autograd import fused, monomials
+from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
+from lgc.frontend.kernels.parameters import mixture, transform
 from lgc.frontend.kernels.warp import warp
 from lgc.frontend.network import blocks
 
@@ -166,3 +168,64 @@ def test_fixed_wiring_is_one_candidate_of_weight_1(
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
     for other in results[2:]:
         assert all(torch.equal(a, b) for a, b in zip(results[1], other, strict=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("logistic", [False, True])
+@pytest.mark.parametrize("k", [1, 2, 4, 6])
+def test_groups_are_summed(k: int, logistic: bool) -> None:
+    x, source, _, table, seed = (
+        t.float() if t.is_floating_point() else t for t in problem(k, 1, features=40, nodes=12)
+    )
+    results = []
+    for groups in (0, 4):
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, table)]
+        y = fused(leaves[0], source, None, monomials(leaves[1]), logistic=logistic, groups=groups)
+        if not groups:
+            y = y.view(len(x), 4, -1, cpu.LANES).sum(2)
+        (y * seed[:, :4]).sum().backward()
+        results.append([y, *(leaf.grad for leaf in leaves)])
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("squash", [0, 1, 2])
+@pytest.mark.parametrize("matrix", [MOEBIUS, HADAMARD, WALSH, (1, 0, 0, 1), (0.3, 0.2, 0.5, -0.7)])
+@given(k=st.integers(1, 6), nodes=st.integers(1, 40), noisy=st.booleans())
+def test_transforms_are_kronecker_powers(
+    squash: int, matrix: Matrix, k: int, nodes: int, noisy: bool
+) -> None:
+    rng = torch.Generator().manual_seed(nodes)
+    given_, noise, seed = torch.randn((3, nodes, 2**k), generator=rng)
+    power = torch.ones(1, 1, dtype=torch.float64)
+    for _ in range(k):
+        power = torch.kron(torch.tensor(matrix, dtype=torch.float64).view(2, 2), power)
+    ours, theirs = given_.clone().requires_grad_(), given_.double().requires_grad_()
+    found = transform(ours, matrix, noise=noise if noisy else None, scale=0.7, squash=squash)
+    expected = 0.7 * (theirs + noise.double()) if noisy else 0.7 * theirs
+    expected = (expected.sigmoid() if squash == 1 else expected) @ power.T
+    expected = expected.sigmoid() if squash == 2 else expected
+    (found * seed).sum().backward()
+    (expected * seed.double()).sum().backward()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=5e-5)
+    torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=2e-4)  # type: ignore[union-attr]
+
+
+@given(nodes=st.integers(1, 40), spread=st.sampled_from([1.0, 30.0, 1000.0]), noisy=st.booleans())
+def test_mixtures_are_softmax_times_a_basis(nodes: int, spread: float, noisy: bool) -> None:
+    rng = torch.Generator().manual_seed(nodes)
+    z, noise = torch.randn((2, nodes, 16), generator=rng)
+    basis, seed = torch.randn((4, 16), generator=rng), torch.randn((nodes, 4), generator=rng)
+    ours = (z * spread).requires_grad_()
+    theirs = ours.detach().double().requires_grad_()
+    found = mixture(ours, basis.numpy(), noise=noise if noisy else None, scale=1.3)
+    logits = theirs + noise.double() if noisy else theirs
+    expected = (1.3 * logits).softmax(1) @ basis.T.double()
+    (found * seed).sum().backward()
+    (expected * seed.double()).sum().backward()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4 * spread**0.5)
+    torch.testing.assert_close(
+        ours.grad.double(),  # type: ignore[union-attr]
+        theirs.grad,
+        rtol=1e-4,
+        atol=1e-4 * spread**0.5,
+    )
