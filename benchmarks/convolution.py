@@ -3,6 +3,7 @@
     pip download --no-deps -d PEERS torchlogix==0.2.2 && unzip -d PEERS PEERS/torchlogix-*.whl
     python benchmarks/convolution.py --peers PEERS [--batch 128]
     python benchmarks/convolution.py --presets logictreenet-mnist-s [...]
+    python benchmarks/convolution.py --unroll logictreenet-cifar10-m [...]
 
 PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
 Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
@@ -13,8 +14,8 @@ the outputs goes to parameters and inputs, no optimiser. Each layer and engine r
 own, engines in turns. One thread: CPU time (user and system), several threads: wall time; the median of a
 run's steps, the better of the runs. Memory: what the process' peak grew by from before the layer was built.
 
-`--presets` measures whole training steps of presets, with Adam, on random bits instead of data: seconds of
-a step and of an epoch, and memory.
+`--presets` measures whole training steps of presets, with Adam, on random bits instead of data: CPU time of
+a step, an epoch and all epochs on one core, and memory. `--unroll` lowers presets to netlists.
 """
 
 from __future__ import annotations
@@ -30,10 +31,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from training import peak
+
+if TYPE_CHECKING:
+    from lgc.frontend.config import TrainConfig
+    from lgc.frontend.network import Network
+    from lgc.ir.encoder import Thermometer
 
 Step = Callable[[], object]
 SAMPLES = {"mnist": 55_000, "cifar10": 45_000}
@@ -63,7 +70,7 @@ LAYERS = {
     "CIFAR-S 1": Shape(6, 32, 32, 3, 1),
     "CIFAR-S 2": Shape(32, 16, 128, 3, 1),
     "CIFAR-S 3": Shape(128, 8, 512, 3, 1),
-    "CIFAR-M 4": Shape(4096, 4, 8192, 3, 1),
+    "CIFAR-S 4": Shape(512, 4, 1024, 3, 1),
 }
 DEPTH = 3
 
@@ -133,25 +140,35 @@ def torchlogix(shape: Shape, options: argparse.Namespace) -> Step:
     return step
 
 
+def network_of(found: TrainConfig) -> tuple[Network, Thermometer]:
+    """The network of a preset for images, all its input bits in use, with an encoder of that many bits."""
+    from lgc.frontend import encoder
+    from lgc.frontend.connections import Sources
+    from lgc.frontend.network import Network
+    from lgc.ir.encoder import FixedPoint, Thermometer
+
+    image = (28, 28) if found.data.source == "mnist" else (32, 32, 3)
+    levels = len(found.encoder.thresholds) or found.encoder.levels
+    shape, order = encoder.arranged(image, 2, levels)
+    sources = Sources(np.arange(math.prod(shape), dtype=np.int32), shape=shape, order=order)
+    steps = np.arange(1, levels + 1, dtype=np.int32) * 64
+    thermometer = Thermometer(np.tile(steps, (math.prod(image), 1)), FixedPoint(8))
+    return Network(found.model, sources, 10, np.random.default_rng(0)), thermometer
+
+
 def preset(name: str, options: argparse.Namespace) -> Step:
     """A training step of a preset on random bits."""
-    from lgc.frontend import config, encoder
-    from lgc.frontend.connections import Sources
+    from lgc.frontend import config, optimiser
     from lgc.frontend.kernels import threads
-    from lgc.frontend.network import Network, blocks
+    from lgc.frontend.network import blocks
 
     threads.cores = lambda: options.threads
     torch.set_num_threads(1)
     found = config.load(name)
-    image = (28, 28) if found.data.source == "mnist" else (32, 32, 3)
-    levels = len(found.encoder.thresholds) or found.encoder.levels
-    shape, order = encoder.arranged(image, 2, levels)
-    rng = np.random.default_rng(0)
-    sources = Sources(np.arange(math.prod(shape), dtype=np.int32), shape=shape, order=order)
-    network = Network(found.model, sources, 10, rng)
-    adam = torch.optim.Adam(network.parameters())
-    batch = found.train.batch
-    x = blocks(rng.random((batch, math.prod(shape))) < 0.3, np.arange(batch))
+    network, thermometer = network_of(found)
+    adam = optimiser.adam(found, network)
+    batch, rng = found.train.batch, np.random.default_rng(0)
+    x = blocks(rng.random((batch, thermometer.bits)) < 0.3, np.arange(batch))
     labels = torch.from_numpy(rng.integers(0, 10, batch))
 
     def step() -> None:
@@ -160,6 +177,25 @@ def preset(name: str, options: argparse.Namespace) -> Step:
         adam.step()
 
     return step
+
+
+def unroll(options: argparse.Namespace) -> None:
+    """Print what lowering presets takes; functions are those before training."""
+    from lgc.frontend import config
+    from lgc.frontend.checkpoint import Checkpoint
+    from lgc.frontend.lower import lower
+
+    print(f"{'preset':<26}{'LUTs':>12}{'CPU s':>8}{'MiB':>8}")
+    for name in options.unroll:
+        found = config.load(name)
+        network, thermometer = network_of(found)
+        names = tuple(map(str, range(10)))
+        model = Checkpoint(thermometer, network.hardened(), names, found.model.tau)
+        start = time.process_time()
+        net = lower(model).netlist
+        seconds = time.process_time() - start
+        size = (net.fanin.nbytes + net.table.nbytes) / 2**20
+        print(f"{name:<26}{net.luts:>12,}{seconds:>8.2f}{size:>8.0f}", flush=True)
 
 
 def worker(options: argparse.Namespace) -> None:
@@ -237,7 +273,7 @@ def whole(options: argparse.Namespace) -> None:
         f"{'preset':<24}{'batch':>6}{'s per step':>12}{'min per epoch':>15}{'epochs':>8}{'hours':>8}{'MiB':>8}"
     )
     for name in options.presets:
-        found = best([measure("preset", name, options.threads, options) for _ in range(options.runs)])
+        found = best([measure("preset", name, 1, options) for _ in range(options.runs)])
         settings = config.load(name)
         if found:
             steps = -(-SAMPLES[settings.data.source] // settings.train.batch)
@@ -261,14 +297,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="measured besides one (default 2)")
     parser.add_argument("--layer", help="one of the layers only")
     parser.add_argument("--presets", nargs="+", metavar="NAME", help="measure training steps of these")
+    parser.add_argument("--unroll", nargs="+", metavar="NAME", help="lower these presets")
     parser.add_argument("--engine", choices=("lgc", "torchlogix", "preset"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.peers = options.peers and Path(options.peers)
     if options.engine:
         worker(options)
         return
-    if options.presets:
-        whole(options)
+    if options.presets or options.unroll:
+        (whole if options.presets else unroll)(options)
         return
     names = ["lgc"]
     if options.peers and (options.peers / "torchlogix").is_dir():

@@ -177,24 +177,30 @@ def _leaves(
     for m in range(leaves // 2):
         a, b = np.uint64(offset[c, 2 * m] + at), np.uint64(offset[c, 2 * m + 1] + at)
         s0 = s1 = s2 = s3 = np.float32(0)
-        for lane in range(LANES):
-            u, p, q = g[w, m, lane], x[n, a, lane], x[n, b, lane]
-            v = u * q
-            s0 += u
-            s1 += u * p
-            s2 += v
-            s3 += v * p
+        if x_grad.shape[1]:
+            c1, c2, c3 = slope[c, m, 1], slope[c, m, 2], slope[c, m, 3]
+            for lane in range(LANES):
+                u, p, q = g[w, m, lane], x[n, a, lane], x[n, b, lane]
+                v = u * q
+                s0 += u
+                s1 += u * p
+                s2 += v
+                s3 += v * p
+                x_grad[n, a, lane] += u * (c1 + c3 * q)
+                x_grad[n, b, lane] += u * (c2 + c3 * p)
+        else:
+            for lane in range(LANES):
+                u, p, q = g[w, m, lane], x[n, a, lane], x[n, b, lane]
+                v = u * q
+                s0 += u
+                s1 += u * p
+                s2 += v
+                s3 += v * p
         row = c * (leaves - 1) + m
         coef_grad[n, row, 0] += s0
         coef_grad[n, row, 1] += s1
         coef_grad[n, row, 2] += s2
         coef_grad[n, row, 3] += s3
-        if x_grad.shape[1]:
-            c1, c2, c3 = slope[c, m, 1], slope[c, m, 2], slope[c, m, 3]
-            for lane in range(LANES):
-                u = g[w, m, lane]
-                x_grad[n, a, lane] += u * (c1 + c3 * x[n, b, lane])
-                x_grad[n, b, lane] += u * (c2 + c3 * x[n, a, lane])
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
