@@ -9,8 +9,7 @@ import pytest
 
 import lgc
 from lgc.frontend import checkpoint
-from lgc.hw_tests import mutants
-from lgc.verification import verify
+from lgc.verification import mutants, verify
 from lgc.verification.rungs import DIFFERS, EQUAL, FAILED, Rung
 
 from .test_verify import tiny
