@@ -179,6 +179,30 @@ def test_a_hard_forward_is_the_lowered_netlist(name: str, k: int, seed: int, axe
     assert np.array_equal(logits.numpy(), lower(model).scores(x))
 
 
+def test_a_signal_of_known_shape() -> None:
+    """12 times 2 sensors of 2 thresholds: the setting says what a table does not."""
+    rng = np.random.default_rng(0)
+    kinds = (
+        LayerConfig(kind="conv", shape=(12, 2), width=6, field=4, init="gaussian"),
+        LayerConfig(width=30, init="gaussian"),
+    )
+    threshold = np.sort(rng.integers(1, 16, (24, 2)), axis=1).astype(np.int32)
+    sources = Sources(np.arange(1, 48, dtype=np.int32), outputs=48)
+    net = Network(ModelConfig(kinds, tau=1.0, estimator="hard"), sources, 3, rng)
+    conv = net.hardened()[0]
+    assert isinstance(conv, ConvLayer)
+    assert (conv.window.shape, conv.output_shape) == ((4, 12), (6, 9))
+    thermometer = Thermometer(threshold, FixedPoint(4))
+    x = rng.integers(0, 16, (64, 24))
+    with torch.no_grad():
+        logits = net(blocks(thermometer.encode(x), np.arange(64)), hard=True)
+    model = Checkpoint(thermometer, net.hardened(), ("a", "b", "c"), 1.0)
+    assert np.array_equal(logits.numpy(), lower(model).scores(x))
+    wrong = (LayerConfig(kind="conv", shape=(7,)), kinds[1])
+    with pytest.raises(UsageError, match=r"^The shape \[7\] does not arrange 48 input bits"):
+        Network(ModelConfig(wrong), sources, 3, rng)
+
+
 def test_an_or_pool_first() -> None:
     """A pool of the input bits, which are not in channel-major order."""
     rng = np.random.default_rng(0)
