@@ -5,17 +5,24 @@ On a GPU if there is one, else in Triton's interpreter: TRITON_INTERPRET=1 befor
 
 import itertools
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from lgc.frontend.config import LayerConfig, ModelConfig
+from lgc.frontend import devices
+from lgc.frontend.checkpoint import Layer
+from lgc.frontend.config import LayerConfig, ModelConfig, TrainConfig
 from lgc.frontend.connections import Sources
+from lgc.frontend.data import Dataset
 from lgc.frontend.kernels import autograd, cpu, gpu
-from lgc.frontend.layers import dense
 from lgc.frontend.network import Network, blocks
+from lgc.frontend.relaxations import RELAXATIONS, Relaxation
+from lgc.frontend.train import train
+from lgc.ir.encoder import FixedPoint
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 assert DEVICE == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
@@ -202,28 +209,69 @@ def test_consumers_follow_the_wiring() -> None:
     assert gpu.consumers(source, 5).start.tolist() == [0, 1, 1, 2, 3, 4]
 
 
+@pytest.fixture
+def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Send all layers to the GPU's kernels, which the interpreter runs on tensors of the CPU."""
+
+    def switch() -> None:
+        if DEVICE == "cpu":
+            monkeypatch.setattr(devices, "on_gpu", lambda _: True)
+            for kind in RELAXATIONS.values():  # as for parameters that are not the CPU's
+                monkeypatch.setattr(type(kind), "coefficients", Relaxation.coefficients)
+
+    return switch
+
+
 @pytest.mark.parametrize("estimator", ["soft", "gumbel-hard"])
 @pytest.mark.parametrize("relaxation", ["dlgn", "light", "warp"])
-def test_networks_agree(relaxation: str, estimator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_agree(relaxation: str, estimator: str, as_on_gpu: Callable[[], None]) -> None:
     first = LayerConfig(width=20, k=2, relaxation=relaxation, connections="learned", candidates=3)
     layers = (first, LayerConfig(width=9, k=2, relaxation=relaxation))
     x = blocks(np.random.default_rng(0).random((70, 12)) < 0.5, np.arange(70))
     results = []
     for device in ("cpu", DEVICE):
-        network = Network(
-            ModelConfig(layers, estimator=estimator),
-            Sources(np.arange(12, dtype=np.int32)),
-            3,
-            np.random.default_rng(1),
-        ).to(device)
-        if results and DEVICE == "cpu":
-            monkeypatch.setattr(dense, "fused", gpu.fused)
-            monkeypatch.setattr(dense, "monomials", gpu.monomials)
+        if results:
+            as_on_gpu()
+        sources = Sources(np.arange(12, dtype=np.int32))
+        model = ModelConfig(layers, estimator=estimator)
+        network = Network(model, sources, 3, np.random.default_rng(1)).to(device)
         noise = (1, 2) if estimator.startswith("gumbel") else ()
         logits = network(x.to(device), hard=estimator.endswith("hard"), noise=noise)
         logits.square().sum().backward()
         grads = [item.grad for item in network.parameters()]
         results.append([logits.detach().cpu(), *(grad.cpu() for grad in grads if grad is not None)])
-    assert len(results[0]) == 4
+        hardened = network.hardened()
+        results[-1] += [torch.from_numpy(each) for h in hardened for each in (h.fanin, h.parameters)]
+    assert len(results[0]) == 8
     for ours, theirs in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_is_that_of_the_cpu(tmp_path: Path, as_on_gpu: Callable[[], None]) -> None:
+    x = np.random.default_rng(0).integers(0, 16, (240, 6)).astype(np.uint8)
+    y = (x[:, 0] > x[:, 1]).astype(np.int64)
+    data = Dataset(x[:200], y[:200], x[200:], y[200:], ("no", "yes"), FixedPoint(4), None, "random")
+    settings: dict[str, object] = {
+        "data": {"validation": 60},
+        "encoder": {"levels": 3},
+        "model": {"layers": [{"width": 16, "k": 2, "relaxation": "light"}]},
+    }
+    results = []
+    for name in ("cpu", "gpu", "again"):
+        if name == "gpu":
+            as_on_gpu()
+        device = "cpu" if name == "cpu" or DEVICE == "cpu" else "auto"
+        how = {"epochs": 1 if name == "again" else 2, "batch": 100, "device": device}
+        out = tmp_path / f"{name}.safetensors"
+        result = train(TrainConfig.from_dict(settings | {"train": how}), data, out=out)
+        if name == "again":  # interrupted after one epoch
+            how["epochs"] = 2
+            result = train(TrainConfig.from_dict(settings | {"train": how}), data, out=out, resume=True)
+        results.append(result)
+    cpu_, gpu_, again = (result.layers[0] for result in results)
+    assert isinstance(cpu_, Layer)
+    assert isinstance(gpu_, Layer)
+    assert isinstance(again, Layer)
+    assert np.array_equal(cpu_.fanin, gpu_.fanin)
+    np.testing.assert_allclose(gpu_.parameters, cpu_.parameters, rtol=1e-3, atol=1e-3)
+    assert np.array_equal(again.parameters, gpu_.parameters)

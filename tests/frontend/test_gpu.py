@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lgc.errors import ToolMissingError
+from lgc.errors import ToolMissingError, UsageError
+from lgc.frontend import devices
+from lgc.frontend.config import LayerConfig, ModelConfig, OptimiserConfig, TrainConfig
 
 HERE = Path(__file__).parent
 MISSING = importlib.util.find_spec("triton") is None
@@ -57,3 +59,22 @@ def test_without_triton_the_error_says_what_to_do() -> None:
     with pytest.raises(ToolMissingError, match="needs Triton") as raised:
         importlib.import_module("lgc.frontend.kernels.gpu")
     assert "train.device=cpu" in str(raised.value.hint)
+
+
+def test_a_gpu_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="Cannot train on a GPU: this PyTorch finds no GPU"):
+        devices.pick(TrainConfig(train=OptimiserConfig(device="cuda")))
+    assert devices.pick(TrainConfig()).type == "cpu"
+
+
+def test_networks_with_parts_for_cpus_stay_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert devices.pick(TrainConfig()).type == "cuda"
+    assert devices.pick(TrainConfig(train=OptimiserConfig(device="cpu"))).type == "cpu"
+    full = ModelConfig((LayerConfig(connections="full"),))
+    assert devices.pick(TrainConfig(model=full)).type == "cpu"
+    assert devices.pick(TrainConfig(), processes=2).type == "cpu"
+    with pytest.raises(UsageError, match="connections = full are computed on CPUs"):
+        devices.pick(TrainConfig(model=full, train=OptimiserConfig(device="cuda")))
