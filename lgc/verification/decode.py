@@ -186,11 +186,15 @@ class _Decoder:
         self.asc, self.db = asc, db
         self.driver = drivers(asc, db)
         self.made_by: dict[int, int] = {}
+        self.broken: set[int] = set()
         for bel in np.flatnonzero(db.names("lc")).tolist():
             at = db.bels[bel]["at"]
             if self.asc.bits[at[1], at[0]].any():
                 pins = db.pins(bel)
-                self.made_by |= {pins[pin]: bel for pin in ("O", "LO", "COUT") if pin in pins}
+                chain = self.config(LOGIC, int(at[0]), int(at[1]), f"LC_{at[2]}")[CARRY]
+                made = ("O", "LO", "COUT") if chain else ("O", "LO")
+                self.made_by |= {pins[pin]: bel for pin in made if pin in pins}
+                self.broken |= set() if chain else {pins["COUT"]}
         for bel in np.flatnonzero(db.names("ram")).tolist():
             pins = db.pins(bel)
             self.made_by |= {wire: bel for pin, wire in pins.items() if pin.startswith("RDATA")}
@@ -222,6 +226,8 @@ class _Decoder:
     def net(self, wire: int, pin: str = "") -> int:
         """Return the net that a cell's input reads, and remember to decode what makes it."""
         root = self.root(wire)
+        if root in self.broken:
+            raise LgcError(f"The bitstream reads the carry of a cell that makes none (wire {root}).")
         if root in self.made_by:
             bel = self.made_by[root]
             if bel not in self.seen:
