@@ -1,4 +1,6 @@
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lgc.frontend.kernels import cpu, threads
+from lgc.frontend.kernels import cpu, memory, threads
 from lgc.frontend.kernels.autograd import fused, monomials
 from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
 from lgc.frontend.kernels.parameters import mixture, transform
@@ -229,3 +231,20 @@ def test_mixtures_are_softmax_times_a_basis(nodes: int, spread: float, noisy: bo
         rtol=1e-4,
         atol=1e-4 * spread**0.5,
     )
+
+
+def test_freed_memory_is_kept_in_large_pages() -> None:
+    if not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
+        pytest.skip("this system has no transparent huge pages")
+    if not memory.keep():
+        pytest.skip("this C library has no mallopt")
+    held = torch.ones(7 << 20)  # too large for a hole in what was there before
+    mapped = Path("/proc/self/smaps").read_text().split("\n")
+    inside, flags = False, None
+    for line in mapped:
+        bounds = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+        if bounds:
+            inside = int(bounds[1], 16) <= held.data_ptr() < int(bounds[2], 16)
+        elif line.startswith("VmFlags:") and inside:
+            flags = line.split()[1:]
+    assert flags and "hg" in flags
