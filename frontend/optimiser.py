@@ -36,7 +36,7 @@ def adam(config: TrainConfig, network: nn.Module) -> torch.optim.Adam:
         last = name.rpartition(".")[2]
         rate, decay = known.get(last, config.train.lr), config.train.decay if last == "functions" else 0.0
         groups.append({"params": [item], "lr": rate, "base": rate, "weight_decay": decay})
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)  # one pass over each tensor instead of a dozen
 
 
 def schedule(config: TrainConfig, optimiser: torch.optim.Adam, done: float) -> None:
