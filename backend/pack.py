@@ -7,7 +7,9 @@ from pathlib import Path
 
 from lgc.errors import LgcError
 
+from .family import FAMILIES
 from .rtl import make_directory
+from .target import Target
 from .tools import Tool, find, relative, run
 
 
@@ -26,18 +28,35 @@ class Packed:
     commands: tuple[str, ...]
 
 
-def pack(asc: Path, *, out: Path, icepack: Tool | None = None, timeout_s: float = 120) -> Packed:
+def pack(
+    asc: Path,
+    *,
+    out: Path,
+    target: Target | None = None,
+    packer: Tool | None = None,
+    timeout_s: float = 300,
+) -> Packed:
     """Write the bitstream of the routed design `asc` into the directory `out`.
 
+    Args:
+        asc: what nextpnr wrote.
+        out: directory, made if need be.
+        target: the device; any iCE40 if None, whose .asc files name it.
+        packer: the family's tool, looked for if None.
+        timeout_s: its time limit.
+
     Raises:
-        ToolMissingError: no icepack.
+        ToolMissingError: no packer.
         LgcError: it failed.
     """
-    icepack = icepack or find("icepack")
+    family = FAMILIES["ice40"] if target is None else target.cells
+    packer = packer or find(family.packer)
     make_directory(out)
-    args = [relative(asc, out), "lgc.bin"]
-    run(icepack, args, cwd=out, log=out / "icepack.log", timeout_s=timeout_s)
-    path = out / "lgc.bin"
+    names = {"routed": relative(asc, out), "bitstream": family.bitstream}
+    args = [*(target.pack if target else ()), *(word.format(**names) for word in family.pack)]
+    log, path = out / f"{family.packer}.log", out / family.bitstream
+    path.unlink(missing_ok=True)
+    run(packer, args, cwd=out, log=log, timeout_s=timeout_s)
     if not path.is_file() or not path.stat().st_size:
-        raise LgcError(f"{icepack.name} ended without a bitstream.", hint="See icepack.log.")
-    return Packed(path, icepack.identity, (icepack.shell(args),))
+        raise LgcError(f"{packer.name} ended without a bitstream.", hint=f"See {log.name}.")
+    return Packed(path, packer.identity, (packer.shell(args),))

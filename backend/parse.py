@@ -11,8 +11,13 @@ from typing import Any
 
 from lgc.errors import LgcError
 
+from .family import FAMILIES, Family
+
 PARTS = ("encoder", "network", "readout", "io")
 """What a design consists of, in reports; `io` is handshake, control and output register."""
+
+_AROUND = ("inner", "core")
+"""Instances around the design where it has an interface."""
 
 _PART_OF = {
     "encoder": "encoder",
@@ -31,7 +36,8 @@ class Netlist:
         ffs: flip-flops of each of `PARTS`.
         carries: carry cells.
         brams: block RAMs.
-        cells: logic cells needed at least: LUTs, and flip-flops that cannot share a LUT's cell.
+        cells: logic cells needed at least: LUTs, carries with a cell of their own, and flip-flops
+            that cannot share a LUT's cell.
         io: pins.
     """
 
@@ -43,8 +49,8 @@ class Netlist:
     io: int
 
 
-def read_netlist(path: Path, top: str) -> Netlist:
-    """Read the flat module `top` of a Yosys JSON netlist of iCE40 cells.
+def read_netlist(path: Path, top: str, family: Family = FAMILIES["ice40"]) -> Netlist:
+    """Read the flat module `top` of a Yosys JSON netlist of the family's cells.
 
     Raises:
         LgcError: the file is not such a netlist.
@@ -53,14 +59,13 @@ def read_netlist(path: Path, top: str) -> Netlist:
         design = json.loads(path.read_text())["modules"][top]
         counts: Counter[tuple[str, str]] = Counter()
         for name, cell in design["cells"].items():
-            kind = "SB_DFF" if cell["type"].startswith("SB_DFF") else cell["type"]
-            counts[part_of(name), kind] += 1
+            counts[part_of(name), _kind(cell["type"], family)] += 1
         return Netlist(
-            luts={part: counts[part, "SB_LUT4"] for part in PARTS},
-            ffs={part: counts[part, "SB_DFF"] for part in PARTS},
-            carries=sum(counts[part, "SB_CARRY"] for part in PARTS),
-            brams=sum(counts[part, "SB_RAM40_4K"] for part in PARTS),
-            cells=_logic_cells(design),
+            luts={part: counts[part, "lut"] for part in PARTS},
+            ffs={part: counts[part, "ff"] for part in PARTS},
+            carries=sum(counts[part, "carry"] for part in PARTS),
+            brams=sum(counts[part, "bram"] for part in PARTS),
+            cells=_logic_cells(design, family),
             io=sum(len(port["bits"]) for port in design["ports"].values()),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -70,26 +75,41 @@ def read_netlist(path: Path, top: str) -> Netlist:
 def part_of(cell: str) -> str:
     """Part of the design that a cell belongs to, by the instances in its name."""
     path = cell.replace("$flatten", "").replace("\\", "").split(".")
+    while path[0] in _AROUND:
+        path = path[1:] or [""]
     return _PART_OF.get(path[0], _PART_OF.get(".".join(path[:2]), "io")) if len(path) > 1 else "io"
 
 
-def _logic_cells(design: Mapping[str, Any]) -> int:
-    """Count LUTs, and flip-flops whose input is not a LUT with no other load."""
+def _kind(cell: str, family: Family) -> str:
+    """Return what a cell type is: lut, ff, carry, bram or "" for anything else."""
+    if cell in family.luts:
+        return "lut"
+    if cell.startswith(family.ffs_start):
+        return "ff"
+    return "carry" if cell in family.chains else "bram" if cell in family.brams else ""
+
+
+def _logic_cells(design: Mapping[str, Any], family: Family) -> int:
+    """Count LUTs, carries, and flip-flops whose input is not a LUT with no other load."""
+    types = [cell["type"] for cell in design["cells"].values()]
+    chains = sum(family.chains.get(kind, 0) for kind in types)
+    if not family.data:
+        return chains + sum(kind in family.luts for kind in types)
     loads: Counter[int | str] = Counter()
     lut_outputs: set[int | str] = set()
     registered: list[int | str] = []
     for cell in design["cells"].values():
         pins = cell["connections"]
-        if cell["type"] == "SB_LUT4":
-            lut_outputs.add(pins["O"][0])
-        if cell["type"].startswith("SB_DFF"):
-            registered.append(pins["D"][0])
+        if cell["type"] in family.luts:
+            lut_outputs.add(pins[family.luts[cell["type"]]][0])
+        if cell["type"].startswith(family.ffs_start):
+            registered.append(pins[family.data][0])
         for port, bits in pins.items():
             if cell["port_directions"].get(port) == "input":
                 loads.update(bits)
     for port in design["ports"].values():
         loads.update(port["bits"])
-    return len(lut_outputs) + sum(bit not in lut_outputs or loads[bit] > 1 for bit in registered)
+    return chains + len(lut_outputs) + sum(bit not in lut_outputs or loads[bit] > 1 for bit in registered)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
 
 from .parse import read_route_report
+from .pins import write_pins
 from .rtl import make_directory
 from .synth import Synthesis, check_fit
 from .target import Target
@@ -37,7 +39,7 @@ class Routing:
     """Result of place and route, from the router's own report.
 
     Attributes:
-        asc: the routed design, for icepack.
+        asc: the routed design, for the packer; on iCE40 an .asc file.
         cells: logic cells used.
         cells_available: logic cells of the device.
         brams: block RAMs used.
@@ -73,7 +75,7 @@ def place_and_route(
     seed: int = 1,
     router: str = "auto",
     freq_mhz: float | None = None,
-    pins: Path | None = None,
+    pins: Path | Mapping[str, str] | None = None,
     nextpnr: Tool | None = None,
     timeout_s: float = 1800,
 ) -> Routing:
@@ -86,7 +88,8 @@ def place_and_route(
         seed: of the placer.
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
-        pins: PCF file; pins that it does not name, or all, are chosen by nextpnr.
+        pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
+            are placed by nextpnr.
         nextpnr: the tool, looked for if None.
         timeout_s: time limit for all attempts.
 
@@ -98,16 +101,18 @@ def place_and_route(
     if router not in ROUTERS:
         raise UsageError(f"Unknown router '{router}'.", hint=nearest(router, ROUTERS))
     check_fit(target, cell=synthesis.cells, bram=synthesis.brams, io=synthesis.io)
-    nextpnr = nextpnr or find(f"nextpnr-{target.family}")
+    family = target.cells
+    nextpnr = nextpnr or find(family.nextpnr)
     make_directory(out)
-    asc, report = out / "design.asc", out / "report.json"
+    option, name = family.routed
+    asc, report = out / name, out / "report.json"
     for path in (asc, report):
         path.unlink(missing_ok=True)
-    args = [*target.pnr, "--json", relative(synthesis.netlist, out), "--asc", asc.name]
+    args = [*target.pnr, "--json", relative(synthesis.netlist, out), option, asc.name]
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
     args += ["--placer-heap-beta", str(SPREAD)] if _tuned(nextpnr) else []
     args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
-    args += ["--pcf", relative(pins, out), "--pcf-allow-unconstrained"] if pins else []
+    args += _pins(synthesis, target, pins, out)
     attempts = _attempts(router, synthesis.cells, target, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
@@ -120,10 +125,10 @@ def place_and_route(
         )
     return Routing(
         asc=asc,
-        cells=found.used["ICESTORM_LC"],
-        cells_available=found.available["ICESTORM_LC"],
-        brams=found.used["ICESTORM_RAM"],
-        io=found.used["SB_IO"],
+        cells=sum(found.used[bel] for bel in family.cell_bels),
+        cells_available=found.available[family.cell_bels[0]],
+        brams=sum(found.used[bel] for bel in family.bram_bels),
+        io=sum(found.used[bel] for bel in family.io_bels),
         fmax_mhz=found.fmax_mhz,
         critical=found.critical,
         seed=seed,
@@ -132,6 +137,21 @@ def place_and_route(
         commands=(nextpnr.shell([*args, *_router(nextpnr, router)]),),
         seconds=round(seconds, 3),
     )
+
+
+def _pins(
+    synthesis: Synthesis, target: Target, pins: Path | Mapping[str, str] | None, out: Path
+) -> list[str]:
+    """Options that say where pins go; writes the pin file where there is none yet."""
+    family = target.cells
+    before, after, suffix = family.pins
+    if not isinstance(pins, Path):
+        if not pins and not family.all_pins:
+            # without a pin file ECP5's packer of I/O places everything anyway
+            return []
+        pins = write_pins(pins or {}, synthesis.netlist, target, out / f"pins{suffix}")
+    name = relative(pins, out)
+    return [*before, f"cst={name}" if suffix == ".cst" else name, *after]
 
 
 def _attempts(router: str, cells: int, target: Target, timeout_s: float) -> list[tuple[str, float]]:

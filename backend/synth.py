@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +18,22 @@ from .tools import Tool, find, relative, run
 _SCRIPT = """\
 read_verilog blackbox.v {sources}
 hierarchy -check -top {top}
-{memory}synth_ice40 -top {top} -noflatten {options} -run begin:map_ffs
-dfflegalize -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 \
--cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -mince 1000000 lgc_store
-synth_ice40 -top {top} -noflatten {options} -run map_ffs:blif
-chtype -set SB_LUT4 t:lgc_lut4
-chtype -set SB_CARRY t:lgc_carry
+{tied}{memory}{command} -top {top} -noflatten {options} -run begin:map_ffs
+dfflegalize {ffs} -mince 1000000 lgc_store
+{command} -top {top} -noflatten {options} -run map_ffs:{stop}
+{fabric}
 flatten
+{finish}
 opt_clean
 tee -q -o stat.json stat -json
 write_json netlist.json
 """
 
+_TIE = "proc {top}\ndelete -input {top}/w:{port}\ncd {top}\nconnect -set {port} 1'0\ncd ..\n"
+
 # Left to itself Yosys makes LUTs of memories that fill less than a quarter of a block.
 _BLOCK = 'setattr -set rom_style "block" */m:*\n'
 _LEAST_BITS = 256
-_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
-"""Words and bits per word that a block RAM can have."""
 
 _BLACKBOX = """\
 (* blackbox *)
@@ -79,9 +77,23 @@ class Synthesis:
 
 
 def synthesise(
-    rtl: RtlFiles, target: Target, *, out: Path, yosys: Tool | None = None, timeout_s: float = 1800
+    rtl: RtlFiles,
+    target: Target,
+    *,
+    out: Path,
+    low: tuple[str, ...] = (),
+    yosys: Tool | None = None,
+    timeout_s: float = 1800,
 ) -> Synthesis:
     """Synthesise a design for a target in the directory `out`.
+
+    Args:
+        rtl: the design.
+        target: the device.
+        out: directory, made if need be.
+        low: inputs that become 0 instead of pins.
+        yosys: the tool, looked for if None.
+        timeout_s: its time limit.
 
     Raises:
         DoesNotFitError: more logic cells, flip-flops, block RAMs or pins than the target has.
@@ -95,8 +107,20 @@ def synthesise(
         path.unlink(missing_ok=True)
     (out / "blackbox.v").write_text(_BLACKBOX)
     sources = " ".join(f'"{relative(path, out)}"' for path in rtl.sources)
-    memory = _BLOCK if math.prod(rtl.memory) > _LEAST_BITS and _blocks(rtl) <= target.resources.bram else ""
-    script = _SCRIPT.format(sources=sources, top=TOP, options=" ".join(target.synth), memory=memory)
+    family = target.cells
+    (out / "cells_map.v").write_text(family.maps)
+    script = _SCRIPT.format(
+        sources=sources,
+        top=TOP,
+        options=" ".join(target.synth),
+        tied="".join(_TIE.format(top=TOP, port=port) for port in low),
+        memory=_BLOCK if _in_blocks(rtl, target) else "",
+        command=family.synth[0],
+        stop=family.synth[1],
+        ffs=family.ffs,
+        fabric=family.fabric,
+        finish=family.finish,
+    )
     (out / "synth.ys").write_text(script)
     # After ABC a YoWASP build loses what it prints and may crash with exit code 0, so results come
     # from files.
@@ -104,7 +128,7 @@ def synthesise(
     seconds = run(yosys, args, cwd=out, log=out / "stdout.log", timeout_s=timeout_s)
     if not (netlist.is_file() and stat.is_file()):
         raise LgcError(f"{yosys.name} ended without its results.", hint=f"See {out / 'yosys.log'}.")
-    found = read_netlist(netlist, TOP)
+    found = read_netlist(netlist, TOP, family)
     result = Synthesis(
         netlist=netlist,
         luts=found.luts,
@@ -121,10 +145,13 @@ def synthesise(
     return result
 
 
-def _blocks(rtl: RtlFiles) -> int:
-    """Block RAMs that the threshold memory takes."""
+def _in_blocks(rtl: RtlFiles, target: Target) -> bool:
+    """Whether the threshold memory is worth block RAMs, and there are enough."""
     words, bits = rtl.memory
-    return min(-(-words // depth) * -(-bits // width) for depth, width in _SHAPES)
+    shapes = target.cells.shapes
+    if not shapes or words * bits <= _LEAST_BITS:
+        return False
+    return min(-(-words // depth) * -(-bits // width) for depth, width in shapes) <= target.resources.bram
 
 
 def check_fit(target: Target, **used: int) -> None:

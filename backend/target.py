@@ -12,8 +12,7 @@ from typing import Any
 
 from lgc.errors import LgcError, UsageError, nearest
 
-FAMILIES = ("ice40",)
-"""Device families the backend can place and route."""
+from .family import FAMILIES, Family
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,16 @@ class Target:
 
     Attributes:
         name: name in lgc, `ice40-hx8k` for instance.
-        family: `ice40`.
+        family: `ice40`, `ecp5` or `gowin`.
         device: name of the device in the tools.
         package: name of the package in the tools.
         k: inputs per LUT.
         resources: what the device has.
         synth: extra arguments of the synthesis command.
         pnr: arguments that select the device in nextpnr.
+        pack: arguments that select the device in the packer.
+        pins: pins that a design may use where no board says which, the clock's first; needed only
+            where nextpnr wants to be told.
     """
 
     name: str
@@ -49,6 +51,13 @@ class Target:
     resources: Resources
     synth: tuple[str, ...]
     pnr: tuple[str, ...]
+    pack: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> Family:
+        """What the family's cells and tools are called."""
+        return FAMILIES[self.family]
 
     @property
     def luts(self) -> int:
@@ -96,9 +105,9 @@ def _target(text: str, source: str) -> Target:
         raise LgcError(f"{source} is not valid TOML: {error}.") from error
     resources = _table(data, "resources", source)
     tools = _table(data, "tools", source)
-    _known(data, {"name", "family", "device", "package", "k", "resources", "tools"}, source)
+    _known(data, {"name", "family", "device", "package", "k", "resources", "tools", "pins"}, source)
     _known(resources, {"lut", "ff", "bram", "io"}, f"[resources] of {source}")
-    _known(tools, {"synth", "pnr"}, f"[tools] of {source}")
+    _known(tools, {"synth", "pnr", "pack"}, f"[tools] of {source}")
     target = Target(
         name=_entry(data, "name", str, source),
         family=_entry(data, "family", str, source),
@@ -110,6 +119,8 @@ def _target(text: str, source: str) -> Target:
         ),
         synth=_words(tools, "synth", source),
         pnr=_words(tools, "pnr", source),
+        pack=_words(tools, "pack", source),
+        pins=_words(data, "pins", source),
     )
     if target.family not in FAMILIES:
         raise LgcError(
@@ -117,6 +128,8 @@ def _target(text: str, source: str) -> Target:
         )
     if target.k != 4:
         raise LgcError(f"{source}: family '{target.family}' has LUTs of 4 inputs, not {target.k}.")
+    if target.cells.all_pins and not target.pins:
+        raise LgcError(f"{source} lacks the entry 'pins': the router wants a place for each pin.")
     return target
 
 

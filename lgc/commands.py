@@ -225,11 +225,13 @@ def explain_pass(name: str) -> str:
 
 def list_targets() -> list[dict[str, str]]:
     """Rows of `lgc targets`."""
-    from lgc.backend import target
+    from lgc.backend import target, tools
 
     rows = []
+    have = {finding.name: finding for finding in tools.all_tools()}
     for name in target.names():
         t = target.load(name)
+        missing = [have[tool] for tool in t.cells.tools if have[tool].tool is None]
         rows.append(
             {
                 "name": name,
@@ -237,8 +239,23 @@ def list_targets() -> list[dict[str, str]]:
                 "device": t.device,
                 "package": t.package,
                 "LUTs": f"{t.luts:,}",
+                "needs": ", ".join(t.cells.tools),
+                "installed": "yes" if not missing else missing[0].fix,
             }
         )
+    return rows
+
+
+def list_boards() -> list[dict[str, str]]:
+    """Rows of `lgc boards`."""
+    from lgc.backend import board
+
+    rows = []
+    for name in board.names():
+        b = board.load(name)
+        uart = f"rx {b.pins['rx'].split()[0]}, tx {b.pins['tx'].split()[0]}" if "rx" in b.pins else "none"
+        row = {"name": name, "board": b.title, "target": b.target, "clock": f"{b.clock_hz / 1e6:g} MHz"}
+        rows.append(row | {"UART": uart, "LEDs": str(len(b.leds))})
     return rows
 
 

@@ -46,6 +46,7 @@ from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
 from lgc.report import SCHEMA_VERSION, Report, model, render
 
 if TYPE_CHECKING:
+    from lgc.backend.board import Board
     from lgc.backend.rtl import RtlFiles
     from lgc.backend.target import Target
     from lgc.frontend.checkpoint import Checkpoint
@@ -69,6 +70,8 @@ class Options:
         images: samples to simulate, all if None.
         simulator: "auto", "icarus" or "verilator".
         seed: of the placer.
+        seeds: placements to try, numbered from `seed`; the fastest is kept.
+        board: name or TOML file of a board, whose target, pins and clock then hold; "" for none.
     """
 
     target: str = "ice40-hx8k"
@@ -79,6 +82,8 @@ class Options:
     images: int | None = None
     simulator: str = "auto"
     seed: int = 1
+    seeds: int = 1
+    board: str = ""
 
 
 def compile(
@@ -121,11 +126,12 @@ class _Flow:
     """One compilation: holds what the steps hand to each other."""
 
     def __init__(self, path: Path, options: Options, watch: Watch) -> None:
-        from lgc.backend import target
+        from lgc.backend import board, target
         from lgc.frontend import checkpoint
 
         self.path, self.options, self.watch = path, options, watch
-        self.target: Target = target.load(options.target)
+        self.board: Board | None = board.load(options.board) if options.board else None
+        self.target: Target = target.load(self.board.target if self.board else options.target)
         self.checkpoint: Checkpoint = checkpoint.load(path)
         pipeline = passes.REGISTRY.parse(options.passes)
         evidence = None
@@ -212,7 +218,7 @@ class _Flow:
     def expand(self) -> Step:
         """Map to the target's LUTs, add popcount and argmax, number the stages, and compare."""
         source = self.build.path / "02-optimise" / "optimised.npz"
-        carry = self.target.family == "ice40"
+        carry = self.target.cells.carries
 
         def run(out: Path) -> Outcome:
             before = netlists.read(source)
@@ -359,31 +365,63 @@ class _Flow:
 
         yosys = tools.find("yosys")
         files = self.rtl_files
+        # boards have no pin for it: registers start as the bitstream says
+        low = ("rst",) if self.board else ()
 
         def run(out: Path) -> Outcome:
-            result = synthesise(files, self.target, out=out, yosys=yosys)
+            result = synthesise(files, self.target, out=out, low=low, yosys=yosys)
             values = dataclasses.asdict(result) | {"netlist": result.netlist.name}
             return Outcome(values, result.commands)
 
-        return self.step("06-synthesise", run, self.target_key | {"yosys": yosys.identity}, *files.sources)
+        key = self.target_key | {"yosys": yosys.identity, "low": low}
+        return self.step("06-synthesise", run, key, *files.sources)
 
     # 07
     def route(self) -> Step:
         """Place and route."""
         from lgc.backend import tools
-        from lgc.backend.pnr import place_and_route
+        from lgc.backend.pins import ports
+        from lgc.backend.pnr import Routing, place_and_route
+        from lgc.backend.sweep import Seed, sweep
         from lgc.backend.synth import Synthesis
 
-        nextpnr = tools.find(f"nextpnr-{self.target.family}")
+        nextpnr = tools.find(self.target.cells.nextpnr)
         source = self.build.path / "06-synthesise"
         record = read_step(self.build.path, "06-synthesise")["values"]
         synthesis = Synthesis(**(record | {"netlist": source / record["netlist"]}))
+        known = set(ports(synthesis.netlist)) if self.board else set()
+        pins = {port: pin for port, pin in self.board.pins.items() if port in known} if self.board else {}
+        if self.board and known - set(pins):
+            self.warnings.append(
+                f"{len(known - set(pins))} ports have no place on {self.board.title}: the router chose "
+                "pins for them."
+            )
+
+        def route(seed: int, out: Path) -> Routing:
+            return place_and_route(
+                synthesis,
+                self.target,
+                out=out,
+                seed=seed,
+                nextpnr=nextpnr,
+                pins=pins or None,
+                freq_mhz=self.board.clock_hz / 1e6 if self.board else None,
+            )
+
+        seeds = range(self.options.seed, self.options.seed + self.options.seeds)
 
         def run(out: Path) -> Outcome:
-            result = place_and_route(synthesis, self.target, out=out, seed=self.options.seed, nextpnr=nextpnr)
-            return Outcome(dataclasses.asdict(result) | {"asc": result.asc.name}, result.commands)
+            spread: tuple[Seed, ...] = ()
+            if len(seeds) == 1:
+                result = route(self.options.seed, out)
+            else:
+                result, spread = sweep(route, seeds, out=out)
+            values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
+            values |= {"sweep": [dataclasses.asdict(seed) for seed in spread]}
+            return Outcome(values | {"board": self.options.board}, result.commands)
 
-        key = self.target_key | {"nextpnr": nextpnr.identity, "seed": self.options.seed}
+        key = self.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
+        key |= {"board": self.options.board, "clock": self.board.clock_hz if self.board else 0}
         return self.step("07-route", run, key, synthesis.netlist)
 
     # 08
@@ -392,15 +430,15 @@ class _Flow:
         from lgc.backend import tools
         from lgc.backend.pack import pack
 
-        icepack = tools.find("icepack")
+        packer = tools.find(self.target.cells.packer)
         asc = self.build.path / "07-route" / read_step(self.build.path, "07-route")["values"]["asc"]
 
         def run(out: Path) -> Outcome:
-            result = pack(asc, out=out, icepack=icepack)
+            result = pack(asc, out=out, target=self.target, packer=packer)
             facts = {"bytes": result.path.stat().st_size, "sha256": sha256(result.path), "tool": result.tool}
             return Outcome(facts | {"file": f"08-pack/{result.path.name}"}, result.commands)
 
-        return self.step("08-pack", run, {"icepack": icepack.identity}, asc)
+        return self.step("08-pack", run, self.target_key | {"packer": packer.identity}, asc)
 
     @property
     def target_key(self) -> dict[str, Any]:
@@ -489,11 +527,12 @@ def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostR
     if facts is None:
         return None
     rtl, fmax = values["04-rtl"], facts["fmax_mhz"]
-    derived = {
+    derived: dict[str, Any] = {
         "device": f"{target.device}-{target.package}",
         "latency_ns": round(rtl["latency"] * 1e3 / fmax, 1),
         "samples_per_second": round(fmax * 1e6 / rtl["cycles_per_sample"]),
     }
+    derived["sweep"] = tuple(model.Seed(**seed) for seed in facts["sweep"])
     found: model.PostRoute = section(model.PostRoute, facts | derived)
     return found
 

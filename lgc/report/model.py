@@ -128,6 +128,14 @@ class PostSynthesis:
 
 
 @dataclass(frozen=True)
+class Seed:
+    """Maximum clock with one of several placer seeds, None where it was not reached or routed."""
+
+    seed: int
+    fmax_mhz: float | None
+
+
+@dataclass(frozen=True)
 class PostRoute:
     """Figures from the router's own report.
 
@@ -143,6 +151,7 @@ class PostRoute:
         router: which router was used.
         latency_ns: latency of a result at `fmax_mhz`.
         samples_per_second: throughput at `fmax_mhz`.
+        sweep: what each of several seeds gave; empty for a single one.
     """
 
     tool: str
@@ -156,6 +165,7 @@ class PostRoute:
     router: str
     latency_ns: float
     samples_per_second: float
+    sweep: tuple[Seed, ...]
 
 
 @dataclass(frozen=True)

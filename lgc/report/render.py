@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Check, Parts, Report
+from .model import Check, Parts, Report, Seed
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -54,11 +54,20 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
     if route is not None:
         share = route.cells / route.cells_available
         yield "logic cells", f"{route.cells:,} of {route.cells_available:,} ({share:.0%})", "post-route"
-        yield "Fmax", f"{route.fmax_mhz:.1f} MHz", "post-route"
+        yield "Fmax", f"{route.fmax_mhz:.1f} MHz{_spread(route.sweep)}", "post-route"
         yield "latency at Fmax", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
         yield "throughput at Fmax", f"{route.samples_per_second:,.0f} samples/s", "post-route"
     if report.bitstream is not None:
         yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
+
+
+def _spread(sweep: tuple[Seed, ...]) -> str:
+    """Return what all seeds reached, as part of a line."""
+    reached = [seed.fmax_mhz for seed in sweep if seed.fmax_mhz is not None]
+    if not reached:
+        return ""
+    failed = f", {len(sweep) - len(reached)} failed" if len(reached) < len(sweep) else ""
+    return f" ({min(reached):.1f} to {max(reached):.1f} over {len(sweep)} seeds{failed})"
 
 
 def _resources(report: Report) -> _Rows:
@@ -138,6 +147,7 @@ def terminal(report: Report) -> Group:
 def table(title: str, head: tuple[str, ...], rows: _Rows) -> Table:
     """Return one rich table."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     out = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -145,7 +155,7 @@ def table(title: str, head: tuple[str, ...], rows: _Rows) -> Table:
         out.add_column(column, overflow="fold")
     out.show_header = any(head)
     for cells in rows:
-        out.add_row(*cells)
+        out.add_row(*map(escape, cells))
     return out
 
 

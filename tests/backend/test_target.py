@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lgc.backend.family import FAMILIES
 from lgc.backend.target import load, names
+from lgc.backend.tools import TOOLS
 from lgc.errors import LgcError, UsageError
 
 HX1K = (files("lgc.backend") / "targets" / "ice40-hx1k.toml").read_text()
@@ -18,7 +20,16 @@ def test_every_target_loads_under_its_name() -> None:
         target = load(name)
         assert target.name == name
         assert target.luts == target.resources.lut > 1000
-        assert f"--{target.device}" in target.pnr
+        assert any(target.device in word for word in target.pnr)
+        assert len(set(target.pins)) == len(target.pins)
+        assert not target.pins or target.resources.io == len(target.pins)
+
+
+def test_families_name_tools_that_lgc_can_find() -> None:
+    for name, family in FAMILIES.items():
+        assert family.name == name
+        assert set(family.tools) <= set(TOOLS)
+        assert {load(target).family for target in names()} == set(FAMILIES)
 
 
 def test_a_users_own_target(tmp_path: Path) -> None:
@@ -26,6 +37,14 @@ def test_a_users_own_target(tmp_path: Path) -> None:
     path.write_text(HX1K.replace('name = "ice40-hx1k"', 'name = "mine"').replace("io = 95", "io = 12"))
     target = load(path)
     assert (target.name, target.resources.io, target.k) == ("mine", 12, 4)
+
+
+def test_a_router_that_wants_all_pins_is_told_some(tmp_path: Path) -> None:
+    text = (files("lgc.backend") / "targets" / "gowin-gw1n-9.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(re.sub(r"(?s)pins = \[.*?\]", "", text))
+    with pytest.raises(LgcError, match="lacks the entry 'pins': the router wants a place for each pin"):
+        load(path)
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:

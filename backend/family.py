@@ -1,0 +1,168 @@
+"""Device families: what their cells are called and how their tools are told what to do.
+
+What differs between devices of one family is in `targets/*.toml`; what differs between families is
+here, as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of FPGAs with LUTs of four inputs.
+
+    Attributes:
+        name: name in lgc.
+        extra: what `pip install "lgc[...]"` brings its tools.
+        synth: Yosys command without top module, and the label behind its mapping.
+        ffs: what `dfflegalize` may use in its place, see `synthesise`.
+        fabric: Yosys commands that make the family's cells of `lgc_lut4` and `lgc_carry`.
+        finish: Yosys commands once the design is flat.
+        maps: Verilog that `fabric` refers to as `cells_map.v`, if any.
+        carries: whether `lgc_carry` exists, so that the argmax may use carry chains.
+        luts: cell types that are LUTs, with their output port.
+        ffs_start: how types of flip-flops start.
+        data: the data port of flip-flops that live behind a LUT; "" where they need no LUT.
+        chains: cell types of carry chains, with the logic cells that each takes.
+        brams: cell types of block RAMs.
+        shapes: words and bits per word that a block RAM can have as a ROM; none if it is not used.
+        nextpnr: name of the tool in lgc.
+        routed: option that names the routed design, and the file.
+        pins: options before and after the name of a pin file, and its suffix.
+        all_pins: whether nextpnr wants a place for each pin.
+        cell_bels: router's names of logic cells; the first says how many there are.
+        bram_bels: of block RAMs.
+        io_bels: of pins.
+        packer: name of the tool in lgc.
+        pack: its arguments, with `{routed}` and `{bitstream}`.
+        bitstream: file that it writes.
+    """
+
+    name: str
+    extra: str
+    synth: tuple[str, str]
+    ffs: str
+    fabric: str
+    finish: str
+    maps: str
+    carries: bool
+    luts: Mapping[str, str]
+    ffs_start: tuple[str, ...]
+    data: str
+    chains: Mapping[str, int]
+    brams: tuple[str, ...]
+    shapes: tuple[tuple[int, int], ...]
+    nextpnr: str
+    routed: tuple[str, str]
+    pins: tuple[tuple[str, ...], tuple[str, ...], str]
+    all_pins: bool
+    cell_bels: tuple[str, ...]
+    bram_bels: tuple[str, ...]
+    io_bels: tuple[str, ...]
+    packer: str
+    pack: tuple[str, ...]
+    bitstream: str
+
+    @property
+    def tools(self) -> tuple[str, str, str]:
+        """Names of the tools that make a bitstream."""
+        return "yosys", self.nextpnr, self.packer
+
+
+_MAP = """\
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+  LUT4 #(.INIT(LUT_INIT)) _TECHMAP_REPLACE_ ({pins});
+endmodule
+"""
+
+_ICE40 = Family(
+    name="ice40",
+    extra="tools",
+    synth=("synth_ice40", "blif"),
+    ffs="-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
+    "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0",
+    fabric="chtype -set SB_LUT4 t:lgc_lut4\nchtype -set SB_CARRY t:lgc_carry",
+    finish="",
+    maps="",
+    carries=True,
+    luts={"SB_LUT4": "O"},
+    ffs_start=("SB_DFF",),
+    data="D",
+    chains={"SB_CARRY": 0},  # they share the cell of a LUT wherever nextpnr lets them
+    brams=("SB_RAM40_4K",),
+    shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    nextpnr="nextpnr-ice40",
+    routed=("--asc", "design.asc"),
+    pins=(("--pcf",), ("--pcf-allow-unconstrained",), ".pcf"),
+    all_pins=False,
+    cell_bels=("ICESTORM_LC",),
+    bram_bels=("ICESTORM_RAM",),
+    io_bels=("SB_IO",),
+    packer="icepack",
+    pack=("{routed}", "{bitstream}"),
+    bitstream="lgc.bin",
+)
+
+_ECP5 = Family(
+    name="ecp5",
+    extra="ecp5",
+    # wide LUTs of PFU muxes make popcounts two to three times larger
+    synth=("synth_ecp5 -nowidelut -nolutram -nodsp", "edif"),
+    ffs="-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 "
+    "-cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r",
+    fabric="techmap -map cells_map.v",
+    finish="",
+    maps=_MAP.format(pins=".Z(O), .A(I0), .B(I1), .C(I2), .D(I3)"),
+    carries=False,
+    luts={"LUT4": "Z"},
+    ffs_start=("TRELLIS_FF",),
+    data="",
+    chains={"CCU2C": 2},
+    brams=("DP16KD",),
+    shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    nextpnr="nextpnr-ecp5",
+    routed=("--textcfg", "design.config"),
+    pins=(("--lpf",), ("--lpf-allow-unconstrained",), ".lpf"),
+    all_pins=False,
+    cell_bels=("TRELLIS_COMB",),
+    bram_bels=("DP16KD",),
+    io_bels=("TRELLIS_IO",),
+    packer="ecppack",
+    pack=("--compress", "{routed}", "{bitstream}"),
+    bitstream="lgc.bit",
+)
+
+_GOWIN = Family(
+    name="gowin",
+    extra="gowin",
+    # pads are for the flat top module only; block RAM as ROM was not tried in hardware
+    synth=("synth_gowin -nowidelut -nolutram -nodsp -nobram -noiopads", "vout"),
+    ffs="-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_SDFF_?P?_ r -cell $_SDFFE_?P?P_ r "
+    "-cell $_DFF_?P?_ r -cell $_DFFE_?P?P_ r",
+    fabric="techmap -map cells_map.v",
+    finish="iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",
+    maps=_MAP.format(pins=".F(O), .I0(I0), .I1(I1), .I2(I2), .I3(I3)"),
+    carries=False,
+    luts={f"LUT{k}": "F" for k in (1, 2, 3, 4)},
+    ffs_start=("DFF",),
+    data="",
+    chains={"ALU": 1},
+    brams=("pROM", "SDPB", "DPB"),
+    shapes=(),
+    nextpnr="nextpnr-himbaechel-gowin",
+    routed=("--write", "design.json"),
+    pins=(("--vopt",), (), ".cst"),
+    all_pins=True,
+    cell_bels=("LUT4", "ALU"),
+    bram_bels=("BSRAM",),
+    io_bels=("IOB",),
+    packer="gowin_pack",
+    pack=("-o", "{bitstream}", "{routed}"),
+    bitstream="lgc.fs",
+)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (_ICE40, _ECP5, _GOWIN)}
+"""Families the backend can place and route, by name."""
