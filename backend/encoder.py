@@ -134,20 +134,28 @@ class Encoder(wiring.Component):  # type: ignore[misc]
     write enable is needed. While `hold` is high the last feature of a frame waits in stage A, and with
     `held` the first one as well, so that the bits stand still.
 
+    Args:
+        plan: thresholds and the bits to keep.
+        held: see above.
+        restartable: add the ports `restart` and `empty`, for sources whose frames can break off.
+
     Ports:
         features: stream of codes; feature 0 follows feature `features - 1` and reset.
         hold: a result is on its way, do not complete another frame.
         taken: high for one clock when the last feature enters stage B.
         frame: high for one clock while the bits of a complete frame stand in `x0`, `x1`...
         x<n>: used input bits, `CHUNK` per vector.
+        restart: the next feature is feature 0. Only while `empty`, else a whole frame may be lost.
+        empty: no feature waits in stage A.
     """
 
     LATENCY = 3
     """Clocks from accepting the last feature to `frame`."""
 
-    def __init__(self, plan: Plan, *, held: bool = False) -> None:
+    def __init__(self, plan: Plan, *, held: bool = False, restartable: bool = False) -> None:
         self.plan = plan
         self.held = held
+        self.restartable = restartable
         form = plan.encoder.format
         ports = {
             "features": In(stream.Signature(Shape(form.width, form.signed))),
@@ -155,6 +163,8 @@ class Encoder(wiring.Component):  # type: ignore[misc]
             "taken": Out(1),
             "frame": Out(1),
         }
+        if restartable:
+            ports |= {"restart": In(1), "empty": Out(1)}
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
     def elaborate(self, platform: object) -> Module:
@@ -174,6 +184,8 @@ class Encoder(wiring.Component):  # type: ignore[misc]
             self.taken.eq(advance & next_is_last),
         ]
         m.d.sync += [full.eq(self.features.valid | stall), last.eq(self.taken), self.frame.eq(last)]
+        if self.restartable:
+            m.d.comb += self.empty.eq(~full)
         with m.If(accept):
             m.d.sync += code.eq(self.features.payload)
         level = Signal(max(self.plan.levels.size, 1), reset_less=True)
@@ -199,6 +211,9 @@ class Encoder(wiring.Component):  # type: ignore[misc]
             if grid.rows * grid.cols != features:
                 with m.If(row[last_row] & col[last_col]):
                     m.d.sync += [row.eq(1), col.eq(1)]
+        if self.restartable:
+            with m.If(self.restart):
+                m.d.sync += [row.eq(row.init), col.eq(col.init)]
         before_row, before_col = divmod((features - 2) % features, grid.cols)
         return row, col, row[before_row] & col[before_col]
 
@@ -227,4 +242,7 @@ class Encoder(wiring.Component):  # type: ignore[misc]
         m.d.comb += [port.addr.eq(position), port.en.eq(accept)]
         with m.If(accept):
             m.d.sync += position.eq(Mux(position == features - 1, 0, position + 1))
+        if self.restartable:
+            with m.If(self.restart):
+                m.d.sync += position.eq(0)
         return Value.cast(port.data)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from amaranth.back import rtlil
+from amaranth.lib.wiring import Component
 
 from lgc.errors import LgcError
 from lgc.ir.encoder import Thermometer
@@ -13,6 +15,9 @@ from lgc.ir.fabric import Fabric
 
 from .encoder import Plan, store_text
 from .fabric import CELLS, fabric_text
+from .interfaces import tops
+from .interfaces.settings import Core, Interface
+from .interfaces.words import CORE
 from .tools import Tool, find, run
 from .top import StreamTop
 
@@ -20,10 +25,10 @@ TOP = "lgc_top"
 """Name of the top module."""
 
 _SCRIPT = """\
-read_rtlil shell.il
+read_rtlil {name}.il
 proc -nomux -norom
 memory_collect
-write_verilog -norename -noattr shell.v
+write_verilog -norename -noattr {name}.v
 """
 
 _HEADER = """\
@@ -54,6 +59,8 @@ class RtlFiles:
         pipeline_registers: flip-flops in network and popcount.
         latency: clocks from accepting the last feature to the result.
         cycles_per_sample: clocks between results at full rate.
+        interface: what is around the design; features above are those that it unpacks. The module
+            without it is `lgc_core`.
         yosys: the tool that wrote the shell.
         commands: command lines, run in the files' directory.
     """
@@ -76,6 +83,17 @@ class RtlFiles:
     cycles_per_sample: int
     yosys: str
     commands: tuple[str, ...]
+    interface: Interface = field(default_factory=Interface)
+
+    @property
+    def core(self) -> Core:
+        """What the interface knows of the design."""
+        return tops.core_of(
+            self.interface,
+            features=(self.features, self.feature_width),
+            classes=(self.classes, self.class_width),
+            score_width=self.score_width,
+        )
 
 
 def write_rtl(
@@ -85,6 +103,7 @@ def write_rtl(
     out: Path,
     argmax_registers: bool,
     held: bool = False,
+    interface: Interface | None = None,
     yosys: Tool | None = None,
     timeout_s: float = 300,
 ) -> RtlFiles:
@@ -97,6 +116,7 @@ def write_rtl(
         argmax_registers: register the scores and each round of that argmax.
         held: keep the input bits still until the result is out, which saves registers, see
             `fabric_text`; else the next frame streams in meanwhile.
+        interface: what to put around the design; the plain streams if None.
         yosys: tool that turns RTLIL into Verilog, looked for if None.
         timeout_s: time limit for it.
 
@@ -108,9 +128,12 @@ def write_rtl(
         raise LgcError(f"The encoder makes {encoder.bits} bits, the network reads {fabric.netlist.inputs}.")
     yosys = yosys or find("yosys")
     make_directory(out)
+    interface = interface or Interface()
+    encoder = interface.encoder(encoder)
     text = fabric_text(fabric, held=held)
     plan = Plan(encoder, text.inputs)
-    design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held)
+    wrapped = interface.name != "stream"
+    design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
     facts = {
         "features": encoder.features,
         "width": encoder.format.width,
@@ -123,8 +146,9 @@ def write_rtl(
     (out / "fabric.v").write_text(head["LUT fabric"] + text.verilog)
     (out / "store.v").write_text(head["Input bits"] + store_text(plan))
     (out / "cells.v").write_text(CELLS)
-    command = _write_shell(design, out, head["Shell"], yosys, timeout_s)
-    return RtlFiles(
+    name = CORE if wrapped else TOP
+    commands = [_write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
+    found = RtlFiles(
         sources=tuple(out / name for name in ("shell.v", "store.v", "fabric.v")),
         cells=out / "cells.v",
         features=encoder.features,
@@ -142,20 +166,31 @@ def write_rtl(
         latency=design.latency,
         cycles_per_sample=design.cycles_per_sample,
         yosys=yosys.identity,
-        commands=(command,),
+        commands=tuple(commands),
+        interface=interface,
     )
+    if not wrapped:
+        return found
+    top = tops.top_of(interface, found.core)
+    header = _HEADER.format(what=f"Interface {interface.name}", **facts)
+    commands.append(_write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s))
+    sources = (*found.sources, out / "interface.v")
+    return dataclasses.replace(found, sources=sources, commands=tuple(commands))
 
 
-def _write_shell(design: StreamTop, out: Path, header: str, yosys: Tool, timeout_s: float) -> str:
-    """Write `shell.v` through Yosys; return the command line."""
-    (out / "shell.il").write_text(rtlil.convert(design, name=TOP, emit_src=False))
-    (out / "shell.ys").write_text(_SCRIPT)
-    args = ["-q", "-s", "shell.ys"]
-    shell = out / "shell.v"
+def _write_shell(
+    design: Component, name: str, shell: Path, header: str, yosys: Tool, timeout_s: float
+) -> str:
+    """Write the module `name` to `shell` through Yosys; return the command line."""
+    out, script = shell.parent, shell.with_suffix(".ys")
+    shell.with_suffix(".il").write_text(rtlil.convert(design, name=name, emit_src=False))
+    script.write_text(_SCRIPT.format(name=shell.stem))
+    args = ["-q", "-s", script.name]
     shell.unlink(missing_ok=True)
-    run(yosys, args, cwd=out, log=out / "shell.log", timeout_s=timeout_s)
+    log = shell.with_suffix(".log")
+    run(yosys, args, cwd=out, log=log, timeout_s=timeout_s)
     if not shell.is_file():
-        raise LgcError(f"{yosys.name} ended without writing {shell.name}.", hint="See shell.log.")
+        raise LgcError(f"{yosys.name} ended without writing {shell.name}.", hint=f"See {log.name}.")
     # Yosys puts its version in a first line; the header replaces it, so that text stays comparable.
     shell.write_text(header + shell.read_text().split("*/", 1)[1].lstrip())
     return yosys.shell(args)

@@ -24,22 +24,35 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
     Ports:
         features: stream of feature codes, in order. Reset restarts the frame.
         result: stream of class indices.
+        restart, empty: with `core`, see `Encoder`.
+        result_scores: with `core`, the scores that belong to `result`, class-major, as below.
 
     Internal signals for simulation: `scores` (class-major, `score_width` bits each, without the
     offset) is right while `scores_valid` is high, which happens once per frame.
     """
 
-    def __init__(self, plan: Plan, fabric: FabricText, *, argmax_registers: bool, held: bool = False) -> None:
-        self.encoder = Encoder(plan, held=held)
+    def __init__(
+        self,
+        plan: Plan,
+        fabric: FabricText,
+        *,
+        argmax_registers: bool,
+        held: bool = False,
+        core: bool = False,
+    ) -> None:
+        self.core = core
+        self.encoder = Encoder(plan, held=held, restartable=core)
         self.fabric = fabric
         self.argmax = None if fabric.index_bits else Argmax(fabric.scores, registers=argmax_registers)
         width = len(self.argmax.index) if self.argmax else fabric.index_bits
-        super().__init__(
-            {
-                "features": In(stream.Signature(self.encoder.features.payload.shape())),
-                "result": Out(stream.Signature(width)),
-            }
-        )
+        ports = {
+            "features": In(stream.Signature(self.encoder.features.payload.shape())),
+            "result": Out(stream.Signature(width)),
+        }
+        if core:
+            scores = Out(sum(map(len, fabric.scores)))
+            ports |= {"restart": In(1), "empty": Out(1), "result_scores": scores}
+        super().__init__(ports)
 
     @property
     def latency(self) -> int:
@@ -78,7 +91,18 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
         if len(token) > 1:
             m.d.sync += token[1:].eq(token[:-1])
         self._result(m, token[-1], index)
+        if self.core:
+            m.d.comb += [encoder.restart.eq(self.restart), self.empty.eq(encoder.empty)]
+            self._keep(m, scores, scores_valid)
         return m
+
+    def _keep(self, m: Module, scores: Signal, valid: Signal) -> None:
+        """Scores of the result: they stand still while inputs are held, else are kept."""
+        if self.encoder.held:
+            m.d.comb += self.result_scores.eq(scores)
+            return
+        with m.If(valid):
+            m.d.sync += self.result_scores.eq(scores)
 
     def _fabric(self, m: Module, index: Signal) -> list[Signal]:
         """Instantiate the fabric, which drives `index`; return the variable score bits of each class."""

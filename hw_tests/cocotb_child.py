@@ -17,7 +17,7 @@ _VERILATOR_ARGS += ["--x-assign", "fast", "--x-initial", "fast"]
 
 _PUBLIC = """\
 `verilator_config
-public_flat_rw -module "stream_bench" -var "*"
+public_flat_rw -module "{top}" -var "*"
 """
 
 
@@ -38,11 +38,11 @@ def main() -> None:
     runner: Runner = _Verilator() if verilator else get_runner("icarus")
     sources = [Path(source) for source in job["sources"]]
     if verilator:
-        Path("public.vlt").write_text(_PUBLIC)
+        Path("public.vlt").write_text(_PUBLIC.format(top=job["top"]))
         sources.insert(0, Path("public.vlt"))
     runner.build(
         sources=sources,
-        hdl_toplevel="stream_bench",
+        hdl_toplevel=job["top"],
         parameters=job["parameters"],
         defines=job["defines"],
         build_args=_VERILATOR_ARGS if verilator else [],
@@ -52,8 +52,8 @@ def main() -> None:
         timescale=None if verilator else ("1ns", "1ns"),
     )
     runner.test(
-        test_module="lgc.hw_tests.stream_bench",
-        hdl_toplevel="stream_bench",
+        test_module=job["module"],
+        hdl_toplevel=job["top"],
         testcase=job["tests"],
         build_dir="build",
         test_dir=".",

@@ -76,6 +76,8 @@ def simulate(
 ) -> SimResult:
     """Stream samples through the design and compare every class and every score.
 
+    Where the design has an interface, what is behind it is simulated; see `links` for the interface.
+
     Args:
         rtl: the design.
         codes: feature codes `[samples, features]`.
@@ -110,7 +112,7 @@ def simulate(
         cwd=out,
         log=out / "sim.log",
         timeout_s=timeout_s,
-        env=_environment(tools),
+        env=environment(tools),
     )
     if code is None:
         raise LgcError(
@@ -201,6 +203,8 @@ def _job(
     return {
         "simulator": simulator,
         "sources": [relative(path, out) for path in (*rtl.sources, rtl.cells)] + ["stream_bench.v"],
+        "top": "stream_bench",
+        "module": "lgc.hw_tests.stream_bench",
         "parameters": {
             "FEATURES": rtl.features,
             "WIDTH": rtl.feature_width,
@@ -209,7 +213,8 @@ def _job(
             "SAMPLES": samples,
             "PATIENCE": 4 * rtl.cycles_per_sample + 1000,
         },
-        "defines": {"PINS_ONLY": 1, "NO_ICE40_DEFAULT_ASSIGNMENTS": 1} if pins_only else {},
+        "defines": ({"PINS_ONLY": 1, "NO_ICE40_DEFAULT_ASSIGNMENTS": 1} if pins_only else {})
+        | ({} if rtl.interface.name == "stream" else {"CORE": 1}),
         "scores": not pins_only,
         "tests": ["bulk", "stress"] if stress_frames else ["bulk"],
         "stress_frames": min(stress_frames, samples),
@@ -240,7 +245,7 @@ def _write_inputs(
     (out / "stream_bench.v").write_text((files("lgc.hw_tests") / "stream_bench.v").read_text())
 
 
-def _environment(tools: tuple[Tool, ...]) -> dict[str, str]:
+def environment(tools: tuple[Tool, ...]) -> dict[str, str]:
     """Environment in which cocotb's runner finds the tools that were chosen."""
     folders = [str(Path(tool.command[0]).parent) for tool in tools]
     env = {"PATH": os.pathsep.join([*folders, os.environ.get("PATH", "")])}

@@ -28,7 +28,12 @@ module stream_bench #(
   wire ready, result_valid;
   wire [CLASS_WIDTH-1:0] result;
 
+`ifdef CORE  // of a design with an interface, what is behind it
+  lgc_core dut (
+    .restart(1'b0),
+`else
   lgc_top dut (
+`endif
     .clk(clk), .rst(rst),
     .features__payload(code), .features__valid(valid), .features__ready(ready),
     .result__payload(result), .result__valid(result_valid), .result__ready(take)

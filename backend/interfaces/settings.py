@@ -1,0 +1,119 @@
+"""What `--interface` and its companions say, and what the interface has to know of the design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lgc.errors import UsageError, nearest
+from lgc.ir.encoder import Thermometer
+
+from .packing import Packing, ranked
+
+NAMES = ("stream", "words", "axi", "uart", "spi")
+"""Interfaces: one feature per clock, packed words, AXI4-Stream, UART, SPI."""
+
+PACKS = ("levels", "codes")
+"""What is sent of a feature: the number of its thresholds that it reaches, or its code."""
+
+LEAST_CLOCKS = 4
+"""Clocks that a bit of a UART takes at least."""
+
+BAUD_ERROR = 0.02
+"""Largest deviation from the baud rate; a frame of ten bits tolerates 5 % of both ends together."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface as asked for.
+
+    Attributes:
+        name: one of `NAMES`.
+        word: bits per word of `words` and `axi`; UART and SPI carry bytes.
+        pack: one of `PACKS`; `stream` always takes codes.
+        scores: whether scores can be had, too.
+        clock_hz: clock of the design, for the UART.
+        baud: bits per second of the UART.
+        timeout_s: silence that ends a frame of the UART.
+    """
+
+    name: str = "stream"
+    word: int = 8
+    pack: str = "levels"
+    scores: bool = False
+    clock_hz: float = 12e6
+    baud: int = 115_200
+    timeout_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be built."""
+        for what, value, known in (("interface", self.name, NAMES), ("packing", self.pack, PACKS)):
+            if value not in known:
+                raise UsageError(f"There is no {what} '{value}'.", hint=nearest(value, known))
+        if self.word != 8 and self.name not in {"words", "axi"}:
+            raise UsageError(f"{self.name} has no words of {self.word} bits.", hint="Leave --word out.")
+        if self.name == "stream" and self.scores:
+            raise UsageError(
+                "The plain stream gives classes only.", hint="Take --interface words, axi, uart or spi."
+            )
+        if self.name == "uart":
+            self._check_baud()
+
+    def _check_baud(self) -> None:
+        """Compare the bit time with whole clocks."""
+        if not (self.clock_hz > 0 and self.baud > 0 and self.timeout_s > 0):
+            raise UsageError("Clock, baud rate and time-out are numbers above 0.")
+        clocks = self.clock_hz / self.baud
+        if self.clocks < LEAST_CLOCKS or abs(self.clocks / clocks - 1) > BAUD_ERROR:
+            raise UsageError(
+                f"A clock of {self.clock_hz:g} Hz cannot make {self.baud} baud: a bit would take "
+                f"{clocks:.2f} clocks, of at least {LEAST_CLOCKS} and within {BAUD_ERROR:.0%} of a "
+                "whole number."
+            )
+
+    @property
+    def clocks(self) -> int:
+        """Clocks per bit of the UART."""
+        return round(self.clock_hz / self.baud)
+
+    @property
+    def timeout_bits(self) -> int:
+        """Bit times of silence that end a frame; more than the ten of a byte."""
+        return max(round(self.timeout_s * self.baud), 20)
+
+    def encoder(self, encoder: Thermometer) -> Thermometer:
+        """Return the encoder to build: that of the levels where those are sent."""
+        return ranked(encoder) if self.name != "stream" and self.pack == "levels" else encoder
+
+
+@dataclass(frozen=True)
+class Core:
+    """What an interface has to know of the design behind it.
+
+    Attributes:
+        packing: of the features that it takes.
+        classes: number of classes.
+        class_width: bits of the class index.
+        score_width: bits of a score, unsigned and without the offset.
+        scores: whether they are to be had.
+    """
+
+    packing: Packing
+    classes: int
+    class_width: int
+    score_width: int
+    scores: bool
+
+    @property
+    def class_words(self) -> int:
+        """Words of the class index."""
+        return -(-self.class_width // self.packing.word)
+
+    @property
+    def score_words(self) -> int:
+        """Words of one score."""
+        return -(-self.score_width // self.packing.word)
+
+    @property
+    def reply_words(self) -> int:
+        """Words of class and all scores."""
+        return self.class_words + self.classes * self.score_words

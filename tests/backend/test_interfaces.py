@@ -1,0 +1,208 @@
+"""Interfaces: packing, settings, and each one in simulation with gaps, errors and resets."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgc.backend import tools
+from lgc.backend.interfaces.packing import WORDS, Packing, ranked, ranks
+from lgc.backend.interfaces.protocol import crc8
+from lgc.backend.interfaces.settings import Interface
+from lgc.backend.rtl import RtlFiles, write_rtl
+from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError
+from lgc.hw_tests.links import LinkResult, simulate_link
+from lgc.hw_tests.runner import choose, simulate
+from lgc.hw_tests.samples import Sample, random_sample
+from lgc.ir.encoder import FixedPoint, Thermometer
+
+
+def lacking() -> str:
+    try:
+        tools.find("yosys")
+        choose("icarus", clocks=1)
+    except ToolMissingError as error:
+        return str(error)
+    return ""
+
+
+needs_tools = pytest.mark.skipif(bool(lacking()), reason=lacking())
+
+UART = {"clock_hz": 8e6, "baud": 1_000_000, "timeout_s": 1e-4}
+
+
+def design(out: Path, sample: Sample, *, held: bool = True, **settings: object) -> RtlFiles:
+    interface = Interface(**settings)  # type: ignore[arg-type]
+    return write_rtl(
+        sample.encoder, sample.fabric, out=out, argmax_registers=True, held=held, interface=interface
+    )
+
+
+def stimulus(rtl: RtlFiles, sample: Sample, samples: int) -> dict[str, np.ndarray]:
+    codes = sample.codes(samples, seed=2)
+    scores = sample.fabric.scores(sample.bits(codes))
+    sent = ranks(sample.encoder, codes) if rtl.interface.pack == "levels" else codes
+    return {"codes": sent, "expected_class": scores.argmax(axis=1), "expected_scores": scores}
+
+
+def link(rtl: RtlFiles, sample: Sample, out: Path, *, samples: int = 5, seed: int = 0) -> LinkResult:
+    return simulate_link(rtl, out=out, simulator="icarus", seed=seed, **stimulus(rtl, sample, samples))
+
+
+# packing
+
+
+@given(
+    features=st.integers(1, 40),
+    width=st.integers(1, 40),
+    word=st.sampled_from(WORDS),
+    seed=st.integers(0, 99),
+)
+def test_what_is_packed_can_be_read_back(features: int, width: int, word: int, seed: int) -> None:
+    """Every slot holds its feature's bits and nothing else; bytes are the words, lowest first."""
+    packing = Packing(features, width, word)
+    codes = np.random.default_rng(seed).integers(-(2**31), 2**31, (3, features)).astype(np.int32)
+    words = packing.pack(codes)
+    assert words.shape == (3, packing.words)
+    bits = (words[:, :, None] >> np.arange(word)) & 1
+    assert not bits[:, :, packing.slots * packing.slot :].any()
+    per_word = bits[:, :, : packing.slots * packing.slot]
+    flat = per_word.reshape(3, -1, packing.slot * packing.parts)
+    want = (codes.astype(np.int64)[:, :, None] >> np.arange(width)) & 1
+    assert np.array_equal(flat[:, :features, :width], want)
+    assert not flat[:, features:].any()
+    assert not flat[:, :, width:].any()
+    assert (features - 1) % packing.slots + 1 == packing.last
+    sent = packing.bytes(codes)
+    assert sent[0].tobytes() == b"".join(int(w).to_bytes(word // 8, "little") for w in words[0])
+
+
+def test_binary_mnist_takes_98_bytes() -> None:
+    assert Packing(784, 1, 8).words == 98
+    assert (Packing(784, 1, 16).words, Packing(784, 1, 32).words) == (49, 25)
+
+
+def test_words_of_other_widths() -> None:
+    with pytest.raises(UsageError, match=r"^Words have 8, 16 or 32 bits, not 12\.$"):
+        Packing(4, 4, 12)
+    with pytest.raises(LgcError, match=r"^Got codes of shape \(2, 3\), expected \[samples, 4\]\.$"):
+        Packing(4, 4).pack(np.zeros((2, 3), np.int32))
+
+
+@given(features=st.integers(1, 9), levels=st.integers(1, 9), seed=st.integers(0, 99))
+def test_levels_give_the_bits_of_codes(features: int, levels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    form = FixedPoint(6, signed=bool(seed % 2))
+    threshold = np.sort(rng.integers(form.low, form.high + 2, (features, levels)), axis=1).astype(np.int32)
+    encoder = Thermometer(threshold, form)
+    codes = rng.integers(form.low, form.high + 1, (20, features), np.int32)
+    short = ranked(encoder)
+    sent = ranks(encoder, codes)
+    assert sent.max() <= short.format.high
+    assert np.array_equal(short.compare(sent), encoder.compare(codes))
+
+
+def test_levels_want_ascending_thresholds() -> None:
+    with pytest.raises(LgcError, match=r"^The thresholds do not ascend"):
+        ranked(Thermometer(np.array([[5, 3]], np.int32)))
+
+
+# protocol and settings
+
+
+def test_checksum_is_the_published_one() -> None:
+    """Check value of CRC-8/MAXIM-DOW in the catalogue of CRC algorithms."""
+    assert crc8(b"123456789") == 0xA1
+    assert crc8(b"123456789\xa1") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "usart"}, r"^There is no interface 'usart'\."),
+        ({"name": "axi", "pack": "bits"}, r"^There is no packing 'bits'\."),
+        ({"name": "uart", "word": 16}, r"^uart has no words of 16 bits\."),
+        ({"name": "stream", "scores": True}, r"^The plain stream gives classes only\."),
+        ({"name": "uart", "baud": 5_000_000}, r"^A clock of 1\.2e\+07 Hz cannot make 5000000 baud"),
+        ({"name": "uart", "baud": 2_666_667}, r"a bit would take 4\.50 clocks"),
+        ({"name": "uart", "baud": 0}, r"^Clock, baud rate and time-out are numbers above 0\.$"),
+    ],
+)
+def test_settings_that_cannot_be_built(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Interface(**settings)  # type: ignore[arg-type]
+
+
+# in simulation
+
+SMALL = random_sample(seed=8, features=9, levels=2, layers=(20, 18), classes=3, luts_per_stage=2, offset=-4)
+WIDE = random_sample(
+    seed=3, features=5, levels=3, width=11, signed=True, shared=False, layers=(90, 80), classes=5
+)
+ONE = random_sample(seed=4, features=1, levels=2, layers=(9,), classes=2, luts_per_stage=1)
+
+
+@needs_tools
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("scores", [True, False])
+@pytest.mark.parametrize("name", ["words", "axi", "uart", "spi"])
+def test_interfaces(name: str, scores: bool, held: bool, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, held=held, name=name, scores=scores, **UART)
+    for seed in (0, 1):
+        assert link(rtl, SMALL, tmp_path / f"sim{seed}", seed=seed).samples == 5
+
+
+@needs_tools
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("name", ["words", "axi"])
+def test_codes_of_many_words_and_thresholds_of_their_own(name: str, word: int, tmp_path: Path) -> None:
+    """Eleven-bit codes take two bytes; the threshold memory restarts with the frame."""
+    rtl = design(tmp_path / "rtl", WIDE, name=name, pack="codes", word=word, scores=True)
+    assert rtl.core.packing.words == {8: 10, 16: 5, 32: 3}[word]
+    assert rtl.memory[1] > 0
+    assert link(rtl, WIDE, tmp_path / "sim").samples == 5
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["uart", "spi"])
+def test_codes_over_bytes(name: str, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", WIDE, name=name, pack="codes", scores=True, **UART)
+    assert link(rtl, WIDE, tmp_path / "sim").samples == 5
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["words", "axi", "uart", "spi"])
+def test_one_feature(name: str, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", ONE, name=name, **(UART | {"baud": 2_000_000}))
+    assert link(rtl, ONE, tmp_path / "sim").samples == 5
+
+
+@needs_tools
+def test_what_is_behind_an_interface_is_simulated_too(tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, name="uart", **UART)
+    found = simulate(rtl, out=tmp_path / "sim", simulator="icarus", **stimulus(rtl, SMALL, 12))
+    assert (found.matching_classes, found.matching_scores) == (12, 12)
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["axi", "spi"])
+def test_a_frame_that_does_not_restart_is_noticed(name: str, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, name=name)
+    text = rtl.sources[-1].read_text()
+    assert "restart = 1'h1" in text
+    (tmp_path / "interface.v").write_text(text.replace("restart = 1'h1", "restart = 1'h0"))
+    broken = replace(rtl, sources=(*rtl.sources[:-1], tmp_path / "interface.v"))
+    with pytest.raises(MismatchError, match=r"^1 of 3 tests of the interface failed"):
+        link(broken, SMALL, tmp_path / "sim")
+
+
+@needs_tools
+def test_a_wrong_expectation_is_a_mismatch(tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, name="uart", **UART)
+    wrong = stimulus(rtl, SMALL, 3)
+    wrong["expected_class"] = (wrong["expected_class"] + 1) % 3
+    with pytest.raises(MismatchError, match="tests of the interface failed"):
+        simulate_link(rtl, out=tmp_path / "sim", simulator="icarus", **wrong)
