@@ -95,7 +95,7 @@ class _Mixture(torch.autograd.Function):
         weight, out = torch.empty_like(z, memory_format=torch.contiguous_format), z.new_empty((nodes, 4))
         noisy = _NOTHING if noise is None else noise.contiguous()
         arrays = (z.contiguous().view(-1).numpy(), noisy.view(-1).numpy(), float(scale), basis)
-        share(maps.mixture, nodes, *arrays, weight.view(-1).numpy(), out.view(-1).numpy())
+        share(maps.mixture, -(-nodes // 4), *arrays, weight.view(-1).numpy(), out.view(-1).numpy())
         ctx.save_for_backward(weight, out)
         ctx.settings = basis, scale  # type: ignore[attr-defined]
         return out

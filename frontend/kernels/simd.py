@@ -112,11 +112,12 @@ def broadcast(builder: Any, value: Any) -> Any:
     return shuffle(builder, builder.insert_element(nothing, value, _I(0)), nothing, [0] * WIDTH)
 
 
-def totals(builder: Any, vectors: Sequence[Any]) -> Any:
-    """The vector of the sums of 1, 2, 4, 8 or 16 vectors' elements.
+def _fold(builder: Any, vectors: Sequence[Any], join: Callable[[Any, Any], Any]) -> tuple[Any, int]:
+    """Join the elements of each of 1, 2, 4, 8 or 16 vectors; returns a vector and a spacing.
 
-    Two vectors become one of sums by halves, and so on, which takes a third of the instructions of
-    summing one after the other.
+    What becomes of vector i stands in as many lanes as the spacing, from i times that on. Two vectors
+    become one of halves joined, and so on, which takes a third of the instructions of one after the
+    other; elements are joined in the same order however many vectors there are.
     """
     vectors, step = list(vectors), WIDTH // 2
     while len(vectors) > 1:
@@ -124,15 +125,24 @@ def totals(builder: Any, vectors: Sequence[Any]) -> Any:
         low = [lane if not lane & step else lane - step + WIDTH for lane in range(WIDTH)]
         high = [lane + step for lane in low]
         vectors = [
-            builder.fadd(shuffle(builder, a, b, low), shuffle(builder, a, b, high), flags=_SUM)
+            join(shuffle(builder, a, b, low), shuffle(builder, a, b, high))
             for a, b in zip(vectors[:half], vectors[half:], strict=True)
         ]
         step //= 2
     (value,), spacing = vectors, 2 * step
     while step:
-        swapped = shuffle(builder, value, value, [lane ^ step for lane in range(WIDTH)])
-        value = builder.fadd(value, swapped, flags=_SUM)
+        value = join(value, shuffle(builder, value, value, [lane ^ step for lane in range(WIDTH)]))
         step //= 2
+    return value, spacing
+
+
+def _sums(builder: Any, vectors: Sequence[Any]) -> tuple[Any, int]:
+    return _fold(builder, vectors, lambda a, b: builder.fadd(a, b, flags=_SUM))
+
+
+def totals(builder: Any, vectors: Sequence[Any]) -> Any:
+    """The vector of the sums of 1, 2, 4, 8 or 16 vectors' elements."""
+    value, spacing = _sums(builder, vectors)
     return shuffle(builder, value, value, range(0, WIDTH, spacing)) if spacing > 1 else value
 
 
@@ -178,20 +188,6 @@ def total(_: Any, value: Any) -> Any:
 
 
 @intrinsic
-def largest(_: Any, value: Any) -> Any:
-    """Largest of a vector's elements."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        (value,) = args
-        for step in (8, 4, 2, 1):
-            other = shuffle(builder, value, value, [lane ^ step for lane in range(WIDTH)])
-            value = builder.select(builder.fcmp_ordered(">", value, other), value, other)
-        return builder.extract_element(value, _I(0))
-
-    return types.float32(value), generate
-
-
-@intrinsic
 def store_totals(_: Any, array: Any, index: Any, vectors: Any) -> Any:
     """Set `array[index + i]` to the sum of the elements of `vectors[i]`, a tuple of 1, 2, 4, 8 or 16."""
 
@@ -225,13 +221,27 @@ def exponential(builder: Any, value: Any) -> Any:
 
 
 @intrinsic
-def exp(_: Any, value: Any) -> Any:
-    """Take exp of each element; see `exponential`."""
+def softmaxes(_: Any, rows: Any, scale: Any) -> Any:
+    """exp(`scale` v) over its sum, for each vector v of a tuple of 1, 2, 4, 8 or 16; `scale` is a vector."""
+    count = len(rows)
 
-    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return exponential(builder, args[0])
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
-    return vector(value), generate
+        def spread(value: Any, i: int, spacing: int) -> Any:
+            return shuffle(builder, value, value, [i * spacing] * WIDTH)
+
+        given = cgutils.unpack_tuple(builder, args[0], count)
+        most, spacing = _fold(builder, given, larger)
+        less = [builder.fsub(v, spread(most, i, spacing)) for i, v in enumerate(given)]
+        powers = [exponential(builder, builder.fmul(v, args[1])) for v in less]
+        sums, _ = _sums(builder, powers)
+        shares = builder.fdiv(constant([1.0] * WIDTH), sums)
+        found = [builder.fmul(v, spread(shares, i, spacing)) for i, v in enumerate(powers)]
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(vector, count)(rows, scale), generate
 
 
 def probabilities(builder: Any, logits: Any) -> Any:
