@@ -26,6 +26,9 @@ _PART_OF = {
     "fabric.popcount": "readout",
 }
 
+_AROUND = ("inner", "core")
+"""Instances between the top module of an interface and the design."""
+
 
 @dataclass(frozen=True)
 class Netlist:
@@ -75,6 +78,8 @@ def read_netlist(path: Path, top: str, family: Family = FAMILIES["ice40"]) -> Ne
 def part_of(cell: str) -> str:
     """Part of the design that a cell belongs to, by the instances in its name."""
     path = cell.replace("$flatten", "").replace("\\", "").split(".")
+    while path[0] in _AROUND and len(path) > 1:
+        path = path[1:]
     while path[0] in _AROUND:
         path = path[1:] or [""]
     return _PART_OF.get(path[0], _PART_OF.get(".".join(path[:2]), "io")) if len(path) > 1 else "io"

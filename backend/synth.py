@@ -29,7 +29,7 @@ tee -q -o stat.json stat -json
 write_json netlist.json
 """
 
-_TIE = "proc {top}\ndelete -input {top}/w:{port}\ncd {top}\nconnect -set {port} 1'0\ncd ..\n"
+_TIE = "proc\ndelete -input {top}/w:{port}\ncd {top}\nconnect -nounset -set {port} 1'0\ncd ..\n"
 
 # Left to itself Yosys makes LUTs of memories that fill less than a quarter of a block.
 _BLOCK = 'setattr -set rom_style "block" */m:*\n'
@@ -52,6 +52,7 @@ class Synthesis:
     """Result of synthesis.
 
     Attributes:
+        family: whose cells they are.
         netlist: JSON netlist for nextpnr.
         luts: LUTs of each of `PARTS`.
         ffs: flip-flops of each of `PARTS`.
@@ -64,6 +65,7 @@ class Synthesis:
         seconds: wall time.
     """
 
+    family: str
     netlist: Path
     luts: Mapping[str, int]
     ffs: Mapping[str, int]
@@ -130,6 +132,7 @@ def synthesise(
         raise LgcError(f"{yosys.name} ended without its results.", hint=f"See {out / 'yosys.log'}.")
     found = read_netlist(netlist, TOP, family)
     result = Synthesis(
+        family=family.name,
         netlist=netlist,
         luts=found.luts,
         ffs=found.ffs,

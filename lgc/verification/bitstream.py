@@ -12,7 +12,7 @@ from lgc.manifest import read_step
 from . import chipdb, lanes
 from .decode import Asc, Design, decode, read_asc
 from .emit import ports, verilog
-from .hardware import fresh, simulate_pins, stimulus
+from .hardware import fresh, only_ice40, simulate_pins, stimulus
 from .subject import Subject
 
 VENDOR_SAMPLES = 12
@@ -89,12 +89,14 @@ def _decoded(subject: Subject) -> tuple[Design, dict[str, int]]:
 def routed(subject: Subject) -> Asc:
     """Read the router's result, which also says which pin is which port."""
     read_step(subject.path, "07-route")
+    only_ice40(subject)
     return read_asc(subject.path / "07-route" / subject.values("07-route")["asc"])
 
 
 def packed(subject: Subject) -> Asc:
     """Unpack the packed file and read it."""
     read_step(subject.path, "08-pack")
+    only_ice40(subject)
     file = subject.path / subject.values("08-pack")["file"]
     out = fresh(subject.work / "unpack")
     command, text = _iceunpack(), out / "unpacked.asc"

@@ -158,6 +158,7 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
         LgcError: the simulation failed or took too long.
     """
     read_step(subject.path, "06-synthesise")
+    only_ice40(subject)
     netlist = subject.path / "06-synthesise" / subject.values("06-synthesise")["netlist"]
     out = fresh(subject.work / "gates")
     script = f"read_json {tools.relative(netlist, out)}\ndelete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
@@ -208,6 +209,17 @@ def cell_models() -> Path:
     raise ToolMissingError(
         "The cell models ice40/cells_sim.v of Yosys were not found.", hint='Try: pip install "lgc[tools]"'
     )
+
+
+def only_ice40(subject: Subject) -> None:
+    """Tell that a rung knows only one family.
+
+    Raises:
+        ToolMissingError: the build is for another one.
+    """
+    family = subject.values("06-synthesise")["family"]
+    if family != "ice40":
+        raise ToolMissingError(f"This rung knows the cells and bitstreams of ice40, not of {family}.")
 
 
 def fresh(folder: Path) -> Path:

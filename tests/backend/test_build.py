@@ -257,6 +257,9 @@ def test_cells_belong_to_parts_by_their_instance() -> None:
     assert parse.part_of("fabric.network.lut_n3") == "network"
     assert parse.part_of("fabric.popcount.lut_p3") == "readout"
     assert parse.part_of("$flatten\\argmax.$auto$1") == "readout"
+    assert parse.part_of("inner.core.fabric.network.lut_n3") == "network"
+    assert parse.part_of("inner.core.result__valid_SB_LUT4_O") == "io"
+    assert parse.part_of("inner.feeder.left_SB_LUT4_O") == "io"
     assert parse.part_of("encoder.store.x0_SB_DFF_Q") == "encoder"
     assert parse.part_of("result__valid_SB_LUT4_O") == "io"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lgc.backend import tools
+from lgc.backend.pins import ports
 from lgc.backend.pnr import Routing, place_and_route
 from lgc.backend.rtl import write_rtl
 from lgc.backend.sweep import Seed, sweep
@@ -26,11 +27,14 @@ def netlist(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     return synthesise(files, load("ice40-hx1k"), out=out / "synth", low=("rst",))
 
 
-def test_an_input_tied_low_is_no_pin(netlist: Synthesis) -> None:
-    from lgc.backend.pins import ports
-
-    assert "clk" in ports(netlist.netlist)
-    assert "rst" not in ports(netlist.netlist)
+def test_an_input_tied_low_is_no_pin_and_nothing_else_is_lost(netlist: Synthesis, tmp_path: Path) -> None:
+    sample = random_sample(seed=5, layers=(30, 24), classes=3, luts_per_stage=2)
+    files = write_rtl(sample.encoder, sample.fabric, out=tmp_path / "rtl", argmax_registers=True, held=True)
+    free = synthesise(files, load("ice40-hx1k"), out=tmp_path / "synth")
+    assert set(ports(free.netlist)) - set(ports(netlist.netlist)) == {"rst"}
+    assert netlist.luts["network"] == free.luts["network"] == files.network_luts
+    assert netlist.ffs == free.ffs
+    assert abs(sum(netlist.luts.values()) - sum(free.luts.values())) < 20
 
 
 def test_the_fastest_seed_is_kept(netlist: Synthesis, tmp_path: Path) -> None:
