@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -129,6 +132,7 @@ async def wrong_frames(dut: Any) -> None:
         (flipped, Answer.BAD_CHECKSUM),
         (b"\xff", Answer.BAD_COMMAND),
         (b"\x00" + good, Answer.BAD_COMMAND),
+        (good[:2] + good, Answer.BAD_CHECKSUM),
     ]
     if not link.with_scores:
         cases.append((line.request(0, scores=True), Answer.BAD_COMMAND))
@@ -156,3 +160,26 @@ async def reset_within_a_frame(dut: Any) -> None:
     dut.rx.value = 1
     await Timer(3 * line.bit, "ns")
     await line.ask(len(link.classes) - 1, scores=False)
+
+
+@cocotb.test()
+async def chip(dut: Any) -> None:
+    """Not a test of its own: be the chip at the terminal that `port.txt` names, until `stop` exists."""
+    link = Link.load()
+    line = Line(dut, link)
+    port = os.open(Path("port.txt").read_text(), os.O_RDWR | os.O_NOCTTY)
+    await start(dut)
+
+    async def answers() -> None:
+        while True:
+            os.write(port, bytes([await line.byte()]))
+
+    answering = cocotb.start_soon(answers())
+    while not Path("stop").exists():
+        if select.select([port], [], [], 0)[0]:
+            await line.send(os.read(port, 256), gaps=False)
+        else:
+            await Timer(20 * line.bit, "ns")
+    answering.cancel()
+    os.close(port)
+    note(now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from lgc.report import Report, model
 
 if TYPE_CHECKING:
     from lgc.backend.rtl import RtlFiles
+
+_LOG = logging.getLogger(__name__)
+
+LINK_SAMPLES = 1
+"""Samples that are also simulated at the pins of an interface; all others behind it."""
 
 Watch = Callable[[str, float | None, bool], None]
 """Called with a step's name when it starts (seconds None) and when it is done."""
@@ -53,13 +59,17 @@ def simulate_rtl(
     Raises:
         MismatchError: a class or score differs from the network's.
     """
-    from lgc.hw_tests import runner
+    from lgc.backend.interfaces.packing import ranks
+    from lgc.hw_tests import links, runner
 
     expected = scored.scores_of_codes(samples.codes)
     classes = (expected if scored is network else network.scores_of_codes(samples.codes)).argmax(axis=1)
+    codes = samples.codes
+    if files.interface.name != "stream" and files.interface.pack == "levels":
+        codes = ranks(network.encoder, codes)
     result = runner.simulate(
         files,
-        codes=samples.codes,
+        codes=codes,
         expected_class=classes,
         expected_scores=expected,
         out=out,
@@ -67,6 +77,19 @@ def simulate_rtl(
         waves=waves,
         seed=seed,
     )
+    if files.interface.name != "stream":
+        few = slice(LINK_SAMPLES)
+        link = links.simulate_link(
+            files,
+            codes=codes[few],
+            expected_class=classes[few],
+            expected_scores=expected[few],
+            out=out / "interface",
+            simulator=simulator,
+            seed=seed,
+            tests=("frames",) if files.interface.name == "uart" else None,
+        )
+        _LOG.info("Over %s: %d samples right, %d clocks each.", link.interface, link.samples, link.clocks)
     # Every class was found equal to the network's, so the hardware is right where the network is.
     correct = None if samples.labels is None else int((classes == samples.labels).sum())
     section = model.Simulation(
@@ -89,6 +112,7 @@ def read_rtl(path: Path) -> RtlFiles:
     Raises:
         LgcError: not a build, not that far, or files were edited or lost since.
     """
+    from lgc.backend.interfaces.settings import Interface
     from lgc.backend.rtl import RtlFiles
 
     record = read_step(path, "04-rtl")
@@ -96,6 +120,7 @@ def read_rtl(path: Path) -> RtlFiles:
     values["sources"] = tuple(path / "04-rtl" / name for name in values["sources"])
     values["cells"] = path / "04-rtl" / values["cells"]
     values["commands"] = tuple(values["commands"])
+    values["interface"] = Interface(**values["interface"])
     return RtlFiles(**values)
 
 

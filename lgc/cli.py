@@ -176,6 +176,21 @@ def train(
     "-b", "--board", default="", shell_complete=_complete_board,
     help="A name that `lgc boards` lists, or a TOML file: its FPGA, pins and clock are used.",
 )  # fmt: skip
+@click.option(
+    "--interface", type=click.Choice(["stream", "words", "axi", "uart", "spi"]), default="stream",
+    show_default=True, help="What the design is reached by; see docs/interfaces.md.",
+)  # fmt: skip
+@click.option(
+    "--word", type=click.Choice(["8", "16", "32"]), default="8", show_default=True,
+    callback=lambda _ctx, _param, value: int(value), help="Bits per word of words and axi.",
+)  # fmt: skip
+@click.option(
+    "--pack", type=click.Choice(["levels", "codes"]), default="levels", show_default=True,
+    help="What an interface takes of a feature: how many thresholds it reaches, or its code.",
+)  # fmt: skip
+@click.option("--with-scores", is_flag=True, help="Give scores over the interface, too.")
+@click.option("--clock-hz", type=click.FloatRange(1), metavar="HZ", help="Clock of a UART's design.")
+@click.option("--baud", type=click.IntRange(1), default=115_200, show_default=True, help="Of the UART.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",

@@ -47,6 +47,7 @@ from lgc.report import SCHEMA_VERSION, Report, model, render
 
 if TYPE_CHECKING:
     from lgc.backend.board import Board
+    from lgc.backend.interfaces.settings import Interface
     from lgc.backend.rtl import RtlFiles
     from lgc.backend.target import Target
     from lgc.frontend.checkpoint import Checkpoint
@@ -72,6 +73,12 @@ class Options:
         seed: of the placer.
         seeds: placements to try, numbered from `seed`; the fastest is kept.
         board: name or TOML file of a board, whose target, pins and clock then hold; "" for none.
+        interface: "stream", "words", "axi", "uart" or "spi".
+        word: bits per word of words and axi.
+        pack: what is sent of a feature, "levels" or "codes"; the stream takes codes.
+        with_scores: whether scores can be had over the interface.
+        clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
+        baud: of the UART.
     """
 
     target: str = "ice40-hx8k"
@@ -84,6 +91,12 @@ class Options:
     seed: int = 1
     seeds: int = 1
     board: str = ""
+    interface: str = "stream"
+    word: int = 8
+    pack: str = "levels"
+    with_scores: bool = False
+    clock_hz: float | None = None
+    baud: int = 115_200
 
 
 def compile(
@@ -144,6 +157,7 @@ class _Flow:
     def run(self, build: BuildDir) -> Build:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
+        _ = self.interface  # what cannot be built should not wait for the steps before
         ran = [self.lower(), self.optimise(), self.expand(), self.rtl()]
         if self.options.until != "verilog":
             ran.append(self.simulate())
@@ -269,6 +283,21 @@ class _Flow:
         return model.Check("popcount ↔ argmax", method, len(bits), True)
 
     # 04
+    @cached_property
+    def interface(self) -> Interface:
+        """What is built around the design."""
+        from lgc.backend.interfaces.settings import Interface
+
+        given = self.options
+        return Interface(
+            given.interface,
+            word=given.word,
+            pack=given.pack,
+            scores=given.with_scores,
+            clock_hz=given.clock_hz or (self.board.clock_hz if self.board else Interface.clock_hz),
+            baud=given.baud,
+        )
+
     @property
     def rtl_files(self) -> RtlFiles:
         """The Verilog as written by the step."""
@@ -288,6 +317,7 @@ class _Flow:
                 out=out,
                 argmax_registers=self.options.levels > 0,
                 held=True,
+                interface=self.interface,
                 yosys=yosys,
             )
             values = dataclasses.asdict(files)
@@ -297,6 +327,7 @@ class _Flow:
 
         expanded = self.build.path / "03-expand"
         key = {"yosys": yosys.identity, "registers": self.options.levels > 0}
+        key["interface"] = dataclasses.asdict(self.interface)
         return self.step("04-rtl", run, key, expanded / "fabric.npz", expanded / "fabric.json", self.path)
 
     # 05
