@@ -75,7 +75,7 @@ class Bus:
 
 
 @cocotb.test()
-async def frames(dut: Any) -> None:
+async def every_sample(dut: Any) -> None:
     """Every sample, at full rate and with gaps."""
     link = Link.load()
     bus = Bus(dut, link)

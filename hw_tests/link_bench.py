@@ -78,6 +78,6 @@ def now() -> int:
 
 
 def note(clocks: int) -> None:
-    """Write the measurement of `frames`."""
+    """Write the measurement of `every_sample`."""
     cocotb.log.info("best sample: %d clocks", clocks)
     Path("measured.json").write_text(json.dumps({"clocks": clocks}))

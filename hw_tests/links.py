@@ -17,9 +17,9 @@ from lgc.errors import LgcError, MismatchError
 
 from .runner import choose, environment
 
-_ALL = ("frames", "wrong_frames", "reset_within_a_frame")
+_ALL = ("every_sample", "wrong_frames", "reset_within_a_frame")
 
-TESTS = {"words": ("frames", "reset_within_a_frame"), "axi": _ALL, "uart": _ALL, "spi": _ALL}
+TESTS = {"words": ("every_sample", "reset_within_a_frame"), "axi": _ALL, "uart": _ALL, "spi": _ALL}
 """cocotb tests of each interface, in `lgc.hw_tests.<name>`."""
 
 

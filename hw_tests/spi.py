@@ -78,7 +78,7 @@ class Master:
 
 
 @cocotb.test()
-async def frames(dut: Any) -> None:
+async def every_sample(dut: Any) -> None:
     """Every sample: its class, and its scores where the design has them."""
     link = Link.load()
     master = Master(dut, link)

@@ -95,7 +95,7 @@ class Line:
 
 
 @cocotb.test()
-async def frames(dut: Any) -> None:
+async def every_sample(dut: Any) -> None:
     """Every sample: its class, and its scores where the design has them."""
     link = Link.load()
     line = Line(dut, link)

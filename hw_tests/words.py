@@ -55,7 +55,7 @@ async def begin(dut: Any) -> Link:
 
 
 @cocotb.test()
-async def frames(dut: Any) -> None:
+async def every_sample(dut: Any) -> None:
     """Every sample, at full rate and with gaps."""
     link = await begin(dut)
     best = []

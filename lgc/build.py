@@ -87,7 +87,7 @@ def simulate_rtl(
             out=out / "interface",
             simulator=simulator,
             seed=seed,
-            tests=("frames",) if files.interface.name == "uart" else None,
+            tests=("every_sample",) if files.interface.name == "uart" else None,
         )
         _LOG.info("Over %s: %d samples right, %d clocks each.", link.interface, link.samples, link.clocks)
     # Every class was found equal to the network's, so the hardware is right where the network is.
