@@ -16,7 +16,7 @@ from ..connections import Sources
 from ..graph import ConvLayer, OrPool, Window
 from ..kernels.autograd import monomials
 from ..kernels.conv_autograd import Geometry, Nodes, convolve
-from ..relaxations import RELAXATIONS, relaxation
+from ..relaxations import relaxation_for
 from .pool import or_pool, outputs, sliding
 
 
@@ -52,14 +52,7 @@ class TreeLayer(nn.Module):
                 hint="Set the layer's shape to [length, channels], or use image data.",
             )
         self.config = config
-        self.relaxation = relaxation(config.relaxation)
-        if not self.relaxation.parameters(config.k):
-            known = ", ".join(name for name, kind in RELAXATIONS.items() if config.k in kind.ks)
-            raise UsageError(
-                f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
-                hint=f"Choose another k, or a relaxation that has: {known}.",
-            )
-        self.relaxation.check(estimator, config.init)
+        self.relaxation = relaxation_for(config.relaxation, config.k, estimator, config.init)
         self.window = sliding(sources.shape, config.field or 3, config.stride or 1, config.padding)
         self.register_buffer("leaf", torch.from_numpy(draw_leaves(config, self.window, rng)))
         initial = self.relaxation.initial(

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lgc.errors import UsageError
-
 from .. import devices
 from ..checkpoint import Layer
 from ..config import LayerConfig
@@ -17,7 +15,7 @@ from ..connections import Wiring
 from ..kernels import cpu
 from ..kernels.autograd import fused, monomials
 from ..kernels.threads import share
-from ..relaxations import RELAXATIONS, relaxation
+from ..relaxations import relaxation_for
 
 
 class LutLayer(nn.Module):
@@ -45,14 +43,7 @@ class LutLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.relaxation = relaxation(config.relaxation)
-        if not self.relaxation.parameters(config.k):
-            known = ", ".join(name for name, kind in RELAXATIONS.items() if config.k in kind.ks)
-            raise UsageError(
-                f"The relaxation {config.relaxation} has no nodes of {config.k} inputs.",
-                hint=f"Choose another k, or a relaxation that has: {known}.",
-            )
-        self.relaxation.check(estimator, config.init)
+        self.relaxation = relaxation_for(config.relaxation, config.k, estimator, config.init)
         initial = self.relaxation.initial(
             config.width, config.k, config.residual, rng, init=config.init, temperature=temperature
         )
