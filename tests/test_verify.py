@@ -225,3 +225,11 @@ def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> 
     ladder = verify(build, levels=["bitstream"], images=1000)
     assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 3, ladder.rungs
     assert ladder.rungs[1].compared > 1000
+
+
+def test_pins_of_another_interface_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "tiny.safetensors", tiny())
+    build = lgc.compile(tmp_path / "tiny.safetensors", images=2, interface="words", until="synthesis")
+    ladder = verify(build.path, levels=["rtl", "gates"], images=2)
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL, EQUAL, SKIPPED], ladder.rungs
+    assert "not words" in str(only(ladder, SKIPPED))

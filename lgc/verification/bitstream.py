@@ -12,7 +12,7 @@ from lgc.manifest import read_step
 from . import chipdb, lanes
 from .decode import Asc, Design, decode, read_asc
 from .emit import ports, verilog
-from .hardware import fresh, only_ice40, simulate_pins, stimulus
+from .hardware import fresh, only_ice40, only_streams, simulate_pins, stimulus
 from .subject import Subject
 
 VENDOR_SAMPLES = 12
@@ -82,6 +82,7 @@ def network_to_vendor_cells(subject: Subject) -> tuple[str, int]:
 def _decoded(subject: Subject) -> tuple[Design, dict[str, int]]:
     """Decode the packed file; the router's symbols say which pin is which port, and no more."""
     asc = packed(subject)
+    only_streams(subject)
     design = decode(asc, chipdb.ChipDb.load(chipdb.find(asc.device)))
     return design, ports(design, routed(subject).symbols, subject.rtl)
 

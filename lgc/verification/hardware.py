@@ -159,6 +159,7 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
     """
     read_step(subject.path, "06-synthesise")
     only_ice40(subject)
+    only_streams(subject)
     netlist = subject.path / "06-synthesise" / subject.values("06-synthesise")["netlist"]
     out = fresh(subject.work / "gates")
     script = f"read_json {tools.relative(netlist, out)}\ndelete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
@@ -220,6 +221,17 @@ def only_ice40(subject: Subject) -> None:
     family = subject.values("06-synthesise")["family"]
     if family != "ice40":
         raise ToolMissingError(f"This rung knows the cells and bitstreams of ice40, not of {family}.")
+
+
+def only_streams(subject: Subject) -> None:
+    """Tell that a rung drives plain streams at the pins.
+
+    Raises:
+        ToolMissingError: the build has another interface.
+    """
+    name = subject.rtl.interface.name
+    if name != "stream":
+        raise ToolMissingError(f"This rung drives the plain streams at the pins, not {name}.")
 
 
 def fresh(folder: Path) -> Path:
