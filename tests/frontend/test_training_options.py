@@ -203,23 +203,24 @@ def test_a_run_that_cannot_fit_is_refused(
 
 
 MEASURE = """
-import resource, sys
+import sys
 from lgc.frontend import budget, config, data, encoder
 from lgc.frontend.train import train
 from pathlib import Path
 loaded = data.load("digits")
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+def status(key): return int(Path("/proc/self/status").read_text().split(key + ":")[1].split()[0]) << 10
 small = config.load(sys.argv[1], ["train.epochs=1", *sys.argv[4:]])
 big = config.load(sys.argv[1], ["train.epochs=1", sys.argv[3], *sys.argv[4:]])
 train(small, loaded, out=Path(sys.argv[2]))  # everything imported and compiled
-before = peak()
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = status("VmRSS")
 train(big, loaded, out=Path(sys.argv[2]))
 fitted = encoder.fit(big.encoder, loaded.train_x, loaded.format)
-print(peak() - before, budget.need(big, loaded.train_x.nbytes, fitted.bits, 200, 150).peak)
+print(status("VmHWM") - before, budget.need(big, loaded.train_x.nbytes, fitted.bits, 200, 150).peak)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux alone")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
     "big",
     [
@@ -230,9 +231,10 @@ print(peak() - before, budget.need(big, loaded.train_x.nbytes, fitted.bits, 200,
 )
 def test_the_estimate_is_near_the_truth(small: Path, tmp_path: Path, big: str) -> None:
     command = [sys.executable, "-c", MEASURE, str(small), str(tmp_path / "m.safetensors"), big]
-    ran = subprocess.run(
-        [*command, "train.batch=256"], capture_output=True, text=True, timeout=300, check=True
-    )
+    for _ in range(2):  # the second finds all kernels compiled
+        ran = subprocess.run(
+            [*command, "train.batch=256"], capture_output=True, text=True, timeout=300, check=True
+        )
     grown, estimate = map(int, ran.stdout.split())
     assert 0.4 * grown < estimate < 2.5 * grown, f"{grown >> 20} MiB, estimated {estimate >> 20} MiB"
 
