@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +28,13 @@ class Group(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn `LgcError` into a message and its exit code."""
+        """Run the command; turn `LgcError` into a message and its exit code.
+
+        Being told to end is the same as Ctrl-C: what a command started ends with it.
+        """
+        if threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
         try:
             return super().invoke(ctx)
         except LgcError as error:

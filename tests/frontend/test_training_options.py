@@ -281,10 +281,11 @@ def test_killed_runs_go_on(
     finish(small, digits, tmp_path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_how_to_go_on(
-    small: Path, digits: data.Dataset, tmp_path: Path, running: subprocess.Popen[str]
+    small: Path, digits: data.Dataset, tmp_path: Path, running: subprocess.Popen[str], number: signal.Signals
 ) -> None:
-    os.kill(running.pid, signal.SIGINT)
+    os.kill(running.pid, number)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "killed.state holds the run; the same command with --resume goes on." in said
