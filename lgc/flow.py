@@ -20,7 +20,6 @@ import datetime
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +42,7 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
 from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256, write_text
-from lgc.report import SCHEMA_VERSION, Report, model, render
+from lgc.report import SCHEMA_VERSION, Report, assemble, model, render
 
 if TYPE_CHECKING:
     from lgc.backend.board import Board
@@ -487,14 +486,14 @@ class _Flow:
             target=self.target.name,
             pipeline=",".join(map(passes.spell, self.pipeline)),
             model=self.model_facts(),
-            netlist=netlist_facts(values, self.target.k),
+            netlist=assemble.netlist_facts(values, self.target.k),
             checks=tuple(model.Check(**check) for v in values.values() for check in v.get("checks", ())),
-            simulation=section(model.Simulation, values.get("05-simulate")),
-            post_synthesis=post_synthesis(values),
-            post_route=post_route(values, self.target),
-            bitstream=section(model.Bitstream, values.get("08-pack")),
+            simulation=assemble.section(model.Simulation, values.get("05-simulate")),
+            post_synthesis=assemble.post_synthesis(values),
+            post_route=assemble.post_route(values, self.target),
+            bitstream=assemble.section(model.Bitstream, values.get("08-pack")),
             steps=tuple(model.StepTime(s.name, round(s.seconds, 3), s.cached) for s in self.steps),
-            tools=self.tools(values),
+            tools=assemble.tools(values),
             warnings=tuple(self.warnings),
         )
         path = self.build.path
@@ -502,20 +501,6 @@ class _Flow:
         write_text(path / "report.md", render.markdown(found))
         self.build.write_script()
         return Build(path, found)
-
-    def tools(self, values: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """Return what ran, and its version."""
-        found = {"python": platform.python_version(), "numpy": np.__version__}
-        if "05-simulate" in values:
-            found["simulator"] = values["05-simulate"]["simulator"]
-        for name, step in (
-            ("synthesis", "06-synthesise"),
-            ("place and route", "07-route"),
-            ("packer", "08-pack"),
-        ):
-            if step in values:
-                found[name] = values[step]["tool"]
-        return found
 
     def model_facts(self) -> model.Model:
         """Return the report's section on the network."""
@@ -533,52 +518,3 @@ class _Flow:
             validation_accuracy=facts.get("validation_accuracy"),
             test_accuracy=facts.get("test_accuracy"),
         )
-
-
-def section(kind: type[Any], values: dict[str, Any] | None) -> Any:
-    """Build a section of the report from a step's values, None where the step did not run."""
-    if values is None:
-        return None
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in names})
-
-
-def post_synthesis(values: dict[str, dict[str, Any]]) -> model.PostSynthesis | None:
-    """Build the report's section on synthesis."""
-    facts = values.get("06-synthesise")
-    if facts is None:
-        return None
-    parts = {name: model.Parts(**facts[name]) for name in ("luts", "ffs")}
-    return model.PostSynthesis(tool=facts["tool"], carries=facts["carries"], brams=facts["brams"], **parts)
-
-
-def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostRoute | None:
-    """Build the report's section on place and route; clocks become times at the routed Fmax."""
-    facts = values.get("07-route")
-    if facts is None:
-        return None
-    rtl, fmax = values["04-rtl"], facts["fmax_mhz"]
-    derived: dict[str, Any] = {
-        "device": f"{target.device}-{target.package}",
-        "latency_ns": round(rtl["latency"] * 1e3 / fmax, 1),
-        "samples_per_second": round(fmax * 1e6 / rtl["cycles_per_sample"]),
-    }
-    derived["sweep"] = tuple(model.Seed(**seed) for seed in facts["sweep"])
-    found: model.PostRoute = section(model.PostRoute, facts | derived)
-    return found
-
-
-def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
-    """Build the report's section on the netlist."""
-    optimised, expanded = values["02-optimise"], values["03-expand"]
-    return model.Netlist(
-        nodes=values["01-lower"]["nodes"],
-        simplified=optimised["luts"],
-        network_luts=expanded["network_luts"],
-        popcount_luts=expanded["luts"] - expanded["network_luts"],
-        counted_bits=optimised["counted_bits"],
-        input_bits=optimised["input_bits"],
-        k=k,
-        depth=expanded["depth"],
-        stages=expanded["stages"],
-    )
