@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from lgc import console
+from lgc.board_commands import boards, complete_board, flash, targets
+from lgc.console import as_json
 from lgc.errors import ToolMissingError
 from lgc.import_command import import_
 
@@ -19,7 +21,6 @@ Completion: eval "$(_LGC_COMPLETE=bash_source lgc)"   (or zsh_source, fish_sourc
 """
 _PATH = click.Path(path_type=Path)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors.")
 
 
@@ -27,12 +28,6 @@ def _complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: s
     from lgc.backend import target
 
     return [name for name in target.names() if name.startswith(incomplete)]
-
-
-def _complete_board(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from lgc.backend import board
-
-    return [name for name in board.names() if name.startswith(incomplete)]
 
 
 def _complete_passes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -173,7 +168,7 @@ def train(
 @images_option
 @simulator_option
 @click.option(
-    "-b", "--board", default="", shell_complete=_complete_board,
+    "-b", "--board", default="", shell_complete=complete_board,
     help="A name that `lgc boards` lists, or a TOML file: its FPGA, pins and clock are used.",
 )  # fmt: skip
 @click.option(
@@ -365,7 +360,8 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
-main.add_command(import_)
+for _command in (boards, flash, import_, targets):
+    main.add_command(_command)
 
 
 @main.command()
@@ -382,62 +378,6 @@ def inspect(file: Path, as_json: bool) -> None:
 
     facts = commands.describe(file)
     console.show(facts, as_json, lambda: commands.summary_table(str(file), facts))
-
-
-@main.command()
-@as_json
-def targets(as_json: bool) -> None:
-    """List the FPGA targets, the tools they need and whether those are installed.
-
-    `-t` also takes a TOML file of your own.
-
-    \b
-    lgc compile model.safetensors -t ice40-up5k
-    lgc compile model.safetensors -t boards/mine.toml
-    """
-    from lgc import commands
-
-    found = commands.list_targets()
-    console.show(found, as_json, lambda: commands.dict_table("Targets", found))
-
-
-@main.command()
-@as_json
-def boards(as_json: bool) -> None:
-    """List the boards: their FPGA, clock, UART and LEDs. `--board` also takes a TOML file of your own.
-
-    \b
-    lgc compile model.safetensors --board icebreaker
-    """
-    from lgc import commands
-
-    found = commands.list_boards()
-    console.show(found, as_json, lambda: commands.dict_table("Boards", found))
-
-
-@main.command()
-@click.argument("build", type=_PATH)
-@click.option(
-    "-b",
-    "--board",
-    default="",
-    shell_complete=_complete_board,
-    help="The one it was compiled for if not given.",
-)
-@click.option("--memory", is_flag=True, help="Load into the FPGA only, not into the board's flash.")
-@as_json
-def flash(build: Path, board: str, memory: bool, as_json: bool) -> None:
-    """Load the bitstream of a BUILD into a board, with openFPGALoader or iceprog.
-
-    \b
-    lgc compile model.safetensors --board icebreaker -o build
-    lgc flash build
-    """
-    from lgc import commands
-    from lgc.flash import flash
-
-    found = flash(build, board=board, memory=memory)
-    console.show(found, as_json, lambda: commands.summary_table("Loaded", found))
 
 
 @main.command()

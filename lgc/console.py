@@ -14,6 +14,9 @@ import click
 
 from lgc.errors import LgcError
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+"""Option of every command that prints results."""
+
 
 class Group(click.Group):
     """A group whose errors are one sentence and an exit code, and which suggests near commands."""
