@@ -43,6 +43,7 @@ def simulate_rtl(
     simulator: str = "auto",
     waves: bool = False,
     seed: int = 0,
+    timeout_s: float = 600,
 ) -> tuple[model.Simulation, tuple[str, ...]]:
     """Stream samples through the RTL; returns the report's section and the command lines run.
 
@@ -55,9 +56,11 @@ def simulate_rtl(
         waves: keep a wave file.
         seed: of the random gaps and back-pressure.
         scored: what its scores must agree with.
+        timeout_s: time limit of each simulation.
 
     Raises:
         MismatchError: a class or score differs from the network's.
+        LgcError: a simulation failed or took too long.
     """
     from lgc.backend.interfaces.packing import ranks
     from lgc.hw_tests import links, runner
@@ -76,6 +79,7 @@ def simulate_rtl(
         simulator=simulator,
         waves=waves,
         seed=seed,
+        timeout_s=timeout_s,
     )
     if files.interface.name != "stream":
         few = slice(LINK_SAMPLES)
@@ -87,6 +91,7 @@ def simulate_rtl(
             out=out / "interface",
             simulator=simulator,
             seed=seed,
+            timeout_s=timeout_s,
             tests=("every_sample",) if files.interface.name == "uart" else None,
         )
         _LOG.info("Over %s: %d samples right, %d clocks each.", link.interface, link.samples, link.clocks)

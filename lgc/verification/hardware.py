@@ -137,6 +137,7 @@ def network_to_rtl(subject: Subject) -> tuple[str, int]:
         scored=scored,
         simulator=subject.simulator,
         seed=subject.seed,
+        timeout_s=subject.timeout_s,
     )
     return f"simulation of {section.samples:,} vectors ({section.simulator}, back-pressure)", section.samples
 
