@@ -43,7 +43,7 @@ _Texts = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class FabricText:
-    """Verilog modules `lgc_fabric`, `lgc_network` and `lgc_popcount`.
+    """Verilog modules `lgc_fabric`, `lgc_network`, `lgc_popcount` and, if there is one, `lgc_argmax`.
 
     Attributes:
         verilog: the text.
@@ -89,7 +89,7 @@ def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
             f"{fabric.classes} classes of {fabric.score_width} bits."
         )
     wires = _Wires.of(fabric, held=held)
-    parts = [part for part in (_network(wires), _popcount(wires)) if part.outputs]
+    parts = [part for part in (_network(wires), _popcount(wires), _argmax(wires)) if part.outputs]
     inputs = wires.inputs(np.append(net.fanin.ravel(), net.outputs))
     text = "".join([*(part.verilog() for part in parts), _wrapper(wires, inputs, parts)])
     in_network = int((wires.registered < wires.split).sum())
@@ -139,10 +139,11 @@ class _Wires:
 
     Attributes:
         net: the netlist.
-        name: `[signals]`, x for inputs, n for the network's LUTs, p for the popcount's.
+        name: `[signals]`, x for inputs, n for the network's LUTs, p for those behind it.
         stage: `[signals]`.
         latest: `[signals]`, the last stage at which a signal has a copy of its own.
         split: first signal of the popcount.
+        tail: first signal of the argmax.
         outputs: `[classes, score_width]`, signals.
         inverted: `[classes, score_width]`, whether they are complements.
         index: `[index_bits]`, signals.
@@ -158,6 +159,7 @@ class _Wires:
     stage: _I64x1
     latest: _I64x1
     split: int
+    tail: int
     outputs: npt.NDArray[np.int64]
     inverted: npt.NDArray[np.bool_]
     index: _I64x1
@@ -189,6 +191,7 @@ class _Wires:
             stage=stage,
             latest=latest,
             split=net.first_lut + head,
+            tail=_tail(fabric),
             outputs=fabric.score_signals.astype(np.int64).reshape(shape),
             inverted=inverted.reshape(shape),
             index=fabric.index_signals.astype(np.int64),
@@ -212,12 +215,21 @@ class _Wires:
         found = np.unique(signal).astype(np.int64)
         return found[(found >= FIRST_INPUT) & (found < self.net.first_lut)]
 
-    def crossing(self) -> tuple[_I64x1, _I64x1]:
-        """Return what the popcount reads from outside, as sorted pairs of signal and stage."""
-        fanin = self.net.fanin[self.split - self.net.first_lut :].astype(np.int64)
-        stage = np.minimum(self.stage[self.split :, None], self.latest[fanin])
-        outside = (fanin >= FIRST_INPUT) & (fanin < self.split)
+    def reads(self, start: int, stop: int) -> tuple[_I64x1, _I64x1]:
+        """Return what signals `start` to `stop` read from before, as sorted pairs of signal and stage."""
+        first = self.net.first_lut
+        fanin = self.net.fanin[start - first : stop - first].astype(np.int64)
+        stage = np.minimum(self.stage[start:stop, None], self.latest[fanin])
+        outside = (fanin >= FIRST_INPUT) & (fanin < start)
         return _unique(fanin[outside], stage[outside])
+
+    def leaving(self, start: int, stop: int) -> tuple[_I64x1, _I64x1]:
+        """Return which signals below `stop` are needed behind it, not before `start`, as sorted pairs."""
+        parts = ((self.split, self.tail), (self.tail, self.net.signals))
+        needed = [self.roots(), *(self.reads(*part) for part in parts if part[0] >= stop)]
+        signal, when = (np.concatenate(side) for side in zip(*needed, strict=True))
+        mine = (signal >= start) & (signal < stop)
+        return _unique(signal[mine], when[mine])
 
     def roots(self) -> tuple[_I64x1, _I64x1]:
         """Signals that leave the fabric and the stages at which they do, as sorted pairs."""
@@ -337,10 +349,7 @@ def _network(wires: _Wires) -> _Part:
     """Collect the first LUTs, the registers of their outputs and of inputs that are needed later."""
     net, split = wires.net, wires.split
     luts = slice(0, split - net.first_lut)
-    direct, when = wires.roots()
-    mine = (direct < split) & (direct >= FIRST_INPUT)
-    signal, stage = wires.crossing()
-    signal, stage = _unique(np.append(signal, direct[mine]), np.append(stage, when[mine]))
+    signal, stage = wires.leaving(FIRST_INPUT, split)
     made_here = (signal >= net.first_lut) | (stage > 0)
     outputs = wires.at(signal[made_here], stage[made_here])
     inputs = wires.inputs(np.append(net.fanin[luts].ravel(), wires.registered))
@@ -355,18 +364,35 @@ def _network(wires: _Wires) -> _Part:
 
 
 def _popcount(wires: _Wires) -> _Part:
-    """Collect the other LUTs and carries and the registers of their outputs."""
-    signal, stage = wires.roots()
-    mine = signal >= wires.split
-    outputs = wires.at(signal[mine], stage[mine])
-    registers = wires.register_lines(wires.registered >= wires.split, set(outputs))
+    """Collect the LUTs that count, and the registers of their outputs."""
+    return _behind(wires, "lgc_popcount", wires.split, wires.tail)
+
+
+def _argmax(wires: _Wires) -> _Part:
+    """Collect the LUTs and carries that find the class, and the registers of their outputs."""
+    return _behind(wires, "lgc_argmax", wires.tail, wires.net.signals)
+
+
+def _behind(wires: _Wires, module: str, start: int, stop: int) -> _Part:
+    """Collect LUTs and carries behind the network, signals `start` to `stop`."""
+    first, registered = wires.net.first_lut, wires.registered
+    outputs = wires.at(*wires.leaving(start, stop))
+    registers = wires.register_lines((registered >= start) & (registered < stop), set(outputs))
     return _Part(
-        module="lgc_popcount",
-        inputs=wires.at(*wires.crossing()),
+        module=module,
+        inputs=wires.at(*wires.reads(start, stop)),
         outputs=outputs,
-        wires=list(wires.name[wires.split :]),
-        lines=[*wires.lut_lines(slice(wires.split - wires.net.first_lut, None)), *registers],
+        wires=list(wires.name[start:stop]),
+        lines=[*wires.lut_lines(slice(start - first, stop - first)), *registers],
     )
+
+
+def _tail(fabric: Fabric) -> int:
+    """Return the first signal of the argmax, which is added behind the scores."""
+    net = fabric.netlist
+    if not fabric.index_bits:
+        return net.signals
+    return max(net.first_lut + fabric.network_luts, int(fabric.score_signals.max(initial=0)) + 1)
 
 
 def _wrapper(wires: _Wires, inputs: _I64x1, parts: list[_Part]) -> str:

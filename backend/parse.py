@@ -13,7 +13,7 @@ from lgc.errors import LgcError
 
 from .family import FAMILIES, Family
 
-PARTS = ("encoder", "network", "readout", "io")
+PARTS = ("encoder", "network", "readout", "argmax", "io")
 """What a design consists of, in reports; `io` is handshake, control and output register."""
 
 _AROUND = ("inner", "core")
@@ -21,9 +21,10 @@ _AROUND = ("inner", "core")
 
 _PART_OF = {
     "encoder": "encoder",
-    "argmax": "readout",
+    "argmax": "argmax",
     "fabric.network": "network",
     "fabric.popcount": "readout",
+    "fabric.argmax": "argmax",
 }
 
 _AROUND = ("inner", "core")

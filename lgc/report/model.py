@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -16,8 +17,13 @@ from typing import Any
 
 from lgc.errors import LgcError
 
-SCHEMA_VERSION = 1
+from .sections import Accuracy, Confusion, Floorplan, Hop, Inputs, Layer, PassResult
+
+SCHEMA_VERSION = 2
 """Raised when a field changes its meaning or disappears."""
+
+_NUMBERS = re.compile(r"\[\s*(-?\d[-+.\deE]*(?:,\s*-?\d[-+.\deE]*)*)\s*\]")
+"""A list of numbers in JSON."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,13 @@ class Parts:
     encoder: int
     network: int
     readout: int
+    argmax: int
     io: int
 
     @property
     def total(self) -> int:
         """Sum of the parts."""
-        return self.encoder + self.network + self.readout + self.io
+        return self.encoder + self.network + self.readout + self.argmax + self.io
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,8 @@ class PostRoute:
         latency_ns: latency of a result at `fmax_mhz`.
         samples_per_second: throughput at `fmax_mhz`.
         sweep: what each of several seeds gave; empty for a single one.
+        area_delay: LUTs after synthesis times `latency_ns`.
+        critical: the slowest path between two registers.
     """
 
     tool: str
@@ -166,6 +175,8 @@ class PostRoute:
     latency_ns: float
     samples_per_second: float
     sweep: tuple[Seed, ...]
+    area_delay: float | None = None
+    critical: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,7 +200,10 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a build has to say."""
+    """Everything a build has to say.
+
+    Attributes that files of this schema version may lack have a default.
+    """
 
     schema_version: int
     lgc_version: str
@@ -206,14 +220,21 @@ class Report:
     steps: tuple[StepTime, ...]
     tools: dict[str, str]
     warnings: tuple[str, ...]
+    accuracy: tuple[Accuracy, ...] = ()
+    confusion: Confusion | None = None
+    layers: tuple[Layer, ...] = ()
+    inputs: Inputs | None = None
+    passes: tuple[PassResult, ...] = ()
+    floorplan: Floorplan | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dictionaries and lists, fit for JSON."""
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
-        """Return the report as JSON text, keys in the order of the fields."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
+        """Return the report as JSON text, keys in the order of the fields, rows of numbers on one line."""
+        text = json.dumps(self.to_dict(), indent=2)
+        return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[1]).join("[]"), text) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Report:
@@ -252,7 +273,9 @@ def _read(kind: Any, value: Any) -> Any:
         kind = next(arm for arm in typing.get_args(kind) if arm is not type(None))
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{name: _read(hint, value[name]) for name, hint in hints.items()})  # type: ignore[operator]
+        later = {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
+        names = [name for name in hints if name in value or name not in later]
+        return kind(**{name: _read(hints[name], value[name]) for name in names})  # type: ignore[operator]
     if typing.get_origin(kind) is tuple:
         return tuple(_read(typing.get_args(kind)[0], item) for item in value)
     return value

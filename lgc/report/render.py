@@ -83,7 +83,8 @@ def _resources(report: Report) -> _Rows:
 _PART_LABELS = {
     "encoder": "encoder (with input storage)",
     "network": "network",
-    "readout": "readout (popcount, argmax)",
+    "readout": "readout (counts of each class)",
+    "argmax": "argmax",
     "io": "stream control",
 }
 assert list(_PART_LABELS) == list(Parts.__annotations__)
