@@ -36,10 +36,12 @@ __all__ = [
     "write_tensors",
 ]
 
-FORMAT = 2
-"""Version of the file format; a reader refuses newer ones. Files of dense layers alone are of version 1."""
+FORMAT = 3
+"""Version of the file format; a reader refuses newer ones. Files of dense layers alone are of version 1,
+with convolutions of 2, with weighted outputs of 3."""
 _KEY = "lgc"
 _MAX_NODES = 1 << 28
+_MAX_SCORE = (1 << 31) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class Checkpoint:
         class_names: one per class.
         tau: logits are the counts divided by it.
         metadata: configuration, seeds, versions, data source and accuracies; JSON values.
+        weights: what each output counts, int32 `[outputs]`, not negative; None if each counts once.
     """
 
     encoder: Thermometer
@@ -60,13 +63,14 @@ class Checkpoint:
     class_names: tuple[str, ...]
     tau: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    weights: I32x1 | None = None
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is complete or not there at all."""
     form = checkpoint.encoder.format
     header = {
-        "format": 1 if all(isinstance(layer, Layer) for layer in checkpoint.layers) else FORMAT,
+        "format": _version(checkpoint),
         "encoder": {"width": form.width, "fraction": form.fraction, "signed": form.signed},
         "layers": [_entry(layer) for layer in checkpoint.layers],
         "class_names": checkpoint.class_names,
@@ -74,9 +78,18 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "metadata": checkpoint.metadata,
     }
     tensors: dict[str, Array] = {"encoder.threshold": checkpoint.encoder.threshold}
+    if checkpoint.weights is not None:
+        tensors["readout.weight"] = checkpoint.weights
     for i, layer in enumerate(checkpoint.layers):
         tensors |= {f"layers.{i}.{name}": array for name, array in _arrays(layer).items()}
     write_tensors(path, tensors, header)
+
+
+def _version(checkpoint: Checkpoint) -> int:
+    """Oldest version of the format that can hold it."""
+    if checkpoint.weights is not None:
+        return 3
+    return 1 if all(isinstance(layer, Layer) for layer in checkpoint.layers) else 2
 
 
 def _entry(layer: AnyLayer) -> str | dict[str, Any]:
@@ -188,7 +201,17 @@ def _parse(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Checkpoin
     tau = float(header["tau"])
     if not 0 < tau < float("inf"):
         raise LgcError(f"The scale tau is {tau}; it must be positive.")
-    return Checkpoint(encoder, tuple(layers), names, tau, dict(header["metadata"]))
+    weights = _weights(tensors, sources, len(names)) if "readout.weight" in tensors else None
+    return Checkpoint(encoder, tuple(layers), names, tau, dict(header["metadata"]), weights)
+
+
+def _weights(tensors: Mapping[str, Array], outputs: int, classes: int) -> I32x1:
+    weights: I32x1 = _tensor(tensors, "readout.weight", np.int32, 1).astype(np.int32)
+    if len(weights) != outputs:
+        raise LgcError(f"There are {len(weights)} weights for {outputs} outputs.")
+    if weights.min() < 0 or weights.reshape(classes, -1).sum(axis=1, dtype=np.int64).max() > _MAX_SCORE:
+        raise LgcError(f"The outputs' weights are negative, or a class's reach more than {_MAX_SCORE}.")
+    return weights
 
 
 def _tensor(tensors: Mapping[str, Array], key: str, dtype: type[np.generic], axes: int = 2) -> Array:

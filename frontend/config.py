@@ -136,6 +136,23 @@ class LayerConfig:
 
 
 @dataclass(frozen=True)
+class ReadoutConfig:
+    """What an output of the last layer counts for its class, see `lgc.frontend.groupsum`.
+
+    Attributes:
+        weights: whole numbers, repeated over the outputs of each class, or one for every output; empty
+            counts each output once.
+        learn: "none" keeps them; "integer" and "power" train them from there, rounded to whole numbers
+            or to 0 and powers of two.
+        largest: learned weights end there.
+    """
+
+    weights: tuple[int, ...] = ()
+    learn: str = _name("none", "none", "integer", "power")
+    largest: int = _number(4, 1, (1 << 15) - 1)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The network between encoder and argmax.
 
@@ -151,6 +168,7 @@ class ModelConfig:
         temperature: the functions' logits are divided by it.
         temperature_end: where a temperature schedule ends.
         temperature_schedule: "constant", or "linear" or "exponential" to its end over the epochs.
+        readout: what each output counts.
     """
 
     layers: tuple[LayerConfig, ...] = (LayerConfig(),)
@@ -161,6 +179,7 @@ class ModelConfig:
     temperature: float = _number(1.0, 1e-3, 1e3)
     temperature_end: float = _number(1.0, 1e-3, 1e3)
     temperature_schedule: str = _name("constant", "constant", "linear", "exponential")
+    readout: ReadoutConfig = ReadoutConfig()
 
     def temperature_at(self, done: float) -> float:
         """Temperature after a fraction of the training."""
@@ -183,6 +202,7 @@ class OptimiserConfig:
         lr_connections: learning rate of learned connections.
         lr_thresholds: learning rate of learned thresholds, a share of the feature's range per step.
         lr_tau: learning rate of a learned tau's logarithm.
+        lr_weights: learning rate of learned weights of outputs.
         clip: largest norm of all gradients together; 0 does not clip.
         clip_thresholds: the same of the thresholds' gradients alone.
         decay: weight decay of the nodes' functions, decoupled (AdamW).
@@ -203,6 +223,7 @@ class OptimiserConfig:
     lr_connections: float = _number(0.05, 0, 1000)
     lr_thresholds: float = _number(0.001, 0, 1000)
     lr_tau: float = _number(0.01, 0, 1000)
+    lr_weights: float = _number(0.01, 0, 1000)
     clip: float = _number(0.0, 0)
     clip_thresholds: float = _number(0.001, 0)
     decay: float = _number(0.0, 0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,12 +73,15 @@ def lower(checkpoint: Checkpoint) -> Classifier:
             fanin[rows, : each.layer.k] = each.layer.fanin + np.int32(each.inputs.start)
             table[rows] = _tables(each.layer.parameters, each.layer.relaxation, k)
     last = np.arange(luts - placed[-1].layer.nodes, luts, dtype=np.int32) + np.int32(FIRST_INPUT + bits)
+    head = Readout.group_sum(last, len(checkpoint.class_names))
+    if checkpoint.weights is not None:
+        head = replace(head, weight=checkpoint.weights)
     netlist = Netlist(
         inputs=bits,
         fanin=fanin,
         table=table,
         outputs=np.empty(0, np.int32),
-        readout=Readout.group_sum(last, len(checkpoint.class_names)),
+        readout=head,
     )
     return Classifier(checkpoint.encoder, netlist, checkpoint.class_names)
 

@@ -29,7 +29,7 @@ class Hardens(Protocol):
 
 
 class Network(nn.Module):
-    """Layers, then counts per class over tau (GroupSum of DiffLogic, arXiv 2210.08277)."""
+    """Layers, then counts per class over tau (GroupSum of DiffLogic, arXiv 2210.08277), weighted or not."""
 
     def __init__(self, config: ModelConfig, inputs: Sources, classes: int, rng: np.random.Generator) -> None:
         super().__init__()
@@ -55,11 +55,11 @@ class Network(nn.Module):
                 x = layer(x, True, temperature, None)
         for i, layer in list(enumerate(self.layers))[frozen:]:
             rng = np.random.default_rng([*noise, i + 1]) if noise else None
-            if isinstance(layer, LutLayer | FullLayer) and layer is self.layers[-1]:
+            if isinstance(layer, LutLayer | FullLayer) and layer is self.layers[-1] and self.head.plain:
                 x = layer(x, hard, temperature, rng, self.classes)  # counted per class at once
             else:
                 x = layer(x, hard, temperature, rng)
-        return cast(Tensor, self.head(x))
+        return cast(Tensor, self.head(x, hard))
 
     def after_step(self, adam: torch.optim.Optimizer, seed: tuple[int, ...]) -> None:
         """Let layers change what they choose from; `seed` decides how, a layer's number added to it."""

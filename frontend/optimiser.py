@@ -25,6 +25,7 @@ def rates(config: TrainConfig) -> dict[str, float]:
         "choice": settings.lr_connections,
         "thresholds": settings.lr_thresholds,
         "log_tau": settings.lr_tau,
+        "weights": settings.lr_weights,
     }
 
 

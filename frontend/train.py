@@ -361,8 +361,8 @@ class _Run:
         return (accuracy, -loss), self._relaxed_accuracy(), usage.summary(tables(model.layers))
 
     def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
-        head = self.network.head
-        return Checkpoint(self.encoder, self.network.hardened(), self.class_names, head.tau, metadata)
+        head, layers = self.network.head, self.network.hardened()
+        return Checkpoint(self.encoder, layers, self.class_names, head.tau, metadata, head.hardened())
 
     def result(self, data: Dataset) -> Checkpoint:
         """Assemble the best epoch's checkpoint, with its accuracies."""

@@ -30,12 +30,14 @@ def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
         ToolMissingError: torch is not installed.
     """
     torch = _torch()
-    from ..config import LayerConfig, ModelConfig
+    from ..config import LayerConfig, ModelConfig, ReadoutConfig
     from ..connections import Sources
     from ..network import Network
 
     layers = [each if confidence is None else _softened(each, confidence) for each in checkpoint.layers]
-    config = ModelConfig(tuple(LayerConfig(**_settings(each)) for each in layers), tau=checkpoint.tau)
+    given = () if checkpoint.weights is None else tuple(checkpoint.weights.tolist())
+    settings = tuple(LayerConfig(**_settings(each)) for each in layers)
+    config = ModelConfig(settings, tau=checkpoint.tau, readout=ReadoutConfig(given))
     first = layers[0]
     sources = Sources(
         np.arange(checkpoint.encoder.bits, dtype=np.int32),
@@ -174,6 +176,8 @@ def _dense(checkpoint: Checkpoint, package: str) -> list[Layer]:
         raise UsageError(
             f"Convolutions and pools are not rebuilt as {package} modules.", hint="Take a dense network."
         )
+    if checkpoint.weights is not None:
+        raise UsageError(f"{package} counts every output once; this network's outputs have weights.")
     return layers
 
 

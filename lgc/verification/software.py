@@ -91,6 +91,7 @@ def model_scores(checkpoint: Checkpoint, bits: Bool2) -> I64x2:
             module.functions.copy_(torch.from_numpy(np.ascontiguousarray(layer.parameters)))
         modules.append(module)
     classes = len(checkpoint.class_names)
+    weights = None if checkpoint.weights is None else torch.from_numpy(checkpoint.weights.astype(np.float32))
     found = []
     for start in range(0, len(bits), _BATCH):
         order = np.arange(start, min(start + _BATCH, len(bits)))
@@ -98,6 +99,8 @@ def model_scores(checkpoint: Checkpoint, bits: Bool2) -> I64x2:
             x = blocks(bits, order)
             for module in modules:
                 x = module(x, True)
+            if weights is not None:
+                x = x * weights[:, None]
             counts = x.view(x.shape[0], classes, -1, x.shape[-1]).sum(2)
             found.append(counts.transpose(1, 2).reshape(-1, classes)[: len(order)].double().numpy())
     total = np.concatenate(found) if found else np.zeros((0, classes))

@@ -164,7 +164,7 @@ def first(value: float) -> Callable[[Any], Any]:
 
 FORM = {"width": 4, "fraction": 0, "signed": False}
 BAD: dict[str, tuple[Callable[[Tensors, Header], None], str]] = {
-    "newer": (head(format=3), "The checkpoint has format 3, this lgc reads 1 to 2"),
+    "newer": (head(format=4), "The checkpoint has format 4, this lgc reads 1 to 3"),
     "kind": (head(layers=[{"kind": "attention"}]), "Layer 0 is of the unknown kind 'attention'"),
     "no layer names": (lambda _, header: header.pop("layers"), "is not a complete checkpoint: KeyError"),
     "no layers": (head(layers=[]), "3 classes cannot share the last layer's 15 outputs"),
