@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -89,6 +90,14 @@ def _list_presets(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
         ctx.exit()
 
 
+def _print_schema(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from lgc.frontend.schema import schema
+
+        click.echo(json.dumps(schema(), indent=2))
+        ctx.exit()
+
+
 @main.command()
 @click.argument("config", shell_complete=_complete_config)
 @click.option(
@@ -98,6 +107,14 @@ def _list_presets(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
     expose_value=False,
     callback=_list_presets,
     help="List the presets.",
+)
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of CONFIG, which editors use to complete and check it.",
 )
 @click.option(
     "-o",
