@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +14,13 @@ from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
 
 from .parse import read_route_report
 from .pins import write_pins
+from .placement import read_placement
 from .rtl import make_directory
 from .synth import Synthesis, check_fit
 from .target import Target
 from .tools import TimeLimitError, Tool, ToolError, find, relative, run
+
+_LOG = logging.getLogger(__name__)
 
 ROUTERS = ("auto", "router1", "router2")
 """Routers that `place_and_route` accepts."""
@@ -30,6 +36,12 @@ ROUTER1_S = 60.0, 0.06
 
 TUNED = (0, 7)
 """Version of nextpnr from which on its finer options are used."""
+
+PLACEMENT = "placement.json"
+"""Where the cells of each part of the design are, beside the routed design; see `read_placement`."""
+
+_CELLS = "cells.json"
+"""The placed netlist, kept only where it is the routed design."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
 
@@ -109,6 +121,7 @@ def place_and_route(
     for path in (asc, report):
         path.unlink(missing_ok=True)
     args = [*target.pnr, "--json", relative(synthesis.netlist, out), option, asc.name]
+    args += [] if option == "--write" else ["--write", _CELLS]
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
     args += ["--placer-heap-beta", str(SPREAD)] if _tuned(nextpnr) else []
     args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
@@ -123,6 +136,7 @@ def place_and_route(
             f"The design reaches {found.fmax_mhz:g} MHz, not {freq_mhz:g} MHz.",
             hint="Try fewer LUTs between registers, or other seeds.",
         )
+    _keep_placement(out, asc, target)
     return Routing(
         asc=asc,
         cells=sum(found.used[bel] for bel in family.cell_bels),
@@ -137,6 +151,17 @@ def place_and_route(
         commands=(nextpnr.shell([*args, *_router(nextpnr, router)]),),
         seconds=round(seconds, 3),
     )
+
+
+def _keep_placement(out: Path, asc: Path, target: Target) -> None:
+    """Write `PLACEMENT` from nextpnr's netlist, which is as large as the design and goes."""
+    cells = out / _CELLS
+    try:
+        found = read_placement(cells if cells.is_file() else asc, target.cells, asc)
+        (out / PLACEMENT).write_text(json.dumps(dataclasses.asdict(found)) + "\n")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        _LOG.info("No floorplan: %s.", error)  # the bitstream does not depend on it
+    cells.unlink(missing_ok=True)
 
 
 def _pins(

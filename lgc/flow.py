@@ -41,8 +41,8 @@ from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
-from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256, write_text
-from lgc.report import SCHEMA_VERSION, Report, assemble, model, render
+from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
+from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
 if TYPE_CHECKING:
     from lgc.backend.board import Board
@@ -202,7 +202,10 @@ class _Flow:
 
         def run(out: Path) -> Outcome:
             before = self.lowered.netlist
-            after, verdicts = passes.run_checked(self.pipeline, before, data=self.sample_bits)
+            savings = describe.Savings()
+            after, verdicts = passes.run_checked(
+                self.pipeline, before, data=self.sample_bits, watch=savings
+            )
             netlists.write(out / "optimised.npz", after)
             checks = [
                 model.Check("network ↔ optimised", v.comparison.method, v.comparison.patterns, True)
@@ -211,14 +214,16 @@ class _Flow:
             used = np.unique(np.append(after.fanin, after.roots()))
             used = used[(used >= 2) & (used < after.first_lut)]
             counted = 0 if after.readout is None else len(after.readout.signal)
-            facts = {"luts": after.luts, "counted_bits": counted, "input_bits": len(used)}
+            facts: dict[str, Any] = {"luts": after.luts, "counted_bits": counted, "input_bits": len(used)}
             for what in ("keeps_scores", "keeps_classes"):
                 facts[what] = all(getattr(step, what, True) for step in self.pipeline)
+            facts |= {"passes": [dataclasses.asdict(row) for row in savings.rows]}
+            facts |= describe.network(self.checkpoint, self.lowered, after, self.samples)
             return Outcome(facts | {"checks": [dataclasses.asdict(check) for check in checks]})
 
         source = self.build.path / "01-lower" / "network.npz"
         pipeline = ",".join(map(passes.spell, self.pipeline))
-        return self.step("02-optimise", run, {"passes": pipeline} | self.sample_key, source)
+        return self.step("02-optimise", run, {"passes": pipeline} | self.sample_key, source, self.path)
 
     # 03
     @cached_property
@@ -366,7 +371,10 @@ class _Flow:
     @property
     def sample_key(self) -> dict[str, str]:
         """What a step that uses the samples depends on."""
-        return {"samples": hashlib.sha256(np.ascontiguousarray(self.samples.codes).tobytes()).hexdigest()}
+        digest = hashlib.sha256(np.ascontiguousarray(self.samples.codes).tobytes())
+        if self.samples.labels is not None:
+            digest.update(np.ascontiguousarray(self.samples.labels).tobytes())
+        return {"samples": digest.hexdigest()}
 
     def simulate(self) -> Step:
         """Stream the samples through the RTL and compare class and scores with the network."""
@@ -485,7 +493,7 @@ class _Flow:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             target=self.target.name,
             pipeline=",".join(map(passes.spell, self.pipeline)),
-            model=self.model_facts(),
+            model=assemble.model_facts(self.path, self.checkpoint),
             netlist=assemble.netlist_facts(values, self.target.k),
             checks=tuple(model.Check(**check) for v in values.values() for check in v.get("checks", ())),
             simulation=assemble.section(model.Simulation, values.get("05-simulate")),
@@ -496,25 +504,8 @@ class _Flow:
             tools=assemble.tools(values),
             warnings=tuple(self.warnings),
         )
+        found = assemble.with_pictures(found, values, self.build.path)
         path = self.build.path
-        write_text(path / "report.json", found.to_json())
-        write_text(path / "report.md", render.markdown(found))
+        found.write(path)
         self.build.write_script()
         return Build(path, found)
-
-    def model_facts(self) -> model.Model:
-        """Return the report's section on the network."""
-        facts, encoder = self.checkpoint.metadata, self.checkpoint.encoder
-        return model.Model(
-            file=self.path.name,
-            sha256=sha256(self.path),
-            classes=len(self.checkpoint.class_names),
-            features=encoder.features,
-            feature_bits=encoder.format.width,
-            levels=encoder.levels,
-            layers=tuple(layer.text for layer in self.checkpoint.layers),
-            seed=models.seed_of(self.checkpoint),
-            data_source=str(facts.get("source", "")),
-            validation_accuracy=facts.get("validation_accuracy"),
-            test_accuracy=facts.get("test_accuracy"),
-        )

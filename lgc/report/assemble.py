@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import model
+from lgc import models
+from lgc.backend.parse import part_of
+from lgc.manifest import sha256
+
+from . import model, sections
 
 if TYPE_CHECKING:
     from lgc.backend.target import Target
+    from lgc.frontend.checkpoint import Checkpoint
+
+
+def model_facts(path: Path, found: Checkpoint) -> model.Model:
+    """Build the report's section on the network that `path` holds."""
+    facts, encoder = found.metadata, found.encoder
+    return model.Model(
+        file=path.name,
+        sha256=sha256(path),
+        classes=len(found.class_names),
+        features=encoder.features,
+        feature_bits=encoder.format.width,
+        levels=encoder.levels,
+        layers=tuple(layer.text for layer in found.layers),
+        seed=models.seed_of(found),
+        data_source=str(facts.get("source", "")),
+        validation_accuracy=facts.get("validation_accuracy"),
+        test_accuracy=facts.get("test_accuracy"),
+    )
 
 
 def section(kind: type[Any], values: dict[str, Any] | None) -> Any:
@@ -43,8 +68,71 @@ def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostR
         "samples_per_second": round(fmax * 1e6 / rtl["cycles_per_sample"]),
     }
     derived["sweep"] = tuple(model.Seed(**seed) for seed in facts["sweep"])
+    synthesis = post_synthesis(values)
+    assert synthesis is not None
+    derived["area_delay"] = round(synthesis.luts.total * rtl["latency"] * 1e3 / fmax)
+    derived["critical"] = tuple(
+        sections.Hop(kind, name, part_of(name), ns) for kind, name, ns in facts["critical"]
+    )
     found: model.PostRoute = section(model.PostRoute, facts | derived)
     return found
+
+
+def floorplan(route: Path, values: dict[str, dict[str, Any]]) -> sections.Floorplan | None:
+    """Read where the placer put the parts, None where nothing was routed.
+
+    Args:
+        route: directory of the step that routed.
+        values: what the steps reported.
+    """
+    if "07-route" not in values:
+        return None
+    path = route / Path(values["07-route"]["asc"]).parent / "placement.json"
+    if not path.is_file():
+        return None
+    facts = json.loads(path.read_text())
+    tiles = tuple(map(tuple, facts["tiles"]))
+    return sections.Floorplan(facts["width"], facts["height"], tuple(facts["parts"]), tiles)
+
+
+def with_pictures(report: model.Report, values: dict[str, dict[str, Any]], build: Path) -> model.Report:
+    """Add what the pictures show: layers, inputs, passes, confusions, floorplan, accuracy by rung."""
+    facts = values["02-optimise"]
+    passes = [sections.PassResult(**row) for row in facts["passes"]]
+    expanded = values["03-expand"]
+    mapped = f"mapped to {report.netlist.k} inputs, gates fused with counters"
+    passes.append(sections.PassResult(mapped, facts["luts"], expanded["network_luts"], 0.0))
+    confusion = facts["confusion"]
+    return dataclasses.replace(
+        report,
+        accuracy=accuracy(report.model, values, report.simulation),
+        confusion=None if confusion is None else model.read(sections.Confusion, confusion),
+        layers=tuple(model.read(sections.Layer, layer) for layer in facts["layers"]),
+        inputs=model.read(sections.Inputs, facts["inputs"]),
+        passes=tuple(passes),
+        floorplan=floorplan(build / "07-route", values),
+    )
+
+
+def accuracy(
+    trained: model.Model, values: dict[str, dict[str, Any]], simulation: model.Simulation | None
+) -> tuple[sections.Accuracy, ...]:
+    """Return the accuracy at each rung, from the trained model to the simulated hardware."""
+    found = [
+        sections.Accuracy(f"trained model, {split} split", share, None, trained.data_source)
+        for split, share in (("validation", trained.validation_accuracy), ("test", trained.test_accuracy))
+        if share is not None
+    ]
+    facts = values["02-optimise"].get("accuracy")
+    if facts:
+        for rung in ("network", "optimised network"):
+            share = facts[rung] / facts["samples"]
+            found.append(sections.Accuracy(rung, share, facts["samples"], facts["source"]))
+    if simulation is not None and simulation.correct is not None:
+        share = simulation.correct / simulation.samples
+        rung = f"RTL, simulated with {simulation.simulator}"
+        found.append(sections.Accuracy(rung, share, simulation.samples, simulation.source))
+    return tuple(found)
 
 
 def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:

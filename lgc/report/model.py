@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lgc.errors import LgcError
+from lgc.manifest import write_text
 
 from .sections import Accuracy, Confusion, Floorplan, Hop, Inputs, Layer, PassResult
 
@@ -254,9 +255,21 @@ class Report:
                 f"{path} is not a report of schema version {SCHEMA_VERSION}.", hint="Run `lgc compile` again."
             )
         try:
-            return typing.cast("Report", _read(cls, values))
+            return typing.cast("Report", read(cls, values))
         except (KeyError, TypeError) as error:
             raise LgcError(f"{path} lacks {error}.", hint="Run `lgc compile` again.") from None
+
+    def write(self, build: Path) -> None:
+        """Write the report into a build's directory: report.json, report.md and report.html.
+
+        Raises:
+            LgcError: the place is not writable.
+        """
+        from .html import page
+        from .render import markdown
+
+        for name, text in (("json", self.to_json()), ("md", markdown(self)), ("html", page(self))):
+            write_text(build / f"report.{name}", text)
 
     def _repr_markdown_(self) -> str:
         """Show as Markdown in notebooks."""
@@ -264,8 +277,20 @@ class Report:
 
         return markdown(self)
 
+    def _repr_html_(self) -> str:
+        """Show the page in notebooks, in a frame of its own so that styles stay apart."""
+        from .html import frame
 
-def _read(kind: Any, value: Any) -> Any:
+        return frame(self)
+
+    def to_html(self) -> str:
+        """Return the report as one page that needs nothing besides, with pictures."""
+        from .html import page
+
+        return page(self)
+
+
+def read(kind: Any, value: Any) -> Any:
     """Rebuild a dataclass from what `asdict` and JSON made of it."""
     if isinstance(kind, types.UnionType):
         if value is None:
@@ -275,7 +300,7 @@ def _read(kind: Any, value: Any) -> Any:
         hints = typing.get_type_hints(kind)
         later = {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
         names = [name for name in hints if name in value or name not in later]
-        return kind(**{name: _read(hints[name], value[name]) for name in names})  # type: ignore[operator]
+        return kind(**{name: read(hints[name], value[name]) for name in names})  # type: ignore[operator]
     if typing.get_origin(kind) is tuple:
-        return tuple(_read(typing.get_args(kind)[0], item) for item in value)
+        return tuple(read(typing.get_args(kind)[0], item) for item in value)
     return value

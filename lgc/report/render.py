@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Check, Parts, Report, Seed
+from .model import Report
+from .words import PART_LABELS, equal, inputs_of, provenance, spread
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -23,18 +24,10 @@ def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
     yield "Compiler", ("", ""), _netlist(report)
     if report.checks:
         head = ("compared", "method", "inputs", "equal")
-        yield "Checks", head, [(c.rung, c.method, _inputs(c), _equal(c)) for c in report.checks]
+        yield "Checks", head, [(c.rung, c.method, inputs_of(c), equal(c)) for c in report.checks]
     times = [(s.name, f"{s.seconds:.1f} s", "kept" if s.cached else "") for s in report.steps]
     yield "Steps", ("step", "time", ""), times
-    yield "Provenance", ("", ""), _provenance(report)
-
-
-def _equal(check: Check) -> str:
-    return "not meant to be" if check.method.startswith("inexact") else _yes(check.equal)
-
-
-def _inputs(check: Check) -> str:
-    return "all" if check.method.startswith("proof") else f"{check.compared:,}"
+    yield "Provenance", ("", ""), provenance(report)
 
 
 def _summary(report: Report) -> Iterator[tuple[str, ...]]:
@@ -54,20 +47,11 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
     if route is not None:
         share = route.cells / route.cells_available
         yield "logic cells", f"{route.cells:,} of {route.cells_available:,} ({share:.0%})", "post-route"
-        yield "Fmax", f"{route.fmax_mhz:.1f} MHz{_spread(route.sweep)}", "post-route"
+        yield "Fmax", f"{route.fmax_mhz:.1f} MHz{spread(route.sweep)}", "post-route"
         yield "latency at Fmax", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
         yield "throughput at Fmax", f"{route.samples_per_second:,.0f} samples/s", "post-route"
     if report.bitstream is not None:
         yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
-
-
-def _spread(sweep: tuple[Seed, ...]) -> str:
-    """Return what all seeds reached, as part of a line."""
-    reached = [seed.fmax_mhz for seed in sweep if seed.fmax_mhz is not None]
-    if not reached:
-        return ""
-    failed = f", {len(sweep) - len(reached)} failed" if len(reached) < len(sweep) else ""
-    return f" ({min(reached):.1f} to {max(reached):.1f} over {len(sweep)} seeds{failed})"
 
 
 def _resources(report: Report) -> _Rows:
@@ -75,19 +59,9 @@ def _resources(report: Report) -> _Rows:
     assert synthesis is not None
     rows = [
         (label, f"{getattr(synthesis.luts, part):,}", f"{getattr(synthesis.ffs, part):,}")
-        for part, label in _PART_LABELS.items()
+        for part, label in PART_LABELS.items()
     ]
     return [*rows, ("total", f"{synthesis.luts.total:,}", f"{synthesis.ffs.total:,}")]
-
-
-_PART_LABELS = {
-    "encoder": "encoder (with input storage)",
-    "network": "network",
-    "readout": "readout (counts of each class)",
-    "argmax": "argmax",
-    "io": "stream control",
-}
-assert list(_PART_LABELS) == list(Parts.__annotations__)
 
 
 def _netlist(report: Report) -> _Rows:
@@ -102,25 +76,6 @@ def _netlist(report: Report) -> _Rows:
         ("encoder bits used", f"{net.input_bits:,}"),
         ("depth", f"{net.depth} LUTs in {net.stages + 1} stages"),
     ]
-
-
-def _provenance(report: Report) -> _Rows:
-    model = report.model
-    rows = [
-        ("lgc", report.lgc_version),
-        ("target", report.target),
-        ("pipeline", report.pipeline),
-        ("model", f"{model.file} (sha256 {model.sha256[:16]}…)"),
-        ("data", model.data_source or "not recorded"),
-        ("training seed", "not recorded" if model.seed is None else str(model.seed)),
-    ]
-    if report.post_route is not None:
-        rows.append(("placer seed, router", f"{report.post_route.seed}, {report.post_route.router}"))
-    return [*rows, *report.tools.items()]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "NO"
 
 
 def markdown(report: Report) -> str:

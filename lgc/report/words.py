@@ -1,0 +1,54 @@
+"""Words that several renderings of a report share."""
+
+from __future__ import annotations
+
+from .model import Check, Parts, Report, Seed
+
+PART_LABELS = {
+    "encoder": "encoder (with input storage)",
+    "network": "network",
+    "readout": "readout (counts of each class)",
+    "argmax": "argmax",
+    "io": "stream control",
+}
+"""Names of the parts of a design."""
+assert list(PART_LABELS) == list(Parts.__annotations__)
+
+
+def equal(check: Check) -> str:
+    """Return whether two stages agree: yes, NO, or that they are not meant to."""
+    if check.method.startswith("inexact"):
+        return "not meant to be"
+    return "yes" if check.equal else "NO"
+
+
+def inputs_of(check: Check) -> str:
+    """Return how many inputs a check covers."""
+    return "all" if check.method.startswith("proof") else f"{check.compared:,}"
+
+
+def spread(sweep: tuple[Seed, ...]) -> str:
+    """Return what all seeds reached, as part of a line."""
+    reached = [seed.fmax_mhz for seed in sweep if seed.fmax_mhz is not None]
+    if not reached:
+        return ""
+    failed = f", {len(sweep) - len(reached)} failed" if len(reached) < len(sweep) else ""
+    return f" ({min(reached):.1f} to {max(reached):.1f} over {len(sweep)} seeds{failed})"
+
+
+def provenance(report: Report) -> list[tuple[str, str]]:
+    """Return what it takes to make the same again: names and values."""
+    model = report.model
+    rows = [
+        ("lgc", report.lgc_version),
+        ("target", report.target),
+        ("pipeline", report.pipeline),
+        ("model", f"{model.file} (sha256 {model.sha256[:16]}…)"),
+        ("data", model.data_source or "not recorded"),
+        ("training seed", "not recorded" if model.seed is None else str(model.seed)),
+    ]
+    if report.post_route is not None:
+        rows.append(("placer seed, router", f"{report.post_route.seed}, {report.post_route.router}"))
+    if report.bitstream is not None:
+        rows.append(("bitstream", f"{report.bitstream.file} (sha256 {report.bitstream.sha256[:16]}…)"))
+    return [*rows, *report.tools.items()]
