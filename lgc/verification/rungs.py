@@ -12,7 +12,7 @@ from typing import Any
 
 from lgc.errors import LgcError, MismatchError, ToolMissingError
 from lgc.manifest import write_text
-from lgc.report import Report, model, render
+from lgc.report import Report, model
 
 LEVELS = ("model", "netlist", "rtl", "gates", "bitstream")
 """Where rungs belong, from the trained model down to the file for the FPGA."""
@@ -116,9 +116,7 @@ class Ladder:
             for rung in self.rungs
             if rung.verdict in {EQUAL, DIFFERS}
         ]
-        report = dataclasses.replace(report, checks=(*kept, *new))
-        write_text(self.build / "report.json", report.to_json())
-        write_text(self.build / "report.md", render.markdown(report))
+        dataclasses.replace(report, checks=(*kept, *new)).write(self.build)
 
 
 def climb(level: str, name: str, run: Callable[[], tuple[str, int]]) -> Rung:
