@@ -1,9 +1,7 @@
 """The LUT fabric as Verilog text, written straight from the netlist's arrays.
 
-Every LUT is an instance of `lgc_lut4`, which has the ports and the parameter of iCE40's SB_LUT4, and
-every carry one of `lgc_carry`, which has those of SB_CARRY. Simulators see one-line models of them, Yosys
-black boxes that are renamed after synthesis: what is simulated is what is placed, and nothing
-re-synthesises it.
+Every LUT is an instance, of `lgc_lut4` (see `lut4`) or of the vendor's cells (see `xilinx`): what is
+simulated is what is placed, and nothing re-synthesises it.
 """
 
 from __future__ import annotations
@@ -15,25 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lgc.errors import LgcError
-from lgc.ir.carry_cells import ALONE
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import FIRST_INPUT, Netlist
+
+from .lut4 import LUT, Lut4Cells
+from .xilinx import CARRIES, SliceCells
 
 CHUNK = 32
 """Bits per vector. Event-driven simulators look at a whole vector when one of its bits changes."""
 
-CELLS = """\
-// Simulation models of the LUTs and carries in fabric.v; synthesis uses the device's own.
-module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
-  assign O = LUT_INIT[{I3, I2, I1, I0}];
-endmodule
-module lgc_carry (output CO, input I0, input I1, input CI);
-  assign CO = (I0 & I1) | ((I0 | I1) & CI);
-endmodule
-"""
-
-_CARRY = "  lgc_carry carry_%s (.CO(%s), .I0(%s), .I1(%s), .CI(%s));"
-_LUT = "  lgc_lut4 #(.LUT_INIT(16'h%04x)) lut_%s (.O(%s), .I0(%s), .I1(%s), .I2(%s), .I3(%s));"
 _PER_LINE = 12
 """Names per line of a long list."""
 
@@ -66,29 +54,33 @@ class FabricText:
     score_latency: int = 0
 
 
-def fabric_text(fabric: Fabric, *, held: bool = False) -> FabricText:
+def fabric_text(fabric: Fabric, *, held: bool = False, cells: str = "lgc_lut4") -> FabricText:
     """Write the modules of `fabric`; equal fabrics give equal text.
 
     Args:
-        fabric: LUTs of four inputs with stage numbers.
+        fabric: LUTs with stage numbers, of as many inputs as the cells have.
         held: the inputs stand still for `latency` clocks. Every signal then stays once it is right,
             so no delays need balancing: registers only cut paths, each in the logic cell of the
             LUT it follows. Otherwise new inputs may come every clock.
+        cells: `lgc_lut4`, or the carry cell of Xilinx' LUTs, `CARRY4` or `CARRY8`.
 
     Raises:
-        LgcError: LUTs that do not have 4 inputs, or outputs that are not the scores' bits.
+        LgcError: LUTs of more inputs than the cells have, outputs that are not the scores' bits, or carry
+            chains that do not fit slices.
     """
-    net = fabric.netlist
-    if net.k != 4:
+    net, pins = fabric.netlist, 6 if cells in CARRIES else 4
+    if net.k != pins:
         raise LgcError(
-            f"The fabric has LUTs of {net.k} inputs, the backend builds 4.", hint="Map it with k=4."
+            f"The fabric has LUTs of {net.k} inputs, the backend builds {pins}.",
+            hint=f"Map it with k={pins}.",
         )
     if len(fabric.score_signals) != fabric.classes * fabric.score_width:
         raise LgcError(
             f"The fabric has {len(fabric.score_signals)} outputs, expected "
             f"{fabric.classes} classes of {fabric.score_width} bits."
         )
-    wires = _Wires.of(fabric, held=held)
+    writer = SliceCells.of(fabric, cells) if cells in CARRIES else Lut4Cells.of(fabric)
+    wires = Wires.of(fabric, writer, held=held)
     parts = [part for part in (_network(wires), _popcount(wires), _argmax(wires)) if part.outputs]
     inputs = wires.inputs(np.append(net.fanin.ravel(), net.outputs))
     text = "".join([*(part.verilog() for part in parts), _wrapper(wires, inputs, parts)])
@@ -134,7 +126,7 @@ def _held(fabric: Fabric, stage: _I64x1) -> _I64x1:
 
 
 @dataclass(frozen=True, eq=False)
-class _Wires:
+class Wires:
     """Names, stages and registers of a netlist's signals.
 
     Attributes:
@@ -149,7 +141,7 @@ class _Wires:
         index: `[index_bits]`, signals.
         score_stage: stage at which scores are delivered.
         last: stage at which the index is, or scores where there is none.
-        cells: carries, and the LUTs that need certain signals on certain pins.
+        cells: what writes LUTs and carries.
         registered: `[registers]`, the signal each register delays.
         register_stage: `[registers]`, the stage at which it is read.
     """
@@ -165,12 +157,12 @@ class _Wires:
     index: _I64x1
     score_stage: int
     last: int
-    cells: _Cells
+    cells: Lut4Cells | SliceCells
     registered: _I64x1
     register_stage: _I64x1
 
     @classmethod
-    def of(cls, fabric: Fabric, *, held: bool) -> _Wires:
+    def of(cls, fabric: Fabric, cells: Lut4Cells | SliceCells, *, held: bool) -> Wires:
         """Name the signals and find which are needed later than they are computed."""
         net, head, last = fabric.netlist, fabric.network_luts, fabric.latency
         names = ["1'b0", "1'b1", *(f"x_{i}" for i in range(net.inputs))]
@@ -197,7 +189,7 @@ class _Wires:
             index=fabric.index_signals.astype(np.int64),
             score_stage=fabric.score_latency,
             last=last,
-            cells=_Cells.of(fabric),
+            cells=cells,
             registered=registered,
             register_stage=stage[registered] + 1 + ordinal,
         )
@@ -237,17 +229,10 @@ class _Wires:
         stage = np.append(np.full(self.outputs.size, self.score_stage), np.full(self.index.size, self.last))
         return _unique(signal, np.minimum(stage, self.latest[signal]))
 
-    def lut_lines(self, luts: slice) -> list[str]:
-        """One instance per LUT or carry."""
-        net = self.net
-        stage = self.stage[net.first_lut :][luts]
-        fanin, table = self.cells.fanin[luts], self.cells.table[luts]
-        pins = [self.at(fanin[:, pin], stage) for pin in range(4)]
-        names = self.name[net.first_lut :][luts]
-        lines = [_LUT % row for row in zip(table.tolist(), names, names, *pins, strict=True)]
-        for row in np.flatnonzero(self.cells.carry[luts]).tolist():
-            lines[row] = _CARRY % (names[row], names[row], *(pin[row] for pin in pins[:3]))
-        return lines
+    def declared(self, start: int, stop: int) -> list[str]:
+        """Names of the LUT outputs among signals `start` to `stop` that are wires."""
+        first = self.net.first_lut
+        return list(self.name[start:stop][self.cells.visible[start - first : stop - first]])
 
     def register_lines(self, mine: npt.NDArray[np.bool_], exported: set[str]) -> list[str]:
         """Write registers in vectors of CHUNK bits, stage by stage; each has a wire of its own."""
@@ -265,52 +250,6 @@ class _Wires:
                 for bit, wire in enumerate(after[start : start + CHUNK]):
                     lines.append(f"  {'assign' if wire in exported else 'wire'} {wire} = r{name}[{bit}];")
         return lines
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """Pins as they are wired.
-
-    Attributes:
-        fanin: `[luts, 4]`; a carry has its operands first, then the carry from below.
-        table: `[luts]`.
-        carry: `[luts]`, bool.
-    """
-
-    fanin: npt.NDArray[np.int32]
-    table: npt.NDArray[Any]
-    carry: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, fabric: Fabric) -> _Cells:
-        """Give carries their pins, LUTs that share a carry's cell its pins, and a carry's reader pin 3."""
-        net = fabric.netlist
-        carry = np.zeros(net.luts, np.bool_)
-        if fabric.carries is None:
-            return cls(net.fanin, net.table, carry)
-        fanin, table = net.fanin.copy(), net.table.copy()
-        for made, i0, i1, ci, beside in fabric.carries.rows():
-            carry[made - net.first_lut] = True
-            fanin[made - net.first_lut] = i0, i1, ci, 0
-            if beside != ALONE:
-                _arrange(fanin, table, beside - net.first_lut, {1: i0, 2: i1, 3: ci})
-        carries = set(fabric.carries.carry.tolist())
-        for row in np.flatnonzero(~carry & np.isin(net.fanin, fabric.carries.carry).any(axis=1)).tolist():
-            (last,) = carries.intersection(net.fanin[row].tolist())
-            _arrange(fanin, table, row, {3: last})
-        return cls(fanin, table, carry)
-
-
-def _arrange(fanin: npt.NDArray[np.int32], table: npt.NDArray[Any], row: int, wanted: dict[int, int]) -> None:
-    """Move signals of a LUT to the pins `wanted`; what it does not read may be among them."""
-    old = fanin[row].tolist()
-    rest = [s for s in old if s and s not in wanted.values()]
-    new = [wanted[pin] if pin in wanted else (rest.pop(0) if rest else 0) for pin in range(4)]
-    found = 0
-    for index in range(16):
-        value = {s: index >> pin & 1 for pin, s in enumerate(new) if s} | {0: 0}
-        found |= (int(table[row]) >> sum(value[s] << pin for pin, s in enumerate(old)) & 1) << index
-    fanin[row], table[row] = new, found
 
 
 @dataclass(frozen=True)
@@ -345,7 +284,7 @@ class _Part:
         return f"  {self.module} {self.module.removeprefix('lgc_')} ({ports});"
 
 
-def _network(wires: _Wires) -> _Part:
+def _network(wires: Wires) -> _Part:
     """Collect the first LUTs, the registers of their outputs and of inputs that are needed later."""
     net, split = wires.net, wires.split
     luts = slice(0, split - net.first_lut)
@@ -358,22 +297,22 @@ def _network(wires: _Wires) -> _Part:
         module="lgc_network",
         inputs=list(wires.name[inputs]),
         outputs=outputs,
-        wires=list(wires.name[net.first_lut : split]),
-        lines=[*wires.lut_lines(luts), *registers],
+        wires=wires.declared(net.first_lut, split),
+        lines=[*wires.cells.lines(wires, luts), *registers],
     )
 
 
-def _popcount(wires: _Wires) -> _Part:
+def _popcount(wires: Wires) -> _Part:
     """Collect the LUTs that count, and the registers of their outputs."""
     return _behind(wires, "lgc_popcount", wires.split, wires.tail)
 
 
-def _argmax(wires: _Wires) -> _Part:
+def _argmax(wires: Wires) -> _Part:
     """Collect the LUTs and carries that find the class, and the registers of their outputs."""
     return _behind(wires, "lgc_argmax", wires.tail, wires.net.signals)
 
 
-def _behind(wires: _Wires, module: str, start: int, stop: int) -> _Part:
+def _behind(wires: Wires, module: str, start: int, stop: int) -> _Part:
     """Collect LUTs and carries behind the network, signals `start` to `stop`."""
     first, registered = wires.net.first_lut, wires.registered
     outputs = wires.at(*wires.leaving(start, stop))
@@ -382,8 +321,8 @@ def _behind(wires: _Wires, module: str, start: int, stop: int) -> _Part:
         module=module,
         inputs=wires.at(*wires.reads(start, stop)),
         outputs=outputs,
-        wires=list(wires.name[start:stop]),
-        lines=[*wires.lut_lines(slice(start - first, stop - first)), *registers],
+        wires=wires.declared(start, stop),
+        lines=[*wires.cells.lines(wires, slice(start - first, stop - first)), *registers],
     )
 
 
@@ -395,7 +334,7 @@ def _tail(fabric: Fabric) -> int:
     return max(net.first_lut + fabric.network_luts, int(fabric.score_signals.max(initial=0)) + 1)
 
 
-def _wrapper(wires: _Wires, inputs: _I64x1, parts: list[_Part]) -> str:
+def _wrapper(wires: Wires, inputs: _I64x1, parts: list[_Part]) -> str:
     """Text of `lgc_fabric`: cut the input vectors, join the parts, gather the scores."""
     lines, ports = [], ["input clk"]
     for start in range(0, inputs.size, CHUNK):
@@ -413,7 +352,7 @@ def _wrapper(wires: _Wires, inputs: _I64x1, parts: list[_Part]) -> str:
             for bit in np.flatnonzero(inverted).tolist():
                 name = f"s{c}_{bit}"
                 lines.append(f"  wire {name};")
-                lines.append(_LUT % (0x5555, name, name, score[bit], *["1'b0"] * 3))
+                lines.append(LUT % (0x5555, name, name, score[bit], *["1'b0"] * 3))
                 score[bit] = name
             lines.append(f"  assign s{c} = {_concat(score)};")
     if wires.index.size:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Family:
-    """A family of FPGAs with LUTs of four inputs.
+    """A family of FPGAs.
 
     Attributes:
         name: name in lgc.
@@ -27,9 +27,11 @@ class Family:
         ffs_start: how types of flip-flops start.
         data: the data port of flip-flops that live behind a LUT; "" where they need no LUT.
         chains: cell types of carry chains, with the logic cells that each takes.
-        brams: cell types of block RAMs.
+        brams: cell types of block RAMs, and how many blocks each is.
         shapes: words and bits per word that a block RAM can have as a ROM; none if it is not used.
-        nextpnr: name of the tool in lgc.
+        k: inputs per LUT.
+        cells: what the fabric is made of, see `fabric_text`; the family's own cells need no `fabric`.
+        nextpnr: name of the tool in lgc; "" if there is none, and clocks are estimates.
         routed: option that names the routed design, and the file.
         pins: options before and after the name of a pin file, and its suffix.
         all_pins: whether nextpnr wants a place for each pin.
@@ -53,23 +55,35 @@ class Family:
     ffs_start: tuple[str, ...]
     data: str
     chains: Mapping[str, int]
-    brams: tuple[str, ...]
+    brams: Mapping[str, int]
     shapes: tuple[tuple[int, int], ...]
-    nextpnr: str
-    routed: tuple[str, str]
-    pins: tuple[tuple[str, ...], tuple[str, ...], str]
-    all_pins: bool
-    cell_bels: tuple[str, ...]
-    bram_bels: tuple[str, ...]
-    io_bels: tuple[str, ...]
-    packer: str
-    pack: tuple[str, ...]
-    bitstream: str
+    k: int = 4
+    cells: str = "lgc_lut4"
+    nextpnr: str = ""
+    routed: tuple[str, str] = ("", "")
+    pins: tuple[tuple[str, ...], tuple[str, ...], str] = ((), (), "")
+    all_pins: bool = False
+    cell_bels: tuple[str, ...] = ()
+    bram_bels: tuple[str, ...] = ()
+    io_bels: tuple[str, ...] = ()
+    packer: str = ""
+    pack: tuple[str, ...] = ()
+    bitstream: str = ""
 
     @property
-    def tools(self) -> tuple[str, str, str]:
-        """Names of the tools that make a bitstream."""
-        return "yosys", self.nextpnr, self.packer
+    def estimated(self) -> bool:
+        """Whether there is no open place and route, so that synthesis is the last of the tools."""
+        return not self.nextpnr
+
+    @property
+    def own_cells(self) -> bool:
+        """Whether the fabric is made of the vendor's cells, which synthesis knows."""
+        return self.cells != "lgc_lut4"
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Names of the tools: to a bitstream, or to an estimate."""
+        return ("yosys",) if self.estimated else ("yosys", self.nextpnr, self.packer)
 
 
 _MAP = """\
@@ -81,7 +95,7 @@ endmodule
 _ICE40 = Family(
     name="ice40",
     extra="tools",
-    synth=("synth_ice40", "blif"),
+    synth=("synth_ice40 -noflatten", "blif"),
     ffs="-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
     "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0",
     fabric="chtype -set SB_LUT4 t:lgc_lut4\nchtype -set SB_CARRY t:lgc_carry",
@@ -92,7 +106,7 @@ _ICE40 = Family(
     ffs_start=("SB_DFF",),
     data="D",
     chains={"SB_CARRY": 0},  # they share the cell of a LUT wherever nextpnr lets them
-    brams=("SB_RAM40_4K",),
+    brams={"SB_RAM40_4K": 1},
     shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)),
     nextpnr="nextpnr-ice40",
     routed=("--asc", "design.asc"),
@@ -110,7 +124,7 @@ _ECP5 = Family(
     name="ecp5",
     extra="ecp5",
     # wide LUTs of PFU muxes make popcounts two to three times larger
-    synth=("synth_ecp5 -nowidelut -nolutram -nodsp", "edif"),
+    synth=("synth_ecp5 -noflatten -nowidelut -nolutram -nodsp", "edif"),
     ffs="-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 "
     "-cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r",
     fabric="techmap -map cells_map.v",
@@ -121,7 +135,7 @@ _ECP5 = Family(
     ffs_start=("TRELLIS_FF",),
     data="",
     chains={"CCU2C": 2},
-    brams=("DP16KD",),
+    brams={"DP16KD": 1},
     shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     nextpnr="nextpnr-ecp5",
     routed=("--textcfg", "design.config"),
@@ -139,7 +153,7 @@ _GOWIN = Family(
     name="gowin",
     extra="gowin",
     # pads are for the flat top module only; block RAM as ROM was not tried in hardware
-    synth=("synth_gowin -nowidelut -nolutram -nodsp -nobram -noiopads", "vout"),
+    synth=("synth_gowin -noflatten -nowidelut -nolutram -nodsp -nobram -noiopads", "vout"),
     ffs="-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_SDFF_?P?_ r -cell $_SDFFE_?P?P_ r "
     "-cell $_DFF_?P?_ r -cell $_DFFE_?P?P_ r",
     fabric="techmap -map cells_map.v",
@@ -150,7 +164,7 @@ _GOWIN = Family(
     ffs_start=("DFF",),
     data="",
     chains={"ALU": 1},
-    brams=("pROM", "SDPB", "DPB"),
+    brams={"pROM": 1, "SDPB": 1, "DPB": 1},
     shapes=(),
     nextpnr="nextpnr-himbaechel-gowin",
     routed=("--write", "design.json"),
@@ -164,5 +178,49 @@ _GOWIN = Family(
     bitstream="lgc.fs",
 )
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (_ICE40, _ECP5, _GOWIN)}
-"""Families the backend can place and route, by name."""
+# pads and clock buffers are the vendor's tool's; SRLs would hide registers in LUTs
+_XILINX = "-nowidelut -nolutram -nodsp -nosrl -noiopad -noclkbuf"
+_SLICE_FFS = "-cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01"
+_SLICE_LUTS = {"LUT6_2": "O6", "INV": "O"} | {f"LUT{k}": "O" for k in range(1, 7)}
+_BLOCKS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+_XC7 = Family(
+    name="xc7",
+    extra="tools",
+    synth=(f"synth_xilinx -family xc7 {_XILINX}", "edif"),
+    ffs=_SLICE_FFS,
+    fabric="",
+    finish="",
+    maps="",
+    carries=False,
+    luts=_SLICE_LUTS,
+    ffs_start=("FD",),
+    data="",
+    chains={"CARRY4": 0},  # beside LUTs that are counted
+    brams={"RAMB18E1": 1, "RAMB36E1": 2},
+    shapes=_BLOCKS,
+    k=6,
+    cells="CARRY4",
+)
+
+_XCUP = Family(
+    name="xcup",
+    extra="tools",
+    synth=(f"synth_xilinx -family xcup {_XILINX}", "edif"),
+    ffs=_SLICE_FFS,
+    fabric="",
+    finish="",
+    maps="",
+    carries=False,
+    luts=_SLICE_LUTS,
+    ffs_start=("FD",),
+    data="",
+    chains={"CARRY8": 0, "CARRY4": 0},
+    brams={"RAMB18E2": 1, "RAMB36E2": 2},
+    shapes=_BLOCKS,
+    k=6,
+    cells="CARRY8",
+)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (_ICE40, _ECP5, _GOWIN, _XC7, _XCUP)}
+"""Families the backend knows, by name."""

@@ -63,7 +63,8 @@ def read_netlist(path: Path, top: str, family: Family = FAMILIES["ice40"]) -> Ne
         design = json.loads(path.read_text())["modules"][top]
         counts: Counter[tuple[str, str]] = Counter()
         for name, cell in design["cells"].items():
-            counts[part_of(name), _kind(cell["type"], family)] += 1
+            kind = _kind(cell["type"], family)
+            counts[part_of(name), kind] += family.brams[cell["type"]] if kind == "bram" else 1
         return Netlist(
             luts={part: counts[part, "lut"] for part in PARTS},
             ffs={part: counts[part, "ff"] for part in PARTS},
@@ -99,6 +100,8 @@ def _logic_cells(design: Mapping[str, Any], family: Family) -> int:
     """Count LUTs, carries, and flip-flops whose input is not a LUT with no other load."""
     types = [cell["type"] for cell in design["cells"].values()]
     chains = sum(family.chains.get(kind, 0) for kind in types)
+    if family.own_cells:
+        chains += _bare_positions(design, family)
     if not family.data:
         return chains + sum(kind in family.luts for kind in types)
     loads: Counter[int | str] = Counter()
@@ -116,6 +119,21 @@ def _logic_cells(design: Mapping[str, Any], family: Family) -> int:
     for port in design["ports"].values():
         loads.update(port["bits"])
     return chains + len(lut_outputs) + sum(bit not in lut_outputs or loads[bit] > 1 for bit in registered)
+
+
+def _bare_positions(design: Mapping[str, Any], family: Family) -> int:
+    """Count positions of carry chains that are used though their LUT only makes a constant."""
+    read = {bit for port in design["ports"].values() for bit in port["bits"]}
+    for cell in design["cells"].values():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"].get(port) == "input":
+                read.update(bits)
+    return sum(
+        isinstance(s, str) and o in read
+        for cell in design["cells"].values()
+        if cell["type"] in family.chains
+        for s, o in zip(cell["connections"]["S"], cell["connections"]["O"], strict=True)
+    )
 
 
 @dataclass(frozen=True)

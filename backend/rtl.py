@@ -14,12 +14,15 @@ from lgc.ir.encoder import Thermometer
 from lgc.ir.fabric import Fabric
 
 from .encoder import Plan, store_text
-from .fabric import CELLS, fabric_text
+from .fabric import fabric_text
+from .family import FAMILIES, Family
 from .interfaces import tops
 from .interfaces.settings import Core, Interface
 from .interfaces.words import CORE
+from .lut4 import CELLS
 from .tools import Tool, find, run
 from .top import StreamTop
+from .xilinx import cell_models
 
 TOP = "lgc_top"
 """Name of the top module."""
@@ -31,7 +34,7 @@ memory_collect
 write_verilog -norename -noattr {name}.v
 """
 
-_HEADER = """\
+HEADER = """\
 // {what}
 // Written by lgc: {features} features of {width} bits, {luts} LUTs ({network} in the network),
 // {classes} classes, result after {latency} clocks.
@@ -104,6 +107,7 @@ def write_rtl(
     argmax_registers: bool,
     held: bool = False,
     interface: Interface | None = None,
+    family: Family = FAMILIES["ice40"],
     yosys: Tool | None = None,
     timeout_s: float = 300,
 ) -> RtlFiles:
@@ -111,12 +115,13 @@ def write_rtl(
 
     Args:
         encoder: thresholds; its bits are the inputs of `fabric`.
-        fabric: LUTs of four inputs with stage numbers; without argmax, one is written for Yosys.
+        fabric: LUTs of `family.k` inputs with stage numbers; without argmax, one is written for Yosys.
         out: directory, made if need be.
         argmax_registers: register the scores and each round of that argmax.
         held: keep the input bits still until the result is out, which saves registers, see
             `fabric_text`; else the next frame streams in meanwhile.
         interface: what to put around the design; the plain streams if None.
+        family: whose cells the fabric is made of.
         yosys: tool that turns RTLIL into Verilog, looked for if None.
         timeout_s: time limit for it.
 
@@ -130,7 +135,7 @@ def write_rtl(
     make_directory(out)
     interface = interface or Interface()
     encoder = interface.encoder(encoder)
-    text = fabric_text(fabric, held=held)
+    text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
     wrapped = interface.name != "stream"
     design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
@@ -142,12 +147,12 @@ def write_rtl(
         "classes": fabric.classes,
         "latency": design.latency,
     }
-    head = {what: _HEADER.format(what=what, **facts) for what in ("Shell", "Input bits", "LUT fabric")}
+    head = {what: HEADER.format(what=what, **facts) for what in ("Shell", "Input bits", "LUT fabric")}
     (out / "fabric.v").write_text(head["LUT fabric"] + text.verilog)
     (out / "store.v").write_text(head["Input bits"] + store_text(plan))
-    (out / "cells.v").write_text(CELLS)
+    (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
     name = CORE if wrapped else TOP
-    commands = [_write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
+    commands = [write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
     found = RtlFiles(
         sources=tuple(out / name for name in ("shell.v", "store.v", "fabric.v")),
         cells=out / "cells.v",
@@ -172,16 +177,14 @@ def write_rtl(
     if not wrapped:
         return found
     top = tops.top_of(interface, found.core)
-    header = _HEADER.format(what=f"Interface {interface.name}", **facts)
-    commands.append(_write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s))
+    header = HEADER.format(what=f"Interface {interface.name}", **facts)
+    commands.append(write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s))
     sources = (*found.sources, out / "interface.v")
     return dataclasses.replace(found, sources=sources, commands=tuple(commands))
 
 
-def _write_shell(
-    design: Component, name: str, shell: Path, header: str, yosys: Tool, timeout_s: float
-) -> str:
-    """Write the module `name` to `shell` through Yosys; return the command line."""
+def write_shell(design: Component, name: str, shell: Path, header: str, yosys: Tool, timeout_s: float) -> str:
+    """Write the module `name` to the file `shell` through Yosys; return the command line."""
     out, script = shell.parent, shell.with_suffix(".ys")
     shell.with_suffix(".il").write_text(rtlil.convert(design, name=name, emit_src=False))
     script.write_text(_SCRIPT.format(name=shell.stem))

@@ -16,11 +16,10 @@ from .tools import Tool, find, relative, run
 # A clock enable per stored bit would claim a whole tile of eight cells for it, so the input store's
 # enables become part of its LUTs. Modules are mapped one by one, so that parts can be told apart.
 _SCRIPT = """\
-read_verilog blackbox.v {sources}
-hierarchy -check -top {top}
-{tied}{memory}{command} -top {top} -noflatten {options} -run begin:map_ffs
+{read}
+{tied}{memory}{command} -top {top} {options} -run begin:map_ffs
 dfflegalize {ffs} -mince 1000000 lgc_store
-{command} -top {top} -noflatten {options} -run map_ffs:{stop}
+{command} -top {top} {options} -run map_ffs:{stop}
 {fabric}
 flatten
 {finish}
@@ -110,9 +109,13 @@ def synthesise(
     (out / "blackbox.v").write_text(_BLACKBOX)
     sources = " ".join(f'"{relative(path, out)}"' for path in rtl.sources)
     family = target.cells
+    # the family's own cells are known from its command on, which checks then
+    read = f"read_verilog {sources}\nhierarchy -top {TOP}"
+    if not family.own_cells:
+        read = f"read_verilog blackbox.v {sources}\nhierarchy -check -top {TOP}"
     (out / "cells_map.v").write_text(family.maps)
     script = _SCRIPT.format(
-        sources=sources,
+        read=read,
         top=TOP,
         options=" ".join(target.synth),
         tied="".join(_TIE.format(top=TOP, port=port) for port in low),

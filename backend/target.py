@@ -31,7 +31,7 @@ class Target:
 
     Attributes:
         name: name in lgc, `ice40-hx8k` for instance.
-        family: `ice40`, `ecp5` or `gowin`.
+        family: one of `FAMILIES`.
         device: name of the device in the tools.
         package: name of the package in the tools.
         k: inputs per LUT.
@@ -126,8 +126,10 @@ def _target(text: str, source: str) -> Target:
         raise LgcError(
             f"{source}: lgc cannot build for family '{target.family}'.", hint=nearest(target.family, FAMILIES)
         )
-    if target.k != 4:
-        raise LgcError(f"{source}: family '{target.family}' has LUTs of 4 inputs, not {target.k}.")
+    if target.k != target.cells.k:
+        raise LgcError(
+            f"{source}: family '{target.family}' has LUTs of {target.cells.k} inputs, not {target.k}."
+        )
     if target.cells.all_pins and not target.pins:
         raise LgcError(f"{source} lacks the entry 'pins': the router wants a place for each pin.")
     return target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -48,15 +48,21 @@ class Fabric:
     def stored(cls, netlist: Netlist, facts: dict[str, Any]) -> Fabric:
         """Return the fabric that `facts` describe beside its netlist; it has no ledger."""
         values = facts | {"inverted": tuple(facts["inverted"]), "carries": CarryCells.of(facts["carries"])}
+        if facts["chains"] is not None:
+            values["chains"] = Chains(**{name: np.array(x, np.int64) for name, x in facts["chains"].items()})
         return cls(netlist=netlist, **values)
 
     def facts(self) -> dict[str, Any]:
         """Return what `stored` needs, of types that JSON knows."""
         names = ("classes", "score_width", "offset", "network_luts", "index_bits")
         rows = [] if self.carries is None else self.carries.rows()
+        chains = self.chains
         return {name: getattr(self, name) for name in names} | {
             "inverted": list(self.inverted),
             "carries": rows,
+            "chains": None
+            if chains is None
+            else {f.name: getattr(chains, f.name).tolist() for f in fields(chains)},
         }
 
     @property

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lgc.backend.fabric import CELLS, CHUNK, FabricText, fabric_text
+from lgc.backend.fabric import CHUNK, FabricText, fabric_text
+from lgc.backend.lut4 import CELLS
 from lgc.errors import LgcError
 from lgc.hw_tests.samples import random_fabric, staged
 from lgc.ir.fabric import Fabric

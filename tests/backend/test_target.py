@@ -20,7 +20,7 @@ def test_every_target_loads_under_its_name() -> None:
         target = load(name)
         assert target.name == name
         assert target.luts == target.resources.lut > 1000
-        assert any(target.device in word for word in target.pnr)
+        assert target.cells.estimated or any(target.device in word for word in target.pnr)
         assert len(set(target.pins)) == len(target.pins)
         assert not target.pins or target.resources.io == len(target.pins)
 
