@@ -1,0 +1,154 @@
+"""Encoder, kernels and the store behind them: features in, inputs of the tail out, held still."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from lgc.ir.encoder import Thermometer
+from lgc.ir.kernels import Folded
+
+from .pixels import Pixels
+from .plan import Layer
+from .pool import Pool
+from .text import chunks
+from .window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Which bits of the last image are kept.
+
+    Attributes:
+        encoder: of the features.
+        used: int64 `[bits]`, ascending; a bit is `channel * places + place`.
+        places: in the last image.
+    """
+
+    encoder: Thermometer
+    used: npt.NDArray[np.int64]
+    places: int
+
+    @property
+    def chunks(self) -> list[int]:
+        """Widths of the vectors that carry the bits."""
+        return chunks(self.used.size)
+
+
+class Store(wiring.Component):  # type: ignore[misc]
+    """Keep the places of an image.
+
+    Args:
+        plan: which bits.
+        channels: bits per place.
+        ahead: frames that can be on their way at once, if an image may be complete before its frame; it
+            is given when the frame is, too. 0 if that cannot be.
+
+    Ports:
+        image: stream of places; taken while `hold` is low.
+        hold: the bits are looked at.
+        whole: high for one clock with the last feature of a frame.
+        frame: high for one clock when the bits of a whole frame are there.
+        x<n>: bits kept, `CHUNK` per vector.
+    """
+
+    def __init__(self, plan: Stored, channels: int, *, ahead: int) -> None:
+        self.plan, self.ahead = plan, ahead
+        ports = {"image": In(stream.Signature(channels)), "hold": In(1), "whole": In(1), "frame": Out(1)}
+        super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        places, used = self.plan.places, self.plan.used
+        take, at, complete = Signal(), Signal(places, init=1), Signal()
+        m.d.comb += [
+            self.image.ready.eq(~self.hold & ~complete),
+            take.eq(self.image.valid & self.image.ready),
+            self.frame.eq(complete),
+        ]
+        m.d.sync += complete.eq(take & at[-1] | complete & ~self.frame)
+        if self.ahead:
+            owed = Signal(range(self.ahead + 1))
+            m.d.comb += self.frame.eq(complete & (owed != 0))
+            m.d.sync += owed.eq(owed + self.whole - self.frame)
+        with m.If(take):
+            m.d.sync += at.eq(at.rotate_left(1))
+        bit: dict[int, Value] = {}
+        for place in range(places):
+            mine = used[used % places == place]
+            kept = Signal(len(mine), name=f"place{place}", reset_less=True)
+            with m.If(take & at[place]):
+                m.d.sync += kept.eq(Cat(self.image.payload[c] for c in (mine // places).tolist()))
+            bit |= {number: kept[n] for n, number in enumerate(mine.tolist())}
+        start = 0
+        for n, width in enumerate(self.plan.chunks):
+            numbers = used[start : start + width].tolist()
+            m.d.comb += getattr(self, f"x{n}").eq(Cat(bit[number] for number in numbers))
+            start += width
+        return m
+
+
+class Front(wiring.Component):  # type: ignore[misc]
+    """Everything before the tail, with the ports of `Encoder` in its place.
+
+    Args:
+        encoder: thresholds.
+        folded: the network.
+        layers: its kernels as they are built.
+        used: int64 `[bits]`, inputs of the tail that are read, ascending.
+    """
+
+    held = True
+
+    def __init__(
+        self,
+        encoder: Thermometer,
+        folded: Folded,
+        layers: tuple[Layer, ...],
+        used: npt.NDArray[np.int64],
+    ) -> None:
+        early = any(layer.ends_early for layer in layers)
+        self.pixels = Pixels(encoder, folded, counted=early)
+        self.layers = layers
+        last = folded.kernels[-1]
+        self.plan = Stored(encoder, used, math.prod(last.window.positions))
+        # each layer may hold the last place of a frame, the encoder another
+        self.store = Store(self.plan, last.channels, ahead=len(layers) + 2 if early else 0)
+        ports = {
+            "features": In(stream.Signature(self.pixels.features.payload.shape())),
+            "hold": In(1),
+            "taken": Out(1),
+            "frame": Out(1),
+        }
+        super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(self.plan.chunks)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        m.submodules.pixels = self.pixels
+        wiring.connect(m, wiring.flipped(self.features), self.pixels.features)
+        before = self.pixels.image
+        for n, layer in enumerate(self.layers):
+            built = (Pool if layer.accumulates else Window)(layer)
+            m.submodules[f"layer{n}"] = built
+            wiring.connect(m, before, built.image)
+            before = built.result
+        m.submodules.store = store = self.store
+        wiring.connect(m, before, store.image)
+        m.d.comb += [
+            store.hold.eq(self.hold),
+            store.whole.eq(self.pixels.whole),
+            self.taken.eq(store.frame),
+            self.frame.eq(store.frame),
+        ]
+        m.d.comb += [getattr(self, f"x{n}").eq(getattr(store, f"x{n}")) for n in range(len(self.plan.chunks))]
+        return m

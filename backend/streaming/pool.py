@@ -1,0 +1,92 @@
+"""An OR pool in hardware, for windows that neither overlap nor leave gaps: accumulated on the fly."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .lines import line_of
+from .plan import Layer
+from .scan import Axis
+
+
+class Pool(wiring.Component):  # type: ignore[misc]
+    """OR the places of each window as they come.
+
+    Two flip-flops and LUTs per channel: the OR so far, which starts from that of the window's rows above,
+    and the result. Rows that a window has seen go to a line buffer of one word per window.
+
+    Args:
+        layer: what to build; one that accumulates.
+
+    Ports:
+        image: stream of places, one bit per channel.
+        result: stream of ORs, row by row.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer, self.kernel = layer, layer.kernel
+        ports = {"image": In(stream.Signature(layer.kernel.window.channels))}
+        super().__init__(ports | {"result": Out(stream.Signature(layer.kernel.channels))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        window = self.kernel.window
+        row, place = (
+            Axis(steps=n, first=size - 1, stride=size)
+            for n, size in zip(window.extent, window.size, strict=True)
+        )
+        m.submodules.row, m.submodules.place = row, place
+        # the OR is emptied in the first clock
+        begun, full, take, last = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += begun.eq(1)
+        m.d.comb += [
+            self.image.ready.eq(begun & ~(full & ~self.result.ready)),
+            take.eq(self.image.valid & self.image.ready),
+            place.step.eq(take),
+            row.step.eq(take & place.wrap),
+            last.eq(take & place.hit),
+            self.result.valid.eq(full),
+        ]
+        with m.If(take):
+            m.d.sync += full.eq(place.hit & row.hit)
+        with m.Elif(self.result.ready):
+            m.d.sync += full.eq(0)
+        self._gather(m, begun, take, last, (row, place))
+        return m
+
+    def _gather(self, m: Module, begun: Value, take: Value, last: Value, axes: tuple[Axis, Axis]) -> None:
+        """Build the OR so far and the result."""
+        row, place = axes
+        window = self.kernel.window
+        wide = window.positions[1] * window.size[1]
+        total, result, above = (
+            Signal(len(self.layer.wanted), name=name, reset_less=name != "above")
+            for name in ("total", "result", "above")
+        )
+        now = Cat(self.image.payload[c] for c in self.layer.wanted) | total
+        begins = Signal(init=1)  # this row is the first of its windows
+        next_begins = row.hit | row.wrap
+        with m.If(row.step):
+            m.d.sync += begins.eq(next_begins)
+        at_end = place.at == wide - 1
+        empty = Mux(at_end, next_begins, begins) if window.size[0] > 1 else Const(1, 1)
+        outside: Value = place.at >= wide if wide < window.extent[1] else Const(0, 1)
+        with m.If(~begun | take & ~outside):
+            m.d.sync += total.eq(Mux(~begun | last & empty, 0, Mux(last, above, now)))
+        with m.If(last):
+            m.d.sync += result.eq(now)
+        if line := line_of(self.layer):
+            m.submodules.line = line
+            m.d.comb += [line.step.eq(last), line.d.eq(result), above.eq(line.q)]
+        elif window.size[0] > 1:
+            m.d.comb += above.eq(now)
+        self._place(m, result)
+
+    def _place(self, m: Module, result: Value) -> None:
+        """Drive the channels wanted."""
+        for n, c in enumerate(self.layer.wanted):
+            m.d.comb += self.result.payload[c].eq(result[n])

@@ -1,0 +1,134 @@
+"""Folded designs in Icarus Verilog: every class and score, then gaps, back-pressure and a reset mid-frame."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lgc.backend.streaming.rtl import Design, design, write_folded
+from lgc.errors import LgcError, UsageError
+from lgc.frontend.checkpoint import Checkpoint, OrPool
+from lgc.frontend.fold import fold
+from lgc.frontend.graph import Shape, Window
+from lgc.frontend.lower import lower
+from lgc.hw_tests.runner import simulate
+from lgc.ir.kernels import Folded
+from lgc.ir.passes import LutMap, Pipeline
+from lgc.ir.passes.expand_argmax import add_argmax
+from lgc.ir.passes.expand_readout import expand
+
+from .networks import conv, dense, network
+
+BLOCKS = ((256, 16),)
+
+
+def mapped(model: Checkpoint) -> Folded:
+    folded = fold(model)
+    kernels = (
+        kernel if kernel.pool else replace(kernel, netlist=LutMap(k=4)(kernel.netlist))
+        for kernel in folded.kernels
+    )
+    return replace(folded, kernels=tuple(kernels))
+
+
+def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100) -> Design:
+    folded = mapped(model)
+    tail = expand(folded.tail)
+    tail = replace(tail, netlist=Pipeline(levels=levels)(tail.netlist))
+    tail, _ = add_argmax(tail, carry=True)
+    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks)
+
+
+def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -> None:
+    if shutil.which("iverilog") is None:
+        pytest.skip("Icarus Verilog is not installed")
+    files = write_folded(laid_out, out=out / "rtl")
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32)
+    scores = lower(model).scores_of_codes(codes)
+    found = simulate(
+        files,
+        codes=codes,
+        expected_class=scores.argmax(axis=1),
+        expected_scores=scores,
+        out=out / "sim",
+        simulator="icarus",
+        stress_frames=3,
+    )
+    assert (found.matching_classes, found.matching_scores) == (samples, samples)
+    assert (found.latency, found.cycles_per_sample) == (files.latency, files.cycles_per_sample)
+
+
+@pytest.mark.parametrize(
+    ("seed", "image"),
+    [(1, (6, 6)), (2, (7, 5)), (3, (12,)), (4, (1, 1)), (5, (9, 4)), (6, (1, 7)), (7, (5, 1)), (8, (3,))],
+)
+def test_images_and_signals(seed: int, image: Shape, tmp_path: Path) -> None:
+    model = network(seed, image=image)
+    check(model, made(model), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [44, 58])
+@pytest.mark.parametrize("blocks", [0, 100])
+def test_line_buffers_of_flip_flops_and_of_block_ram(seed: int, blocks: int, tmp_path: Path) -> None:
+    model = network(seed, image=(5, 24), levels=4)
+    laid_out = made(model, blocks=blocks)
+    assert any(layer.in_block for layer in laid_out.layers) == bool(blocks)
+    check(model, laid_out, tmp_path)
+
+
+def test_a_wide_pool(tmp_path: Path) -> None:
+    model = network(1, image=(4, 24))
+    first = conv(
+        np.random.default_rng(0),
+        Window((2, 4, 24), (2, 2), (1, 1), (1, 1)),
+        channels=9,
+        source=model.layers[0].source,  # type: ignore[union-attr]
+    )
+    pool = OrPool(Window(first.output_shape, (2, 2), (2, 2), (0, 0)))
+    model = replace(model, layers=(first, pool, dense(pool.nodes)))
+    laid_out = made(model)
+    assert [(layer.accumulates, layer.in_block, layer.ends_early) for layer in laid_out.layers] == [
+        (False, False, False),
+        (True, True, True),
+    ]
+    check(model, laid_out, tmp_path)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_several_features_per_place(shared: bool, tmp_path: Path) -> None:
+    model = network(21, image=(5, 4), per_place=3, shared=shared)
+    check(model, made(model), tmp_path)
+
+
+def test_a_readout_right_behind_the_kernels(tmp_path: Path) -> None:
+    model = network(31, image=(5, 5), tail=False)
+    check(model, made(model, levels=0), tmp_path)
+
+
+def test_padding_as_wide_as_the_window() -> None:
+    model = network(1, image=(6, 6))
+    wide = Window((2, 6, 6), (2, 2), (1, 1), (2, 2))
+    rng = np.random.default_rng(0)
+    first = conv(rng, wide, channels=3, source=model.layers[0].source)  # type: ignore[union-attr]
+    model = replace(
+        model, layers=(first, conv(rng, Window(first.output_shape, (9, 9), (1, 1), (0, 0)), channels=3))
+    )
+    with pytest.raises(UsageError, match=r"^A convolution pads as much as its window"):
+        made(model)
+
+
+def test_features_in_another_order() -> None:
+    model = network(1, image=(6, 6))
+    first = model.layers[0]
+    turned = replace(first, source=first.source[::-1].copy())  # type: ignore[union-attr,type-var]
+    with pytest.raises(UsageError, match=r"^The features do not arrive row by row"):
+        made(replace(model, layers=(turned, *model.layers[1:])))
+
+
+def test_a_tail_without_argmax() -> None:
+    model = network(1, image=(6, 6))
+    with pytest.raises(LgcError, match=r"^The tail of a folded design lacks its argmax"):
+        design(model.encoder, mapped(model), expand(fold(model).tail))
