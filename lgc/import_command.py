@@ -24,8 +24,8 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--format", "kind", default="auto", show_default=True,
     type=click.Choice(
-        ["auto", "difflogic", "lilogicnet", "ddlgn", "torchlogix", "torchlogix-circuit", "dwn", "lgc-json",
-         "netlist"]
+        ["auto", "difflogic", "lilogicnet", "ddlgn", "torchlogix", "torchlogix-circuit", "dwn", "module",
+         "lgc-json", "netlist"]
     ),
 )  # fmt: skip
 @click.option("--connections", type=_PATH, help="difflogic: .npz file of a0, b0, a1, b1, ...")
@@ -36,6 +36,7 @@ _PATH = click.Path(path_type=Path)
     help="What difflogic's layers were built for; it changes the draw.",
 )  # fmt: skip
 @click.option("--parametrization", default="", metavar="KIND", help="torchlogix: raw, warp or light.")
+@click.option("--config", type=_PATH, help="torchlogix: TOML file of the layers of a state dict.")
 @click.option(
     "--classes", "--group-sum", type=click.IntRange(1), metavar="N",
     help="Classes, where FILE does not say; the last outputs are counted in so many equal groups.",

@@ -163,16 +163,43 @@ def ask_original(imported: Imported, path: Path, options: Options) -> Imported:
     Raises:
         MismatchError: a score differs.
     """
-    from lgc.frontend.importers import originals
+    from lgc.frontend.importers import files, originals
 
-    rng = np.random.default_rng(0)
-    bits = rng.random((_SAMPLES, len(imported.place))) < rng.random((_SAMPLES, 1))
-    classes = len(imported.checkpoint.class_names)
-    found = originals.scores(path, imported.format, options, bits, classes)
-    if found is None:
+    try:
+        done = _of_module(imported, path, options) if imported.format == "module" else ""
+        if imported.format != "module":
+            rng = np.random.default_rng(0)
+            bits = rng.random((_SAMPLES, len(imported.place))) < rng.random((_SAMPLES, 1))
+            classes = len(imported.checkpoint.class_names)
+            found = originals.scores(path, imported.format, options, bits, classes)
+            if found is not None:
+                expected, done = found
+                _demand_equal(imported.scores(bits), expected, done)
+    except files.DAMAGE as error:
+        done, reason = "", str(error).splitlines()[0] if str(error) else type(error).__name__
+        facts = {"checked": f"{UNCHECKED}, which fails: {reason[:120]}"}
+        return replace(imported, checkpoint=with_facts(imported.checkpoint, facts))
+    if not done:
         return imported
-    expected, name = found
-    own = imported.scores(bits)
+    facts = {"checked": f"all scores of {_SAMPLES} random samples equal those of {done}"}
+    return replace(imported, checkpoint=with_facts(imported.checkpoint, facts))
+
+
+def _of_module(imported: Imported, path: Path, options: Options) -> str:
+    """Ask a whole module opened by its package; returns the package, "" where it is not installed."""
+    from lgc import torch_models
+    from lgc.frontend.importers import live, originals
+
+    found = originals.module(path)
+    if found is None:
+        return ""
+    model, name = found
+    taken = live.take(model, options)
+    torch_models.compare(model, taken, imported, _SAMPLES, options.scale or 1.0)
+    return name
+
+
+def _demand_equal(own: npt.NDArray[np.int64], expected: npt.NDArray[Any], name: str) -> None:
     if (wrong := np.argwhere(own != expected)).size:
         sample, label = wrong[0]
         raise MismatchError(
@@ -180,8 +207,6 @@ def ask_original(imported: Imported, path: Path, options: Options) -> Imported:
             f"{name} {expected[sample, label]}.",
             hint="Check --parametrization.",
         )
-    done = f"all scores of {_SAMPLES} random samples equal those of {name}"
-    return replace(imported, checkpoint=with_facts(imported.checkpoint, {"checked": done}))
 
 
 def _unpacked(found: Mapping[str, npt.NDArray[Any]], count: int) -> npt.NDArray[np.bool_]:

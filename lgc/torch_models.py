@@ -64,13 +64,18 @@ def from_torch(
     imported = importing.Imported(importing.with_facts(found, facts), kind, place)
     if not check or taken.package == "torch_dwn":
         return imported
-    _compare(model, taken, imported, check, scale or 1.0)
+    compare(model, taken, imported, check, scale or 1.0)
     done = f"all scores of {check:,} random samples equal the module's"
     return importing.Imported(importing.with_facts(imported.checkpoint, {"checked": done}), kind, place)
 
 
-def _compare(model: Any, taken: Taken, imported: Imported, count: int, scale: float) -> None:
-    """Run random samples through the module and through the netlist."""
+def compare(model: Any, taken: Taken, imported: Imported, count: int, scale: float) -> None:
+    """Run random samples through the module and through the netlist.
+
+    Raises:
+        MismatchError: the module gives another score.
+        LgcError: scores of another shape.
+    """
     from lgc.frontend.lower import lower
 
     rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -22,7 +23,7 @@ MAX_BYTES = 1 << 34
 """Bytes of one file's arrays."""
 _RATIO = 1040
 """Deflate never shrinks data by more than this factor; savez_compressed uses it."""
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError,
     RuntimeError, TypeError, ValueError, pickle.PickleError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
@@ -42,7 +43,7 @@ def arrays(path: Path) -> dict[str, Array]:
             for key in file.files:
                 _refuse_size(key, file)
                 found[key] = file[key]
-    except (*_DAMAGE, zipfile.LargeZipFile) as error:
+    except (*DAMAGE, zipfile.LargeZipFile) as error:
         raise _damaged(path, error) from None
     return {key: array for key, array in found.items() if isinstance(array, np.ndarray)}
 
@@ -67,28 +68,42 @@ def torch_state(path: Path) -> dict[str, Any]:
 
     Raises:
         ToolMissingError: torch is not installed.
-        LgcError: it needs more than that, is damaged, or is too large.
+        LgcError: it is a whole module, would run code, is damaged, or too large.
+    """
+    found = torch_file(path)
+    if not isinstance(found, Mapping):
+        raise LgcError(
+            f"{path} is no state dict but a {type(found).__name__}.",
+            hint="Leave --format out for whole modules.",
+        )
+    return dict(found)
+
+
+def torch_file(path: Path) -> Any:
+    """Read a state dict, or a whole module as its `Shell`; the one inside of a training checkpoint.
+
+    Raises:
+        ToolMissingError: torch is not installed.
+        LgcError: it would run code, is damaged, too large, or neither.
     """
     try:
-        import torch
+        import torch  # noqa: F401
     except ImportError:
         raise ToolMissingError(
             "Torch files are read with PyTorch, which is not installed.", hint='pip install "lgc[train]"'
         ) from None
+    from . import shells
+
     _archive(path, stored=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise LgcError(
-            f"{path} holds more than tensors, and opening that would run its code; lgc does not.",
-            hint="Where you trust it: torch.save(torch.load(file, weights_only=False).state_dict(), new).",
-        ) from None
-    except _DAMAGE as error:
+            found = shells.load(path)
+    except DAMAGE as error:
         raise _damaged(path, error) from None
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
+    found = inner(found, shells.Shell)
+    if isinstance(found, shells.Shell):
+        return found
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise LgcError(
             f"{path} is no state dict but a {type(found).__name__}.",
@@ -97,16 +112,38 @@ def torch_state(path: Path) -> dict[str, Any]:
     return {key.removeprefix("_orig_mod."): _array(value, key) for key, value in found.items()}
 
 
+def inner(found: Any, shell: type) -> Any:
+    """Return what training scripts put next to epochs and optimisers, a state dict or a `shell`."""
+    if not isinstance(found, Mapping):
+        return found
+    for key in ("state_dict", "model_state_dict", "model", "net"):
+        if isinstance(found.get(key), Mapping | shell):
+            return found[key]
+    return found
+
+
+def plain(tensor: Any, key: str) -> Array:
+    """Return a tensor as an array.
+
+    Raises:
+        LgcError: not of plain numbers, or claiming more than the file has.
+    """
+    import torch
+
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        raise LgcError(f"The tensor {key} is {tensor.dtype} {tensor.layout}, not plain numbers.")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise LgcError(f"The tensor {key} claims {list(tensor.shape)} values; the file has fewer.")
+    held = tensor.detach()
+    found: Array = (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+    return found
+
+
 def _array(value: Any, key: str, depth: int = 0) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        if value.layout != torch.strided or value.is_quantized or value.is_complex():
-            raise LgcError(f"The tensor {key} is {value.dtype} {value.layout}, not plain numbers.")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise LgcError(f"The tensor {key} claims {list(value.shape)} values; the file has fewer.")
-        plain = value.detach()
-        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+        return plain(value, key)
     if isinstance(value, list | tuple) and depth < 3 and len(value) < 1 << 16:
         return [_array(item, key, depth + 1) for item in value]
     return None
@@ -129,7 +166,7 @@ def _archive(path: Path, *, stored: bool) -> None:
                 hint="Where you trust it, load it and save its state_dict() with a recent torch.",
             ) from None
         raise LgcError(f"{path} is damaged or of another format.", hint="Fetch it again.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from None
     total = sum(member.file_size for member in members)
     packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
@@ -206,7 +243,7 @@ def integers(value: Any, what: str) -> Array:
 
 
 def safetensors(path: Path) -> dict[str, Any]:
-    """Read a safetensors file of somebody else.
+    """Read a safetensors file of somebody else, ordered by the numbers in its names; the file has no order.
 
     Raises:
         LgcError: unreadable or damaged.
@@ -215,8 +252,13 @@ def safetensors(path: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
     try:
-        return dict(load_file(path))
+        return dict(sorted(load_file(path).items(), key=lambda item: _natural(item[0])))
     except FileNotFoundError:
         raise LgcError(f"There is no file {path}.", hint="Check its name.") from None
-    except (SafetensorError, *_DAMAGE) as error:
+    except (SafetensorError, *DAMAGE) as error:
         raise _damaged(path, error) from None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    pieces = re.split(r"(\d+)", name)
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]

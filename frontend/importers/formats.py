@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lgc.errors import LgcError, UsageError, nearest
 
-from . import circuit, container, ddlgn, difflogic, dwn, files, lilogicnet, torchlogix
+from . import circuit, container, ddlgn, difflogic, dwn, files, lilogicnet, torchlogix, whole
 from .network import Foreign, Options
+from .shells import Shell
 
 FORMATS: dict[str, Callable[[Path, Options], Foreign]] = {
     "difflogic": difflogic.read,
@@ -17,6 +18,7 @@ FORMATS: dict[str, Callable[[Path, Options], Foreign]] = {
     "torchlogix": torchlogix.read,
     "torchlogix-circuit": circuit.read,
     "dwn": dwn.read,
+    "module": whole.read,
     "lgc-json": container.read,
 }
 """Readers by name."""
@@ -46,7 +48,9 @@ def detect(path: Path) -> str:
         return "torchlogix-circuit" if circuit.accepts(files.json_object(path)) else "lgc-json"
     if path.suffix == ".npz":
         return "lilogicnet" if lilogicnet.accepts(files.arrays(path)) else "lgc-json"
-    state = files.safetensors(path) if path.suffix == ".safetensors" else files.torch_state(path)
+    state = files.safetensors(path) if path.suffix == ".safetensors" else files.torch_file(path)
+    if isinstance(state, Shell):
+        return "module"
     for name, accepts in (
         ("torchlogix", torchlogix.accepts),
         ("dwn", dwn.accepts),

@@ -1,10 +1,11 @@
-"""Live torch modules of torchlogix, difflogic and DWN, taken apart without importing their packages."""
+"""Modules of torchlogix, difflogic and DWN, live ones and those of files, without importing the packages."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from lgc.errors import LgcError, UsageError
 from .._typing import Array, Bool2
 from .dwn import padded
 from .network import Foreign, Options, Tables, gates
+from .shells import Shell
 from .steps import Conv, Dense, Flatten, Pool, Residual, Step, layers_of, lsb_first
-from .torchlogix import light, raw, warp
+from .torchlogix import learned, light, raw, warp
 
 _PACKAGES = ("torchlogix", "difflogic", "torch_dwn")
 _PARAMETRIZATIONS = {
@@ -24,6 +26,7 @@ _PARAMETRIZATIONS = {
     "LightLUTParametrization": light,
 }
 _NOTHING = {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DummyBinarization"}
+_MAX_MODULES = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +52,16 @@ def take(model: Any, options: Options) -> Taken:
     """Take a module of known layers apart.
 
     Args:
-        model: a `torch.nn.Sequential` of them, or a module around one.
+        model: a `torch.nn.Sequential` of them, or a module around one; or its `Shell`.
         options: what the module does not say, such as the shape of images that are flattened.
 
     Raises:
         UsageError: something must be given by an option.
         LgcError: a layer that is not known, or does not fit the one before.
     """
-    modules = [(module, *_kind(module)) for module in _flat(model)]
+    modules = [(module, *_kind(module)) for module in islice(_flat(model), _MAX_MODULES)]
+    if len(modules) == _MAX_MODULES:
+        raise LgcError(f"The module has {_MAX_MODULES:,} layers or more.", hint="The file is damaged.")
     package = next((package for _, package, _ in modules if package), "")
     steps: list[Step] = []
     bits: Any = None
@@ -86,10 +91,8 @@ def _late(kind: str, bits: Any) -> Any:
 
 def _flat(module: Any) -> Iterator[Any]:
     """Modules in the order they run: of sequences, and of modules around a single other one."""
-    import torch
-
-    children = list(module.children())
-    if isinstance(module, torch.nn.Sequential):
+    children = list(_children(module).values())
+    if _in_sequence(module):
         for child in children:
             yield from _flat(child)
     elif _kind(module)[0] or type(module).__name__ in _NOTHING | {"Flatten"}:
@@ -98,6 +101,23 @@ def _flat(module: Any) -> Iterator[Any]:
         yield from _flat(children[0])
     else:
         yield module
+
+
+def _children(module: Any) -> dict[str, Any]:
+    inside = module.children() if isinstance(module, Shell) else module._modules
+    return {name: child for name, child in inside.items() if child is not None}
+
+
+def _in_sequence(module: Any) -> bool:
+    """Tell whether children run in order; of a file, where classes have no bases, by their names."""
+    if not isinstance(module, Shell):
+        import torch
+
+        return isinstance(module, torch.nn.Sequential)
+    kind, names = type(module), list(module.children())
+    if kind.__module__.startswith("torch."):
+        return kind.__name__ == "Sequential"
+    return not _kind(module)[0] and bool(names) and names == [str(i) for i in range(len(names))]
 
 
 def _kind(module: Any) -> tuple[str, str]:
@@ -147,7 +167,7 @@ def _branch(module: Any) -> tuple[Step, ...]:
 
 
 def _plain(tensor: Any) -> Array:
-    found: Array = tensor.detach().cpu().numpy()
+    found: Array = tensor if isinstance(tensor, np.ndarray) else tensor.detach().cpu().numpy()
     return found
 
 
@@ -194,14 +214,23 @@ def _conv(module: Any) -> Conv:
         raise LgcError("A convolution has no tree (tree_depth=0).", hint="torchlogix cannot run it either.")
     axes, transposed = int(module.conv_dimension), "Transpose" in _kind(module)[1]
     links = module.connections
-    indices = _plain(links.indices[0]).astype(np.int64)  # [k, kernels, positions, nodes, 1 + axes]
+    # [k, kernels, positions, nodes, 1 + axes]
+    indices = _plain(links._indices_L0 if hasattr(links, "_indices_L0") else links.indices[0]).astype(
+        np.int64
+    )
     k, kernels, positions, nodes, coordinates = indices.shape
     reads = indices.transpose(1, 2, 3, 0, 4).reshape(kernels, positions, nodes * k, coordinates)
     rows = []
-    for weight in module.tree_weights:
+    below = nodes * k
+    for weight in _listed(module.tree_weights):
         tree = _plain(weight)  # [nodes, kernels, parameters]
+        if tree.shape[:2] != (below // k, kernels) or below % k:
+            raise LgcError(f"A convolution has a level of a tree {list(tree.shape)} over {below} below it.")
+        below //= k
         flat = _rows(module.parametrization, tree.reshape(-1, tree.shape[2]))
         rows.append(lsb_first(flat).reshape(*tree.shape[:2], -1).transpose(1, 0, 2))
+    if below != 1:
+        raise LgcError(f"A convolution has {below} roots per kernel.", hint="The model is inconsistent.")
     return Conv(
         (int(module.channels), *_per_axis(module.in_dim, axes)),
         np.concatenate([reads[..., -1:], reads[..., :-1]], axis=-1),
@@ -215,10 +244,19 @@ def _conv(module: Any) -> Conv:
     )
 
 
+def _listed(parameters: Any) -> list[Any]:
+    """Members of a `ParameterList`, of a file too."""
+    if not isinstance(parameters, Shell):
+        return list(parameters)
+    found = parameters.state["_parameters"]
+    return [found[str(i)] for i in range(len(found))]
+
+
 def _put_together(
     steps: list[Step], bits: Any, head: Any, classes: int, options: Options, package: str
 ) -> Taken:
-    levels, rows = (1, ()) if bits is None else _thresholds(bits)
+    given = len(options.thresholds[0]) if options.thresholds else 1
+    levels, rows = (given, ()) if bits is None else _thresholds(bits, options)
     first: Step = next(step for step in steps if not isinstance(step, Flatten))
     if isinstance(first, Residual):
         first = first.main[0]
@@ -282,9 +320,17 @@ def _counted(steps: list[Step], head: Any, classes: int) -> list[Step]:
     return [*steps[:-1], Dense(padded(tables, classes), last.reads)]
 
 
-def _thresholds(module: Any) -> tuple[int, tuple[tuple[float, ...], ...]]:
+def _thresholds(module: Any, options: Options) -> tuple[int, tuple[tuple[float, ...], ...]]:
     """Thresholds as the module compares in eval mode, learned ones too."""
     if module.feature_dim not in (1, -2):
         raise LgcError(f"Bits of dimension {module.feature_dim} are not known.", hint="Known: 1 and -2.")
-    value = _finite(np.atleast_2d(_plain(module.get_thresholds()).astype(np.float64)))
+    if not isinstance(module, Shell):
+        found = _plain(module.get_thresholds())
+    elif _kind(module)[1] == "LearnableBinarization":
+        rule = options.learned
+        exact = f"softplus={module.temperature_softplus}"
+        found = learned(_plain(module.raw_diffs), exact if rule == "softplus" else rule)
+    else:
+        found = _plain(module.thresholds)
+    value = _finite(np.atleast_2d(found.astype(np.float64)))
     return value.shape[1], tuple(tuple(map(float, row)) for row in value)

@@ -54,6 +54,7 @@ class Options:
         order: one of `ORDERS`.
         channels_first: the network counts pixels by channel first, the data by channel last.
         parametrization: "raw", "warp" or "light", for torchlogix.
+        config: description of torchlogix' modules, where a state dict does not tell.
         learned: rule of torchlogix' learned thresholds: "cumsum", "softplus" or "softplus=TEMPERATURE".
         skip: LILogicNet's skip connections: "input", "residual" or "both".
         tau: logits are the counts divided by it.
@@ -72,6 +73,7 @@ class Options:
     order: str | None = None
     channels_first: bool = False
     parametrization: str = ""
+    config: Path | None = None
     learned: str = ""
     skip: str = ""
     tau: float | None = None

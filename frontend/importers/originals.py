@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, Bool2
-from . import difflogic, files, torchlogix
+from . import described, description, difflogic, files, torchlogix
 from .network import Options
+
+_MODULES = ("torchlogix", "difflogic", "torch_dwn", "torch")
 
 
 def scores(path: Path, kind: str, options: Options, bits: Bool2, classes: int) -> tuple[Array, str] | None:
     """Return the counts int64 `[samples, classes]` that the original package computes, and its name.
 
     Args:
-        path: a state dict of dense layers, which was imported.
+        path: a state dict, which was imported.
         kind: "torchlogix" or "difflogic"; others have no package to ask.
         options: as for the import.
         bits: samples bool `[samples, bits]`.
@@ -86,28 +88,90 @@ def _version(package: str) -> str:
 
 
 def _torchlogix(path: Path, options: Options, sources: int) -> list[Any]:
+    layers = torchlogix_layers()
+    state = torchlogix.state_of(path)
+    if options.config is not None:
+        return _described(described.parts(state, description.read(options.config), options))
+    built = []
+    for prefix in torchlogix.prefixes(state):
+        tensors = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+        built.append(_dense(layers, tensors, options.parametrization or "raw", sources))
+        sources = len(tensors["weight"])
+    return built
+
+
+def _dense(layers: Any, tensors: Any, parametrization: str, sources: int) -> Any:
+    import torch
+
+    indices = torch.from_numpy(tensors["connections.indices"].astype(np.int64))
+    choice = tensors.get("connections.weights")
+    k = int(indices.shape[-2])
+    # the constructor refuses layers that do not use every input, so it is told of fewer first
+    layer = layers.LogicDense(
+        k, len(tensors["weight"]), lut_rank=k, parametrization=parametrization,
+        connections="fixed" if choice is None else "learnable",
+    )  # fmt: skip
+    layer.in_dim = layer.connections.in_dim = sources
+    layer.weight = torch.nn.Parameter(torch.from_numpy(tensors["weight"]))
+    layer.connections.indices = indices
+    if choice is not None:
+        layer.connections.weights = torch.nn.Parameter(torch.from_numpy(choice))
+    return layer
+
+
+def _described(parts: list[described.Part]) -> list[Any]:
+    """Layers built by their constructors from the description, then given the tensors; bits come flat."""
     import torch
 
     layers = torchlogix_layers()
-    state = files.safetensors(path) if path.suffix == ".safetensors" else files.torch_state(path)
-    built = []
-    for prefix in torchlogix.prefixes(state):
-        weight = state[f"{prefix}weight"]
-        indices = torch.from_numpy(state[f"{prefix}connections.indices"].astype(np.int64))
-        choice = state.get(f"{prefix}connections.weights")
-        k = int(indices.shape[-2])
-        # the constructor refuses layers that do not use every input, so it is told of fewer first
-        layer = layers.LogicDense(
-            k, len(weight), lut_rank=k, parametrization=options.parametrization or "raw",
-            connections="fixed" if choice is None else "learnable",
-        )  # fmt: skip
-        layer.in_dim = layer.connections.in_dim = sources
-        layer.weight = torch.nn.Parameter(torch.from_numpy(weight))
-        layer.connections.indices = indices
-        if choice is not None:
-            layer.connections.weights = torch.nn.Parameter(torch.from_numpy(choice))
-        built.append(layer)
-        sources = len(weight)
+    built: list[Any] = []
+    for part in parts:
+        given = part.arguments
+        if part.kind == "LogicDense":
+            built.append(_dense(layers, part.tensors, given["parametrization"], given["in_dim"]))
+        elif part.kind.startswith("LogicConv"):
+            built.append(_convolution(layers, part))
+        elif part.kind == "ResidualLogicBlock":
+            built.append(_block(part))
+        elif part.kind.startswith("OrPooling"):
+            pool = {name: given[name] for name in ("kernel_size", "stride", "padding")}
+            built.append(getattr(layers, part.kind)(**pool))
+        elif part.kind == "Flatten":
+            built.append(torch.nn.Flatten())
+    first = next(part for part in parts if "Binarization" not in part.kind)
+    return [torch.nn.Unflatten(1, first.reads), *built] if len(first.reads) > 1 else built
+
+
+def _convolution(layers: Any, part: described.Part) -> Any:
+    own = {"parametrization", "lut_rank", "num_kernels", "tree_depth"}
+    names = own | set(description.ARGUMENTS[part.kind])
+    axes = 3 if part.kind.endswith("3d") else 2
+    given = {name: part.arguments[name] for name in names}
+    for name in {"in_dim", "receptive_field_size", "output_padding"} & names:
+        given[name] = described.sides(given[name], axes, name)
+    return _with_trees(getattr(layers, part.kind)(**given), part.tensors)
+
+
+def _with_trees(layer: Any, tensors: Any) -> Any:
+    import torch
+
+    for name, value in tensors.items():
+        kind, _, rest = name.rpartition(".")
+        if kind == "connections":
+            layer.connections.register_buffer(rest, torch.from_numpy(value.astype(np.int64)))
+        elif kind == "tree_weights":
+            layer.tree_weights[int(rest)] = torch.nn.Parameter(torch.from_numpy(value))
+    return layer
+
+
+def _block(part: described.Part) -> Any:
+    given = part.arguments
+    block = import_module("torchlogix.modules.resblock").ResidualLogicBlock
+    names = {*description.ARGUMENTS["ResidualLogicBlock"], "parametrization", "lut_rank"}
+    built = block(**{name: given[name] for name in names})
+    for number in (0, 2):
+        inside = {key[2:]: value for key, value in part.tensors.items() if key.startswith(f"{number}.")}
+        _with_trees(built.main[number], inside)
     return built
 
 
@@ -125,3 +189,43 @@ def _difflogic(path: Path, options: Options, sources: int) -> list[Any]:
         built.append(layer)
         sources = len(weight)
     return built
+
+
+def module(path: Path) -> tuple[Any, str] | None:
+    """Open a whole module with the classes of the packages themselves, and their name.
+
+    Still with `weights_only=True`: only modules of torch and of the packages are built.
+
+    Returns:
+        None if a package is not installed, or a class is of another one. DWN's run on CUDA only.
+    """
+    import torch
+
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    try:
+        classes = [_module_class(name) for name in names]
+    except (ImportError, AttributeError):
+        return None
+    packages = {name.partition(".")[0] for name in names} - {"torch"}
+    if None in classes or len(packages) != 1 or ("torch_dwn" in packages and not torch.cuda.is_available()):
+        return None
+    with torch.serialization.safe_globals(classes):
+        found = files.inner(torch.load(path, map_location="cpu", weights_only=True), torch.nn.Module)
+    for each in found.modules():
+        if getattr(each, "implementation", "") == "cuda":  # difflogic's other one computes the same
+            each.implementation = each.device = "python"
+    package = packages.pop()
+    return found.cuda() if package == "torch_dwn" else found, f"{package} {_version(package)}".strip()
+
+
+def _module_class(name: str) -> Any:
+    """Return the class of a module of the known packages, else None."""
+    import torch
+
+    place, _, own = name.rpartition(".")
+    package = place.partition(".")[0]
+    if package not in _MODULES or (package == "torch" and not place.startswith("torch.nn.modules.")):
+        return None
+    {"torchlogix": torchlogix_layers, "difflogic": difflogic_layers}.get(package, lambda: None)()
+    found = getattr(import_module(place), own)
+    return found if isinstance(found, type) and issubclass(found, torch.nn.Module) else None

@@ -17,8 +17,11 @@ from lgc.ir.readout import Readout
 
 from .._typing import Array, Bool2, I32x1
 from ..graph import ConvLayer, OrPool, Window
-from .network import ForeignLayer, Tables
+from .network import MAX_BITS, ForeignLayer, Tables
 from .wires import Wires, layered
+
+_MAX_READS = 1 << 28
+"""Elements that all windows of a pool read together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,11 @@ class Conv:
         axes = len(self.size)
         window = Window(self.shape, self.size, (self.stride,) * axes, (self.padding,) * axes)
         leaf = self.reads[:, 0]
-        if window.positions != self.positions:
+        if math.prod(window.positions) > self.reads.shape[1]:
+            return None
+        if window.positions != self.positions or leaf.min() < 0:
+            return None
+        if (leaf.reshape(-1, 1 + axes).max(axis=0) >= (self.shape[0], *self.size)).any():
             return None
         shift = np.concatenate([np.zeros((len(self.reads[0]), 1), np.int64), window.starts()], axis=1)
         shift[:, 1:] += self.padding
@@ -99,11 +106,27 @@ class Pool:
     stride: tuple[int, ...]
     padding: tuple[int, ...]
 
+    def window(self, shape: tuple[int, ...]) -> Window:
+        """Return the window over an input `(C, ...)`.
+
+        Raises:
+            LgcError: padding that torch refuses, or too many elements.
+        """
+        found = Window(shape, self.size, self.stride, self.padding)
+        sane = min(*self.size, *self.stride) >= 1 and all(
+            0 <= 2 * pad <= size for pad, size in zip(self.padding, self.size, strict=True)
+        )
+        if not sane or shape[0] * math.prod(found.positions) * math.prod(self.size) > _MAX_READS:
+            raise LgcError(
+                f"A pool of windows {list(self.size)}, padding {list(self.padding)} is out of range."
+            )
+        return found
+
     def signals(self, x: I32x1, wires: Wires) -> I32x1:
         """Signals of the outputs `[C, ...]`."""
         if x.ndim != len(self.size) + 1:
             raise LgcError(f"A pool of windows {list(self.size)} reads {list(x.shape)}.")
-        window = Window(x.shape, self.size, self.stride, self.padding)
+        window = self.window(x.shape)
         if min(window.positions) < 1:
             raise LgcError(f"Windows {list(self.size)} do not fit {list(x.shape[1:])}.")
         reads = OrPool(window).reads()
@@ -138,6 +161,8 @@ def layers_of(steps: Sequence[Step], shape: tuple[int, ...], classes: int) -> tu
     Raises:
         LgcError: a step does not fit the one before.
     """
+    if min(shape, default=0) < 1 or math.prod(shape) > MAX_BITS:
+        raise LgcError(f"An input of {list(shape)} is out of range.", hint="The file is damaged.")
     plain = _plain(steps, shape)
     if plain is not None:
         return plain
@@ -167,7 +192,7 @@ def _plain(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[ForeignLayer,
             found.append(conv)
             shape = conv.output_shape
         elif isinstance(step, Pool) and found and len(shape) == len(step.size) + 1:
-            pool = OrPool(Window(shape, step.size, step.stride, step.padding))
+            pool = OrPool(step.window(shape))
             if min(pool.output_shape) < 1:
                 return None
             found.append(pool)
@@ -205,7 +230,7 @@ def _dense(step: Dense, x: I32x1, wires: Wires) -> I32x1:
 def _widened(x: I32x1, dilation: int, after: tuple[int, ...], padding: int) -> I32x1:
     """Zeros between and around the elements."""
     inner = tuple((n - 1) * dilation + 1 + more for n, more in zip(x.shape[1:], after, strict=True))
-    if math.prod(inner) * x.shape[0] > 1 << 28:
+    if padding < 0 or math.prod(n + 2 * padding for n in inner) * x.shape[0] > _MAX_READS:
         raise LgcError(f"An input of {list(inner)} is too large.", hint="The model is inconsistent.")
     wide = np.zeros((x.shape[0], *inner), np.int32)
     spread = [slice(0, (n - 1) * dilation + 1, dilation) for n in x.shape[1:]]

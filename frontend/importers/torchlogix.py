@@ -1,10 +1,11 @@
-"""Dense networks of torchlogix from version 0.2.1 on: raw, WARP and Light, 1 to 6 inputs per LUT."""
+"""State dicts of torchlogix from version 0.2.1 on: raw, WARP and Light, 1 to 6 inputs per LUT."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,15 @@ _WEIGHT = re.compile(r"((?:.*\.)?(\d+)\.)weight")
 def read(path: Path, options: Options) -> Foreign:
     """Read a state dict; wiring, fixed or learned, is in it, the parametrisation is not.
 
+    Convolutions and all that has no tensors come from a description, see `described`.
+
     Raises:
-        UsageError: the parametrisation must be given.
-        LgcError: convolutions, wiring not saved, inconsistent or damaged.
+        UsageError: the parametrisation or a description must be given.
+        LgcError: wiring not saved, inconsistent or damaged.
     """
-    state = files.safetensors(path) if path.suffix == ".safetensors" else files.torch_state(path)
-    if any("tree_weights" in key for key in state):
-        raise LgcError(
-            f"{path} has convolutions, of which a state dict holds neither stride nor pooling.",
-            hint="Build the model, load the state dict, and save lgc.from_torch(model).",
-        )
+    state = state_of(path)
+    if options.config is not None or any("tree_weights" in key for key in state):
+        return _described(path, state, options)
     keys = prefixes(state)
     if not keys:
         raise LgcError(f"{path} has no logic layers.", hint="Expected tensors named N.weight.")
@@ -44,6 +44,27 @@ def read(path: Path, options: Options) -> Foreign:
     thresholds = () if options.thresholds else _thresholds(state, options.learned)
     notes = {"wiring": "in the checkpoint", "parametrization": options.parametrization or "raw"}
     return Foreign(tuple(layers), bits=bits, thresholds=thresholds, any_order=True, notes=notes)
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    """Read a state dict, `.pth` or `.safetensors`."""
+    return files.safetensors(path) if path.suffix == ".safetensors" else files.torch_state(path)
+
+
+def _described(path: Path, state: Mapping[str, Any], options: Options) -> Foreign:
+    from . import described, description, whole
+
+    if options.config is None:
+        raise UsageError(
+            f"{path} has convolutions, of which a state dict holds neither input size nor padding nor pools.",
+            hint="Describe its layers, --config model.toml (docs/import.md), beginning with this; or import "
+            f"the file of torch.save(model, file), which has it all.\n{description.template(state)}",
+        )
+    found = described.parts(state, description.read(options.config), options)
+    foreign = whole.taken(path, described.module(found), options)
+    used = {part.arguments["parametrization"] for part in found if part.kind.startswith("Logic")}
+    notes = {"wiring": "in the checkpoint", "parametrization": " and ".join(sorted(used))}
+    return replace(foreign, notes=dict(foreign.notes) | notes)
 
 
 def prefixes(state: Mapping[str, Any]) -> list[str]:
@@ -131,15 +152,10 @@ def light(weight: Array, _: int) -> Bool2:
 
 def _thresholds(state: Mapping[str, Any], rule: str) -> tuple[tuple[float, ...], ...]:
     """Return the thresholds, if saved; learned ones depend on the version."""
-    learned = [value for key, value in state.items() if key.endswith("raw_diffs")]
-    if learned and not rule:
-        raise UsageError(
-            "The thresholds were learned, and versions of torchlogix compute them differently.",
-            hint="Give --learned-thresholds softplus (0.2.2) or cumsum (0.2.1).",
-        )
+    diffs = [value for key, value in state.items() if key.endswith("raw_diffs")]
     found = [value for key, value in state.items() if key.rpartition(".")[2] == "thresholds"]
-    if learned:
-        found = [_learned(value, rule) for value in learned]
+    if diffs:
+        found = [learned(value, rule) for value in diffs]
     if not found:
         return ()
     value = found[0]
@@ -149,8 +165,22 @@ def _thresholds(state: Mapping[str, Any], rule: str) -> tuple[tuple[float, ...],
     return tuple(tuple(map(float, row)) for row in rows)
 
 
-def _learned(raw_diffs: Any, rule: str) -> Array:
-    """Thresholds of a `LearnableBinarization` in eval mode, computed by torch as there."""
+def learned(raw_diffs: Any, rule: str) -> Array:
+    """Thresholds of a `LearnableBinarization` in eval mode, computed by torch as there.
+
+    Args:
+        raw_diffs: float `[levels]` or `[features, levels]`.
+        rule: "softplus", "softplus=TEMPERATURE" or "cumsum"; versions of torchlogix differ.
+
+    Raises:
+        UsageError: no rule, or none of these.
+        LgcError: no numbers.
+    """
+    if not rule:
+        raise UsageError(
+            "The thresholds were learned, and versions of torchlogix compute them differently.",
+            hint="Give --learned-thresholds softplus (0.2.2) or cumsum (0.2.1).",
+        )
     name, _, text = rule.partition("=")
     try:
         temperature = float(text) if text else 0.1

@@ -1,13 +1,18 @@
-"""Damaged and hostile files: one error, or a valid checkpoint; never anything else."""
+"""Damaged and hostile files: one error, or a valid checkpoint; never anything else, nor much memory."""
 
+import importlib.util
+import json
 import pickle
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from lgc import importing, netlists
 from lgc.errors import LgcError
@@ -15,7 +20,7 @@ from lgc.frontend import checkpoint
 from lgc.frontend.importers import Options, container, files
 from lgc.frontend.lower import lower
 
-from . import foreign
+from . import foreign, packages
 from .test_circuit import random_circuit
 from .test_circuit import write as write_circuit
 from .test_container import write as write_container
@@ -56,7 +61,51 @@ def small(tmp_path_factory):
         (folder / "net.v", "netlist", Options()),
         (folder / "net.aig", "netlist", Options()),
     ]
+    found += convolutions(folder)
     return [(path.read_bytes(), path.suffix, kind, given) for path, kind, given in found]
+
+
+def convolutions(folder):
+    """What torchlogix saves of a convolution, where it is installed."""
+    if importlib.util.find_spec("torchlogix") is None:
+        return []
+    layers = packages.torchlogix()
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        layers.LogicConv2d(4, channels=1, num_kernels=2, tree_depth=1, receptive_field_size=2, padding=1),
+        torch.nn.Flatten(),
+        layers.LogicDense(50, 26),
+        layers.GroupSum(2),
+    )
+    torch.save(module, folder / "module.pth")
+    torch.save(module.state_dict(), folder / "conv.pth")
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, folder / "conv.safetensors")
+    known = [{"type": "LogicConv2d", "in_dim": 4, "padding": 1}, {"type": "Flatten"}, {"type": "LogicDense"}]
+    (folder / "described.json").write_text(json.dumps({"layers": [*known, {"type": "GroupSum", "k": 2}]}))
+    described = Options(config=folder / "described.json")
+    return [
+        (folder / "module.pth", "module", Options()),
+        (folder / "conv.pth", "torchlogix", described),
+        (folder / "conv.safetensors", "torchlogix", described),
+    ]
+
+
+class Peak:
+    """The most memory the process held since the last `reset`, MiB; only Linux tells."""
+
+    status = Path("/proc/self/status")
+
+    def reset(self):
+        Path("/proc/self/clear_refs").write_text("5")
+        self.before = self.now("VmRSS")
+
+    def now(self, name):
+        line = next(line for line in self.status.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1]) / 1024
+
+    @property
+    def grown(self):
+        return self.now("VmHWM") - self.before
 
 
 def attempt(path, kind, options):
@@ -71,10 +120,10 @@ def attempt(path, kind, options):
     return True
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 12), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 15), st.integers(0, 2**32), st.booleans())
 def test_damaged_files(small, tmp_path, which, seed, auto):
-    data, suffix, kind, options = small[which]
+    data, suffix, kind, options = small[which % len(small)]
     rng = np.random.default_rng(seed)
     damaged = bytearray(data)
     if seed % 3 == 0:
@@ -84,7 +133,69 @@ def test_damaged_files(small, tmp_path, which, seed, auto):
             damaged[at] = rng.integers(0, 256)
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(bytes(damaged))
-    attempt(path, "auto" if auto else kind, options)
+    within(64, path, "auto" if auto else kind, options)
+
+
+def within(mib, path, kind, options):
+    """Import a file of a few KiB in so much memory."""
+    if not Peak.status.exists():
+        attempt(path, kind, options)
+        return
+    peak = Peak()
+    peak.reset()
+    attempt(path, kind, options)
+    assert peak.grown < mib
+
+
+def numbers(text):
+    """Places of numbers in a text file: those are what sizes and indices are made of."""
+    return [(match.start(), match.end()) for match in re.finditer(rb"\d+", text)]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.integers(0, 15), st.integers(0, 2**32), st.sampled_from([-1, 0, 65_536, 2**31, 2**63, 10**18, 10**40])
+)
+def test_absurd_numbers_in_text(small, tmp_path, which, seed, number):
+    """One number of a text file becomes another one."""
+    texts = [each for each in small if each[1] in (".csv", ".json", ".blif", ".v")]
+    data, suffix, kind, options = texts[which % len(texts)]
+    places = numbers(data)
+    begin, end = places[seed % len(places)]
+    path = tmp_path / f"absurd{suffix}"
+    path.write_bytes(data[:begin] + str(number).encode() + data[end:])
+    within(256, path, kind, options)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.integers(0, 15),
+    st.integers(0, 2**32),
+    st.sampled_from([torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int64, torch.bool]),
+    st.sampled_from(["dtype", "shape", "nan", "range", "drop", "scalar"]),
+)  # fmt: skip
+def test_other_tensors_in_torch_files(small, tmp_path, which, seed, dtype, change):
+    """One tensor of a state dict has another type, another shape, NaN, or numbers out of range."""
+    states = [each for each in small if each[1] == ".pth" and each[2] != "module"]
+    data, _, kind, options = states[which % len(states)]
+    path = tmp_path / "changed.pth"
+    path.write_bytes(data)
+    state = torch.load(path, weights_only=True)
+    names = [name for name in state if isinstance(state[name], torch.Tensor)]
+    name = names[seed % len(names)]
+    value = state[name]
+    state[name] = {
+        "dtype": lambda: value.to(dtype),
+        "shape": lambda: value.flatten() if seed % 2 else value[..., None],
+        "nan": lambda: torch.full(value.shape, float("nan") if seed % 2 else float("inf")),
+        "range": lambda: torch.full_like(value, 100 if seed % 2 else -1),
+        "drop": lambda: value[:-1] if seed % 2 else value[:0],
+        "scalar": lambda: torch.tensor(3).to(dtype),
+    }[change]()
+    torch.save(state, path)
+    within(64, path, kind, options)
+    if change == "nan" and value.is_floating_point() and kind != "lilogicnet":
+        assert not attempt(path, kind, options)
 
 
 def test_the_undamaged_ones_are_fine(small, tmp_path):
@@ -109,8 +220,16 @@ def test_code_is_not_run(tmp_path):
         importing.read(file, options=Options(inputs=(12,), classes=3))
 
 
-def test_a_whole_module_is_refused_with_the_way_to_convert(tmp_path):
+def test_a_module_of_other_layers_is_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+    with pytest.raises(LgcError, match="A layer of the class Linear is not known"):
+        importing.read(tmp_path / "model.pth")
+    with pytest.raises(LgcError, match="is no state dict but a Linear. Leave --format out"):
+        importing.read(tmp_path / "model.pth", "difflogic", Options(inputs=(12,), classes=3))
+
+
+def test_what_is_neither_is_refused_with_the_way_to_convert(tmp_path):
+    torch.save({"0.weights": Runs()}, tmp_path / "model.pth")
     with pytest.raises(
         LgcError, match=r"torch\.save\(torch\.load\(file, weights_only=False\)\.state_dict\(\)"
     ):
