@@ -79,8 +79,7 @@ def fabric_text(fabric: Fabric, *, held: bool = False, cells: str = "lgc_lut4") 
             f"The fabric has {len(fabric.score_signals)} outputs, expected "
             f"{fabric.classes} classes of {fabric.score_width} bits."
         )
-    writer = SliceCells.of(fabric, cells) if cells in CARRIES else Lut4Cells.of(fabric)
-    wires = Wires.of(fabric, writer, held=held)
+    wires = Wires.of(fabric, writer_of(fabric, cells), held=held)
     parts = [part for part in (_network(wires), _popcount(wires), _argmax(wires)) if part.outputs]
     inputs = wires.inputs(np.append(net.fanin.ravel(), net.outputs))
     text = "".join([*(part.verilog() for part in parts), _wrapper(wires, inputs, parts)])
@@ -94,6 +93,11 @@ def fabric_text(fabric: Fabric, *, held: bool = False, cells: str = "lgc_lut4") 
         index_bits=fabric.index_bits,
         score_latency=fabric.score_latency,
     )
+
+
+def writer_of(fabric: Fabric, cells: str) -> Lut4Cells | SliceCells:
+    """Return what writes a fabric in `cells`, see `fabric_text`."""
+    return SliceCells.of(fabric, cells) if cells in CARRIES else Lut4Cells.of(fabric)
 
 
 def _balanced(fabric: Fabric, stage: _I64x1) -> _I64x1:

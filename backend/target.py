@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -26,6 +26,35 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Delays:
+    """What things take, in picoseconds; for `estimate`.
+
+    Attributes:
+        clock_to_out: of a flip-flop.
+        setup: of a flip-flop, with the wire from the LUT in the same cell.
+        lut: a LUT.
+        route: a wire to a single load.
+        fanout: what a wire takes longer each time its loads double.
+        carry_in: into a carry chain.
+        carry: along it, a position.
+        carry_out: out of it.
+        shell: the slowest path outside of the fabric.
+        source: where the figures come from.
+    """
+
+    clock_to_out: int
+    setup: int
+    lut: int
+    route: int
+    fanout: int
+    carry_in: int
+    carry: int
+    carry_out: int
+    shell: int
+    source: str
+
+
+@dataclass(frozen=True)
 class Target:
     """A device.
 
@@ -41,6 +70,7 @@ class Target:
         pack: arguments that select the device in the packer.
         pins: pins that a design may use where no board says which, the clock's first; needed only
             where nextpnr wants to be told.
+        delay: for estimates of the clock, None if unknown.
     """
 
     name: str
@@ -53,6 +83,7 @@ class Target:
     pnr: tuple[str, ...]
     pack: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
+    delay: Delays | None = None
 
     @property
     def cells(self) -> Family:
@@ -105,7 +136,7 @@ def _target(text: str, source: str) -> Target:
         raise LgcError(f"{source} is not valid TOML: {error}.") from error
     resources = _table(data, "resources", source)
     tools = _table(data, "tools", source)
-    _known(data, {"name", "family", "device", "package", "k", "resources", "tools", "pins"}, source)
+    _known(data, {"name", "family", "device", "package", "k", "resources", "tools", "pins", "delay"}, source)
     _known(resources, {"lut", "ff", "bram", "io"}, f"[resources] of {source}")
     _known(tools, {"synth", "pnr", "pack"}, f"[tools] of {source}")
     target = Target(
@@ -121,6 +152,7 @@ def _target(text: str, source: str) -> Target:
         pnr=_words(tools, "pnr", source),
         pack=_words(tools, "pack", source),
         pins=_words(data, "pins", source),
+        delay=_delays(_table(data, "delay", source), source) if "delay" in data else None,
     )
     if target.family not in FAMILIES:
         raise LgcError(
@@ -130,9 +162,18 @@ def _target(text: str, source: str) -> Target:
         raise LgcError(
             f"{source}: family '{target.family}' has LUTs of {target.cells.k} inputs, not {target.k}."
         )
+    if target.cells.estimated and target.delay is None:
+        raise LgcError(f"{source} lacks the table 'delay': its clock can only be estimated.")
     if target.cells.all_pins and not target.pins:
         raise LgcError(f"{source} lacks the entry 'pins': the router wants a place for each pin.")
     return target
+
+
+def _delays(table: Mapping[str, Any], source: str) -> Delays:
+    """Read what things take."""
+    hints = {f.name: str if f.name == "source" else int for f in fields(Delays)}
+    _known(table, set(hints), f"[delay] of {source}")
+    return Delays(**{name: _entry(table, name, kind, source) for name, kind in hints.items()})
 
 
 def _table(data: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:

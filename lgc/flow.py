@@ -9,6 +9,8 @@
     07-route       nextpnr
     08-pack        the bitstream
 
+Where there is no open place and route, and after `--until synthesis`, 07-estimate says what clock to expect.
+
 Each step proves or compares its result with the step before; a difference ends the flow with exit
 code 4.
 """
@@ -31,7 +33,7 @@ import numpy as np
 from lgc import __version__, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.errors import LgcError, MismatchError
-from lgc.ir import _kernels, passes
+from lgc.ir import passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
 from lgc.ir.equivalence import patterns
@@ -41,6 +43,7 @@ from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
+from lgc.ir.slices import depth, staged
 from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
 from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
@@ -127,13 +130,6 @@ def compile(
         return flow.run(build)
 
 
-def depth(net: Netlist) -> int:
-    """LUTs on the longest path from an input to a root."""
-    level = np.zeros(net.signals, np.int32)
-    _kernels.levels(net.fanin, net.first_lut, level)
-    return int(level[net.roots()].max(initial=0))
-
-
 class _Flow:
     """One compilation: holds what the steps hand to each other."""
 
@@ -162,8 +158,10 @@ class _Flow:
             ran.append(self.simulate())
         if self.options.until in {"synthesis", "bitstream"}:
             ran.append(self.synthesise())
-        if self.options.until == "bitstream":
+        if self.options.until == "bitstream" and not self.target.cells.estimated:
             ran += [self.route(), self.pack()]
+        elif self.options.until in {"synthesis", "bitstream"} and self.target.delay is not None:
+            ran.append(self.estimate())
         return self.report({step.name: step for step in ran})
 
     def step(self, name: str, run: Callable[[Path], Outcome], key: dict[str, Any], *inputs: Path) -> Step:
@@ -203,9 +201,7 @@ class _Flow:
         def run(out: Path) -> Outcome:
             before = self.lowered.netlist
             savings = describe.Savings()
-            after, verdicts = passes.run_checked(
-                self.pipeline, before, data=self.sample_bits, watch=savings
-            )
+            after, verdicts = passes.run_checked(self.pipeline, before, data=self.sample_bits, watch=savings)
             netlists.write(out / "optimised.npz", after)
             checks = [
                 model.Check("network ↔ optimised", v.comparison.method, v.comparison.patterns, True)
@@ -236,25 +232,32 @@ class _Flow:
     def expand(self) -> Step:
         """Map to the target's LUTs, add popcount and argmax, number the stages, and compare."""
         source = self.build.path / "02-optimise" / "optimised.npz"
-        carry = self.target.cells.carries
+        carry, slices = self.target.cells.carries, self.target.cells.own_cells
 
         def run(out: Path) -> Outcome:
             before = netlists.read(source)
-            fabric = expand(before, k=self.target.k, position=models.positions(self.checkpoint))
+            fabric = expand(
+                before,
+                k=self.target.k,
+                fractured=slices,
+                carry=slices,
+                position=models.positions(self.checkpoint),
+            )
             checks = [self.check_fabric(before, fabric)]
-            staged = passes.Pipeline(levels=self.options.levels)(fabric.netlist)
-            counted = dataclasses.replace(fabric, netlist=staged)
+            counted = staged(fabric, self.options.levels)
             fabric, argmax = add_argmax(counted, carry=carry)
             checks.append(self.check_argmax(counted, fabric, argmax))
             netlists.write(out / "fabric.npz", fabric.netlist)
             (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
             names = ("classes", "score_width", "offset", "network_luts")
             values = {name: getattr(fabric, name) for name in names}
-            values |= {"luts": counted.netlist.luts, "depth": depth(staged), "stages": fabric.latency}
+            values |= {"luts": counted.netlist.luts, "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        key = {"k": self.target.k, "levels": self.options.levels, "carry": carry} | self.sample_key
+        key: dict[str, Any] = {"k": self.target.k, "levels": self.options.levels}
+        key |= {"carry": carry, "slices": slices}
+        key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)
 
     def check_fabric(self, before: Netlist, fabric: Fabric) -> model.Check:
@@ -322,6 +325,7 @@ class _Flow:
                 argmax_registers=self.options.levels > 0,
                 held=True,
                 interface=self.interface,
+                family=self.target.cells,
                 yosys=yosys,
             )
             values = dataclasses.asdict(files)
@@ -330,7 +334,11 @@ class _Flow:
             return Outcome(values, files.commands)
 
         expanded = self.build.path / "03-expand"
-        key = {"yosys": yosys.identity, "registers": self.options.levels > 0}
+        key = {
+            "yosys": yosys.identity,
+            "registers": self.options.levels > 0,
+            "cells": self.target.cells.cells,
+        }
         key["interface"] = dataclasses.asdict(self.interface)
         return self.step("04-rtl", run, key, expanded / "fabric.npz", expanded / "fabric.json", self.path)
 
@@ -415,6 +423,23 @@ class _Flow:
         return self.step("06-synthesise", run, key, *files.sources)
 
     # 07
+    def estimate(self) -> Step:
+        """Say what clock to expect, where nothing is placed and routed."""
+        from lgc.backend.estimate import estimate
+
+        def run(_: Path) -> Outcome:
+            return Outcome(dataclasses.asdict(estimate(self.fabric, self.rtl_files, self.target)))
+
+        if self.target.cells.estimated:
+            self.warnings.append(
+                f"{self.target.name} is estimate only: no open tool places and routes it, so the clock is an "
+                "estimate and there is no bitstream."
+            )
+        expanded = self.build.path / "03-expand"
+        sources = (expanded / "fabric.npz", expanded / "fabric.json")
+        return self.step("07-estimate", run, self.target_key, *sources, *self.rtl_files.sources)
+
+    # 07
     def route(self) -> Step:
         """Place and route."""
         from lgc.backend import tools
@@ -497,8 +522,9 @@ class _Flow:
             netlist=assemble.netlist_facts(values, self.target.k),
             checks=tuple(model.Check(**check) for v in values.values() for check in v.get("checks", ())),
             simulation=assemble.section(model.Simulation, values.get("05-simulate")),
-            post_synthesis=assemble.post_synthesis(values),
+            post_synthesis=assemble.post_synthesis(values, self.target),
             post_route=assemble.post_route(values, self.target),
+            estimate=assemble.estimate(values),
             bitstream=assemble.section(model.Bitstream, values.get("08-pack")),
             steps=tuple(model.StepTime(s.name, round(s.seconds, 3), s.cached) for s in self.steps),
             tools=assemble.tools(values),

@@ -47,13 +47,32 @@ def section(kind: type[Any], values: dict[str, Any] | None) -> Any:
     return kind(**{name: value for name, value in values.items() if name in names})
 
 
-def post_synthesis(values: dict[str, dict[str, Any]]) -> model.PostSynthesis | None:
-    """Build the report's section on synthesis."""
+def post_synthesis(
+    values: dict[str, dict[str, Any]], target: Target | None = None
+) -> model.PostSynthesis | None:
+    """Build the report's section on synthesis, for a target."""
     facts = values.get("06-synthesise")
     if facts is None:
         return None
     parts = {name: model.Parts(**facts[name]) for name in ("luts", "ffs")}
-    return model.PostSynthesis(tool=facts["tool"], carries=facts["carries"], brams=facts["brams"], **parts)
+    return model.PostSynthesis(
+        tool=facts["tool"],
+        carries=facts["carries"],
+        brams=facts["brams"],
+        cells=facts["cells"],
+        cells_available=None if target is None else target.luts,
+        **parts,
+    )
+
+
+def estimate(values: dict[str, dict[str, Any]]) -> model.Estimate | None:
+    """Build the report's section on the clock to expect."""
+    facts = values.get("07-estimate")
+    if facts is None:
+        return None
+    hops = tuple(sections.Hop("logic", name, part, ns) for name, part, ns in facts["critical"])
+    found: model.Estimate = section(model.Estimate, facts | {"critical": hops})
+    return found
 
 
 def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostRoute | None:

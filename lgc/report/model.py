@@ -126,13 +126,25 @@ class Parts:
 
 @dataclass(frozen=True)
 class PostSynthesis:
-    """Resources after synthesis, before placement."""
+    """Resources after synthesis, before placement.
+
+    Attributes:
+        tool: name and version.
+        luts: LUT cells of each part; a LUT with two outputs is one.
+        ffs: flip-flops of each part.
+        carries: carry cells.
+        brams: block RAMs.
+        cells: logic cells or LUT sites needed at least; None in older reports.
+        cells_available: what the device has; None in older reports.
+    """
 
     tool: str
     luts: Parts
     ffs: Parts
     carries: int
     brams: int
+    cells: int | None = None
+    cells_available: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,31 @@ class PostRoute:
     samples_per_second: float
     sweep: tuple[Seed, ...]
     area_delay: float | None = None
+    critical: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a delay model says of the clock, where nothing was placed and routed.
+
+    Attributes:
+        device: device and package.
+        fmax_mhz: maximum clock, estimated.
+        latency_ns: latency of a result at `fmax_mhz`.
+        samples_per_second: throughput at `fmax_mhz`.
+        levels: LUTs on the slowest path.
+        limited_by: "fabric", or "shell" if encoder and control are slower.
+        source: where the delays come from.
+        critical: LUTs of the slowest path, and when their outputs are right.
+    """
+
+    device: str
+    fmax_mhz: float
+    latency_ns: float
+    samples_per_second: float
+    levels: int
+    limited_by: str
+    source: str
     critical: tuple[Hop, ...] = ()
 
 
@@ -227,6 +264,7 @@ class Report:
     inputs: Inputs | None = None
     passes: tuple[PassResult, ...] = ()
     floorplan: Floorplan | None = None
+    estimate: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dictionaries and lists, fit for JSON."""
