@@ -91,7 +91,8 @@ class LayerConfig:
         width: nodes; for conv, output channels.
         k: inputs per node.
         relaxation: what is learned about the node's function, see `lgc.frontend.relaxations`.
-        connections: where the node's inputs come from, see `lgc.frontend.connections`.
+        connections: where the node's inputs come from, see `lgc.frontend.connections`; for conv "random"
+            places of the window, or "slots".
         candidates: for learned and local connections, sources each pin chooses from.
         choose: what a pin with candidates reads while training: their "softmax", or the "hard" choice with
             the softmax's gradient; "dwn", for full connections, is DWN's learnable mapping.
@@ -215,6 +216,7 @@ class OptimiserConfig:
         entropy: weight of the functions' and choices' entropy, likewise.
         freeze: fractions of the training, ascending, after which the first, second, ... layer is decided
             and only the layers behind it go on.
+        resample: fraction of the training after which slots are no longer drawn anew.
     """
 
     epochs: int = _number(30, 1)
@@ -234,6 +236,7 @@ class OptimiserConfig:
     lut_cost: float = _number(0.0, 0)
     entropy: float = _number(0.0, 0)
     freeze: tuple[float, ...] = ()
+    resample: float = _number(1.0, 0, 1)
 
 
 @dataclass(frozen=True)

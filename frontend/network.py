@@ -18,7 +18,7 @@ from .groupsum import GroupSum
 from .kernels import cpu, memory
 from .kernels.threads import share
 from .layers import FullLayer, LutLayer, build
-from .layers.slots import SlotLayer
+from .layers.slots import SlotNodes
 
 
 class Hardens(Protocol):
@@ -65,7 +65,7 @@ class Network(nn.Module):
         """Let layers change what they choose from; `seed` decides how, a layer's number added to it."""
         for i, layer in enumerate(self.layers):
             if hasattr(layer, "after_step"):
-                cast(SlotLayer, layer).after_step(adam, (*seed, i + 1))
+                cast(SlotNodes, layer).after_step(adam, (*seed, i + 1))
 
     def hardened(self) -> tuple[AnyLayer, ...]:
         """Copy all layers with their wiring decided."""

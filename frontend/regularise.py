@@ -32,7 +32,8 @@ def penalty(network: nn.Module, *, lut_cost: float, entropy: float, temperature:
         if not functions.requires_grad:  # frozen
             continue
         if lut_cost:
-            total = total + lut_cost * expected_cost(kind, functions, temperature).sum()
+            op = getattr(layer, "op", None)  # of slots, the gates
+            total = total + lut_cost * expected_cost(kind, functions, temperature, op).sum()
         if entropy:
             total = total + entropy * undecided(kind, functions, temperature).sum()
             choice = getattr(layer, "choice", None)
@@ -49,16 +50,21 @@ def probabilities(kind: Relaxation, functions: Tensor, temperature: float) -> Te
     return (table + 1) / 2 if math.isfinite(kind.bound) else table  # DWN's entries lie in [-1, 1]
 
 
-def expected_cost(kind: Relaxation, functions: Tensor, temperature: float = 1.0) -> Tensor:
+def expected_cost(
+    kind: Relaxation, functions: Tensor, temperature: float = 1.0, op: Tensor | None = None
+) -> Tensor:
     """Expect what the nodes cost, from 0 (a constant, wire or inverter) to 1; `[nodes]`.
 
     The softmax over gates gives the expected number of LUTs: the probability of a gate that reads both
     inputs. Elsewhere it is a bound on the share of inputs beyond the first that matter, an input
     mattering with the largest probability of two rows that it tells apart being different. For decided
-    2-input nodes both are the LUTs that they cost, 0 or 1.
+    2-input nodes both are the LUTs that they cost, 0 or 1. Slots have their gates in `op`, int32
+    `[nodes, slots]`; without, parameter g is of gate g.
     """
     if kind.name == "dlgn":
-        return (functions / temperature).softmax(1) @ (~_WIRES).to(functions.dtype)
+        costs = (~_WIRES).to(functions.dtype)
+        probability = (functions / temperature).softmax(1)
+        return probability @ costs if op is None else (probability * costs[op.long()]).sum(1)
     table = probabilities(kind, functions, temperature)
     k = table.shape[1].bit_length() - 1
     if k == 1:

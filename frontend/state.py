@@ -83,7 +83,8 @@ def _same_run(earlier: TrainConfig, config: TrainConfig) -> None:
     before, now = (json.loads(json.dumps(each.to_dict())) for each in (earlier, config))
     now["train"]["patience"] = before["train"]["patience"]  # decides when to stop, not what is learned
     constant = (now["train"]["schedule"], now["model"]["temperature_schedule"]) == ("constant", "constant")
-    if constant and now["model"]["harden"] in {0, 1} and not now["train"]["freeze"]:
+    settled = not now["train"]["freeze"] and now["train"]["resample"] == 1
+    if constant and now["model"]["harden"] in {0, 1} and settled:
         now["train"]["epochs"] = before["train"]["epochs"]
     changed = [
         f"{section}.{key}"

@@ -164,6 +164,7 @@ class _Run:
         self.hard = False
         self.noisy = False
         self.frozen = 0
+        self.resampling = True
         self.temperature = config.model.temperature
         self.epoch = self.first = 0
         self.best = state.Best()
@@ -272,6 +273,7 @@ class _Run:
         self.temperature = model.temperature_at(done)
         optimiser.schedule(self.config, self.adam, done)
         self.frozen = optimiser.freeze(self.config, self.network, done)
+        self.resampling = done < self.config.train.resample
 
     def _step(self, order: I64x1, step: int) -> float:
         """One step of Adam on the processes' shares of a batch; returns the loss."""
@@ -295,7 +297,8 @@ class _Run:
         self.network.head.observe(counts)
         optimiser.clip(self.config, self.network)
         self.adam.step()
-        self.network.after_step(self.adam, (self.config.train.seed, self.epoch + 1, step + 1))
+        if self.resampling:
+            self.network.after_step(self.adam, (self.config.train.seed, self.epoch + 1, step + 1))
         return loss.item()
 
     def _backward(self, mine: I64x1, batch: int, step: int, counts: torch.Tensor) -> float:

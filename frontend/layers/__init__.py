@@ -6,7 +6,8 @@ from .conv import TreeLayer
 from .dense import LutLayer
 from .full import FullLayer
 from .pool import PoolLayer
+from .slot_conv import SlotConvLayer
 from .stack import build
 from .wired import wired
 
-__all__ = ["FullLayer", "LutLayer", "PoolLayer", "TreeLayer", "build", "wired"]
+__all__ = ["FullLayer", "LutLayer", "PoolLayer", "SlotConvLayer", "TreeLayer", "build", "wired"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lgc.errors import UsageError
 
-from .._typing import I32x2, I32x3
+from .._typing import I32x1, I32x2, I32x3
 from ..config import LayerConfig
 from ..connections import Sources
 from ..graph import ConvLayer, OrPool, Window
@@ -138,27 +138,14 @@ class TreeLayer(nn.Module):
 def draw_leaves(config: LayerConfig, window: Window, rng: np.random.Generator) -> I32x3:
     """Draw where the leaves of each tree read; int32 `[channels, leaves, 1 + axes]`.
 
-    The channels of input and output are split into `groups` equal runs; a tree reads `reads` channels of its
-    group's, all of them equally often. With one it is channel `output mod inputs`, as in CompactLogic. The
-    leaves of a tree differ as far as their number allows.
+    They read the channels of `read_channels`, and differ within a tree as far as their number allows.
 
     Raises:
-        UsageError: channels that the groups do not divide, or fewer than `reads` in a group.
+        UsageError: see `read_channels`.
     """
-    inputs = window.shape[0]
-    if inputs % config.groups or config.width % config.groups:
-        raise UsageError(
-            f"{config.groups} groups do not divide {inputs} input and {config.width} output channels."
-        )
-    each, made = inputs // config.groups, config.width // config.groups
-    reads = config.reads or each
-    if reads > each:
-        raise UsageError(
-            f"A tree cannot read {reads} of {each} channels.", hint="Set reads lower, or fewer groups."
-        )
-    channels = np.concatenate([g * each + _channels(each, made, reads, rng) for g in range(config.groups)])
+    channels = read_channels(config, window.shape[0], rng)
     leaves, places = config.k**config.depth, math.prod(window.size)
-    candidates = reads * places
+    candidates = channels.shape[1] * places
     shares = [candidates] * (leaves // candidates) + [leaves % candidates]
     drawn = np.array(
         [
@@ -169,6 +156,28 @@ def draw_leaves(config: LayerConfig, window: Window, rng: np.random.Generator) -
     channel = np.take_along_axis(channels, drawn // places, axis=1)
     place = np.unravel_index(drawn % places, window.size)
     return np.stack([channel, *place], axis=2).astype(np.int32)
+
+
+def read_channels(config: LayerConfig, inputs: int, rng: np.random.Generator) -> I32x2:
+    """Draw which input channels each output channel reads; int32 `[width, reads]`.
+
+    The channels of input and output are split into `groups` equal runs; an output reads `reads` channels of
+    its group's, all of them equally often. With one it is channel `output mod inputs`, as in CompactLogic.
+
+    Raises:
+        UsageError: channels that the groups do not divide, or fewer than `reads` in a group.
+    """
+    if inputs % config.groups or config.width % config.groups:
+        raise UsageError(
+            f"{config.groups} groups do not divide {inputs} input and {config.width} output channels."
+        )
+    each, made = inputs // config.groups, config.width // config.groups
+    reads = config.reads or each
+    if reads > each:
+        raise UsageError(
+            f"A tree cannot read {reads} of {each} channels.", hint="Set reads lower, or fewer groups."
+        )
+    return np.concatenate([g * each + _channels(each, made, reads, rng) for g in range(config.groups)])
 
 
 def _channels(inputs: int, count: int, reads: int, rng: np.random.Generator) -> I32x2:
@@ -190,17 +199,35 @@ def _channels(inputs: int, count: int, reads: int, rng: np.random.Generator) -> 
 def _geometry(layer: ConvLayer, pool: OrPool | None) -> Geometry:
     """Work out where trees read in the padded input."""
     window = layer.window
-    padded = tuple(n + 2 * p for n, p in zip(window.shape[1:], window.padding, strict=True))
-    shape = (window.shape[0], *padded)
-    index = None
-    if any(window.padding) or layer.source is not None:
-        source = np.arange(math.prod(window.shape)) if layer.source is None else layer.source
-        spread = [(0, 0), *((p, p) for p in window.padding)]
-        index = np.pad(source.reshape(window.shape), spread, constant_values=-1).ravel().astype(np.int32)
-    offset = np.ravel_multi_index(tuple(np.moveaxis(layer.leaf, 2, 0)), shape).astype(np.int32)
-    starts = window.starts() + np.array(window.padding)
-    base = np.ravel_multi_index(tuple(starts.T), padded).astype(np.int32)[:, None]
+    offset = np.ravel_multi_index(tuple(np.moveaxis(layer.leaf, 2, 0)), padded(window)).astype(np.int32)
+    index, base = border(window, layer.source), positions(window)[:, None]
     if pool is not None:
         member = pool.reads()[: math.prod(pool.window.positions)]  # of the first channel
         base = np.where(member < 0, -1, base[member, 0]).astype(np.int32)
     return Geometry(index, offset, base)
+
+
+def padded(window: Window) -> tuple[int, ...]:
+    """Shape of a window's input with its border."""
+    extent = (n + 2 * p for n, p in zip(window.shape[1:], window.padding, strict=True))
+    return window.shape[0], *extent
+
+
+def border(window: Window, source: I32x1 | None) -> I32x1 | None:
+    """Output of the layer before at each element of the input with its border, -1 in the border.
+
+    None if the elements are those outputs. `source` is that of `lgc.frontend.graph.ConvLayer`.
+    """
+    if source is None and not any(window.padding):
+        return None
+    inner = np.arange(math.prod(window.shape)) if source is None else source
+    spread = [(0, 0), *((p, p) for p in window.padding)]
+    index: I32x1 = np.pad(inner.reshape(window.shape), spread, constant_values=-1).ravel().astype(np.int32)
+    return index
+
+
+def positions(window: Window) -> I32x1:
+    """First element of each window in the input with its border, int32 `[positions]`."""
+    starts = window.starts() + np.array(window.padding)
+    found: I32x1 = np.ravel_multi_index(tuple(starts.T), padded(window)[1:]).astype(np.int32)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.autograd.function import FunctionCtx
 
 from lgc.errors import UsageError
 
-from .._typing import F32x2, I32x1
+from .._typing import F32x2, I32x1, I32x2, I32x3, I64x1
 from ..checkpoint import Layer
 from ..config import LayerConfig
 from ..connections import SLOTS, Wiring
@@ -37,7 +38,7 @@ def _polynomials() -> F32x2:
 GATES = _polynomials()
 
 
-class SlotLayer(nn.Module):
+class SlotNodes(nn.Module, ABC):
     """2-input nodes `y = sum_g softmax(w)_g op_g(a_g, b_g)` (CompactLogic, arXiv 2602.05830).
 
     A node owns 16 slots, a gate on a pair of sources each; the hardened node is its best slot. After
@@ -47,7 +48,7 @@ class SlotLayer(nn.Module):
 
     Attributes:
         functions: logits of the slots, float32 `[width, 16]`.
-        source: pairs, int32 `[width, 2, 16]`.
+        source: pairs of what the layer may read, int32 `[width, 2, 16]`.
         op: difflogic's gates, int32 `[width, 16]`; slot g starts with gate g.
         mean, rest: moving average of each node's entropy, and for how many steps it has rested.
     """
@@ -60,10 +61,9 @@ class SlotLayer(nn.Module):
     def __init__(
         self,
         config: LayerConfig,
-        wiring: Wiring,
+        source: I32x3,
         rng: np.random.Generator,
         *,
-        sources: I32x1,
         estimator: str = "soft",
         temperature: float = 1.0,
     ) -> None:
@@ -77,20 +77,19 @@ class SlotLayer(nn.Module):
         kind.check(estimator, config.init)
         self.config = config
         self.relaxation = kind
-        self._sources = sources
         initial = kind.initial(
             config.width, 2, config.residual, rng, init=config.init, temperature=temperature
         )
         self.functions = nn.Parameter(torch.from_numpy(initial))
-        self.register_buffer("source", torch.from_numpy(wiring.candidates.copy()))
+        self.register_buffer("source", torch.from_numpy(source.copy()))
         self.register_buffer("op", torch.arange(SLOTS, dtype=torch.int32).repeat(config.width, 1))
         self.register_buffer("mean", torch.full((config.width,), -1.0))
         self.register_buffer("rest", torch.zeros(config.width, dtype=torch.int32))
 
-    def forward(
-        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
-    ) -> Tensor:
-        """Evaluate the layer, see `LutLayer.forward`; a hard one has the mixture's gradient."""
+    def mixture(
+        self, hard: bool, temperature: float, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Weigh the slots, float32 `[width, 16]`: as the gradient sees them, and in the forward pass."""
         logits: Tensor = self.functions
         if rng is not None:
             noise = self.relaxation.noise(tuple(logits.shape), rng)
@@ -100,7 +99,7 @@ class SlotLayer(nn.Module):
         exact = soft.detach()
         if hard:
             exact = torch.zeros_like(soft).scatter_(1, logits.detach().argmax(1, keepdim=True), 1.0)
-        return cast(Tensor, _Slots.apply(x, soft, exact, self.source, self.op))  # type: ignore[no-untyped-call]
+        return soft, exact
 
     def after_step(self, adam: torch.optim.Optimizer, seed: tuple[int, ...]) -> None:
         """Draw slots of settled nodes anew and forget the optimiser's moments of these nodes.
@@ -119,7 +118,7 @@ class SlotLayer(nn.Module):
         rng = np.random.default_rng(seed)
         best = logits.numpy().argmax(axis=1)
         new_op = rng.integers(0, len(GATES), (len(rows), SLOTS), np.int32)
-        new_source = self._pairs(len(rows), rng)
+        new_source = self.pairs(rows, rng)
         start = rng.standard_normal((len(rows), SLOTS), np.float32)
         refill = np.flatnonzero(action[rows] == kernel.REFILL)
         winner = best[rows[refill]]
@@ -135,20 +134,57 @@ class SlotLayer(nn.Module):
             if moment is not None:
                 moment[torch.from_numpy(rows)] = 0
 
-    def _pairs(self, nodes: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw pairs of different sources int32 `[nodes, 2, SLOTS]`."""
-        count = len(self._sources)
-        first = rng.integers(0, count, (nodes, SLOTS))
-        second = (first + rng.integers(1, count, (nodes, SLOTS))) % count
-        return np.stack([self._sources[first], self._sources[second]], axis=1).astype(np.int32)
+    @abstractmethod
+    def pairs(self, rows: I64x1, rng: np.random.Generator) -> I32x3:
+        """Draw pairs of different sources for nodes `rows`, int32 `[rows, 2, SLOTS]`."""
+
+    def best(self) -> tuple[I32x2, F32x2]:
+        """Each node's best slot: its pair int32 `[width, 2]`, its gate as logits float32 `[width, 16]`."""
+        winner = self.functions.detach().numpy().argmax(axis=1)
+        node = np.arange(len(winner))
+        gates = np.zeros((len(winner), len(GATES)), np.float32)
+        gates[node, self.op.numpy()[node, winner]] = 1
+        return self.source.numpy()[node, :, winner].copy(), gates
+
+
+class SlotLayer(SlotNodes):
+    """Slots on any outputs of the layer before, see `SlotNodes`."""
+
+    def __init__(
+        self,
+        config: LayerConfig,
+        wiring: Wiring,
+        rng: np.random.Generator,
+        *,
+        sources: I32x1,
+        estimator: str = "soft",
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(config, wiring.candidates, rng, estimator=estimator, temperature=temperature)
+        self._sources = sources
+
+    def forward(
+        self, x: Tensor, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        """Evaluate the layer, see `LutLayer.forward`; a hard one has the mixture's gradient."""
+        soft, exact = self.mixture(hard, temperature, rng)
+        return cast(Tensor, _Slots.apply(x, soft, exact, self.source, self.op))  # type: ignore[no-untyped-call]
+
+    def pairs(self, rows: I64x1, rng: np.random.Generator) -> I32x3:
+        """Draw pairs of different sources for nodes `rows`, int32 `[rows, 2, SLOTS]`."""
+        return self._sources[distinct_pairs(len(self._sources), len(rows), rng)]
 
     def hardened(self) -> Layer:
         """Copy the layer with each node's best slot, for a checkpoint."""
-        best = self.functions.detach().numpy().argmax(axis=1)
-        node = np.arange(len(best))
-        gates = np.zeros((len(best), len(GATES)), np.float32)
-        gates[node, self.op.numpy()[node, best]] = 1
-        return Layer(self.source.numpy()[node, :, best].copy(), gates, "dlgn")
+        fanin, gates = self.best()
+        return Layer(fanin, gates, "dlgn")
+
+
+def distinct_pairs(count: int, nodes: int, rng: np.random.Generator) -> I32x3:
+    """Draw pairs of different numbers below `count`, int32 `[nodes, 2, SLOTS]`."""
+    first = rng.integers(0, count, (nodes, SLOTS))
+    second = (first + rng.integers(1, count, (nodes, SLOTS))) % count
+    return np.stack([first, second], axis=1).astype(np.int32)
 
 
 class _Slots(torch.autograd.Function):

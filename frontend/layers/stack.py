@@ -15,6 +15,7 @@ from ..connections import Sources, wire
 from ..encoder import arranged
 from .conv import TreeLayer
 from .pool import PoolLayer
+from .slot_conv import SlotConvLayer
 from .wired import wired
 
 
@@ -44,10 +45,11 @@ def build(
             sources = Sources(np.arange(config.width, dtype=np.int32), wiring.position, stage=wiring.stage)
             continue
         before = layers[-1] if layers else None
-        made: TreeLayer | PoolLayer
+        made: TreeLayer | SlotConvLayer | PoolLayer
         if config.kind == "conv":
-            known = _shaped(config, sources)
-            made = TreeLayer(config, known, rng, estimator=estimator, temperature=temperature)
+            made = _convolution(config)(
+                config, _shaped(config, sources), rng, estimator=estimator, temperature=temperature
+            )
         elif isinstance(before, TreeLayer) and before.pool is None:
             made = before
             made.attach(config)
@@ -63,6 +65,16 @@ def build(
             hint=f"Use a multiple of {classes}.",
         )
     return layers, outputs
+
+
+def _convolution(config: LayerConfig) -> type[TreeLayer | SlotConvLayer]:
+    """Choose by what a node of a convolution reads."""
+    if config.connections not in {"random", "slots"}:
+        raise UsageError(
+            f"A convolution's connections cannot be {config.connections}.",
+            hint="Leave connections out for trees at random places, or use slots.",
+        )
+    return SlotConvLayer if config.connections == "slots" else TreeLayer
 
 
 def _shaped(config: LayerConfig, sources: Sources) -> Sources:
