@@ -12,6 +12,7 @@ from lgc.board_commands import boards, complete_board, flash, targets
 from lgc.console import as_json
 from lgc.errors import ToolMissingError
 from lgc.import_command import import_
+from lgc.report_commands import compare, report
 
 _EXIT_CODES = """\b
 Exit codes: 0 fine, 1 error, 2 usage, 3 tool missing, 4 hardware and network differ,
@@ -258,21 +259,6 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
 
 @main.command()
 @click.argument("build", type=_PATH)
-@click.option("--markdown", is_flag=True, help="Print Markdown instead of tables.")
-@as_json
-def report(build: Path, markdown: bool, as_json: bool) -> None:
-    """Show the report of a BUILD: accuracy, agreement, LUTs by part, Fmax, latency, provenance."""
-    from lgc.report import Report, render
-
-    found = Report.load(build / "report.json")
-    if markdown:
-        click.echo(render.markdown(found))
-    else:
-        console.show(found.to_dict(), as_json, lambda: render.terminal(found))
-
-
-@main.command()
-@click.argument("build", type=_PATH)
 @click.option(
     "--level", "levels", multiple=True,
     type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream"]),
@@ -377,7 +363,7 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
-for _command in (boards, flash, import_, targets):
+for _command in (boards, compare, flash, import_, report, targets):
     main.add_command(_command)
 
 

@@ -265,11 +265,11 @@ def _network(report: Report) -> str:
             )
         )
     legend = [
-        key("network", "gate (the darker, the more read it)"),
+        key("network", "gate (the stronger, the more read it)"),
         key("io", "wire or inverter"),
         key("argmax", "constant"),
         key("line", "pruned: no count depends on it"),
-        key("encoder", "pixel (the darker, the more LUTs read it)" if count == "pixels" else "feature"),
+        key("encoder", "pixel (the stronger, the more LUTs read it)" if count == "pixels" else "feature"),
     ]
     note = "As trained, after hardening; the inputs as the optimised network reads them."
     return card(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Report
-from .words import PART_LABELS, equal, inputs_of, provenance, spread
+from .model import Estimate, Report
+from .sections import Accuracy, Layer
+from .words import PART_LABELS, equal, inputs_of, path, provenance, spread
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -20,14 +21,31 @@ def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
     if summary := list(_summary(report)):
         yield "Result", ("", "", "stage"), summary
     if report.post_synthesis is not None:
-        yield "Resources by part", ("part", "LUT4", "flip-flops"), _resources(report)
+        yield "Resources by part", ("part", f"LUT{report.netlist.k}", "flip-flops"), _resources(report)
     yield "Compiler", ("", ""), _netlist(report)
+    if report.passes:
+        columns = ("pass", "LUTs after", "change")
+        yield "Passes", columns, [(p.name, f"{p.after:,}", f"{p.after - p.before:+,}") for p in report.passes]
+    if report.layers:
+        kinds = ("layer", "nodes", "gates", "wires", "constants", "pruned")
+        yield "Layers, hardened", kinds, [_layer(layer) for layer in report.layers]
+    if report.accuracy:
+        yield "Accuracy by rung", ("", "accuracy", "samples"), [_accuracy(one) for one in report.accuracy]
     if report.checks:
         head = ("compared", "method", "inputs", "equal")
         yield "Checks", head, [(c.rung, c.method, inputs_of(c), equal(c)) for c in report.checks]
     times = [(s.name, f"{s.seconds:.1f} s", "kept" if s.cached else "") for s in report.steps]
     yield "Steps", ("step", "time", ""), times
     yield "Provenance", ("", ""), provenance(report)
+
+
+def _layer(layer: Layer) -> tuple[str, ...]:
+    counts = (layer.nodes, layer.gates, layer.wires, layer.constants, layer.pruned)
+    return (layer.text, *(f"{count:,}" for count in counts))
+
+
+def _accuracy(found: Accuracy) -> tuple[str, ...]:
+    return found.rung, f"{found.share:.2%}", "" if found.samples is None else f"{found.samples:,}"
 
 
 def _summary(report: Report) -> Iterator[tuple[str, ...]]:
@@ -43,15 +61,36 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
         yield "latency", f"{sim.latency_cycles} clocks after the last feature", where
         yield "throughput", f"one sample per {sim.cycles_per_sample:g} clocks", where
     if report.post_synthesis is not None:
-        yield "LUT4", f"{report.post_synthesis.luts.total:,}", "post-synthesis"
+        yield f"LUT{report.netlist.k}", f"{report.post_synthesis.luts.total:,}", "post-synthesis"
+    if report.estimate is not None:
+        yield from _estimate(report, report.estimate)
     if route is not None:
         share = route.cells / route.cells_available
         yield "logic cells", f"{route.cells:,} of {route.cells_available:,} ({share:.0%})", "post-route"
         yield "Fmax", f"{route.fmax_mhz:.1f} MHz{spread(route.sweep)}", "post-route"
+        if route.critical:
+            yield "critical path", path(route.critical), "post-route"
         yield "latency at Fmax", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
         yield "throughput at Fmax", f"{route.samples_per_second:,.0f} samples/s", "post-route"
+        if route.area_delay is not None:
+            yield "area-delay product", f"{route.area_delay:,.0f} LUT·ns", "post-route"
     if report.bitstream is not None:
         yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
+
+
+def _estimate(report: Report, found: Estimate) -> Iterator[tuple[str, ...]]:
+    synthesis = report.post_synthesis
+    if synthesis is not None and synthesis.cells and synthesis.cells_available:
+        share = synthesis.cells / synthesis.cells_available
+        what = "logic cells" if report.netlist.k == 4 else "LUT sites"
+        words = f"{synthesis.cells:,} of {synthesis.cells_available:,} ({share:.0%})"
+        yield f"{what}, at least", words, "post-synthesis"
+    where = (
+        f"{found.levels} LUTs between registers" if found.limited_by == "fabric" else "encoder and control"
+    )
+    yield "Fmax", f"about {found.fmax_mhz:.0f} MHz ({where})", "ESTIMATE"
+    yield "latency at Fmax", f"about {found.latency_ns:,.0f} ns after the last feature", "ESTIMATE"
+    yield "throughput at Fmax", f"about {found.samples_per_second:,.0f} samples/s", "ESTIMATE"
 
 
 def _resources(report: Report) -> _Rows:
@@ -82,9 +121,14 @@ def markdown(report: Report) -> str:
     """Return the report as Markdown."""
     lines = [f"# {report.model.file} on {report.target}", ""]
     lines += [f"> **Warning:** {warning}\n" for warning in report.warnings]
-    for title, head, rows in sections(report):
-        lines += [f"## {title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
+    for section in sections(report):
+        lines += as_markdown(*section)
     return "\n".join(lines)
+
+
+def as_markdown(title: str, head: tuple[str, ...], rows: _Rows) -> list[str]:
+    """Return the lines of a table under its title."""
+    return [f"## {title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
@@ -113,10 +157,3 @@ def table(title: str, head: tuple[str, ...], rows: _Rows) -> Table:
     for cells in rows:
         out.add_row(*map(escape, cells))
     return out
-
-
-RENDERINGS: dict[str, Callable[[Report], str]] = {
-    "json": Report.to_json,
-    "markdown": markdown,
-}
-"""Text renderings by name."""

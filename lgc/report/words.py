@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .model import Check, Parts, Report, Seed
+from .sections import Hop
 
 PART_LABELS = {
     "encoder": "encoder (with input storage)",
@@ -34,6 +35,14 @@ def spread(sweep: tuple[Seed, ...]) -> str:
         return ""
     failed = f", {len(sweep) - len(reached)} failed" if len(reached) < len(sweep) else ""
     return f" ({min(reached):.1f} to {max(reached):.1f} over {len(sweep)} seeds{failed})"
+
+
+def path(hops: tuple[Hop, ...]) -> str:
+    """Return the critical path in words: its time, what wires take of it, the parts it crosses."""
+    total = sum(hop.ns for hop in hops)
+    wires = sum(hop.ns for hop in hops if hop.kind == "routing")
+    parts = list(dict.fromkeys(hop.part for hop in hops if hop.kind != "routing"))
+    return f"{total:.1f} ns, {wires / total:.0%} of it wires, through {', '.join(parts)}" if total else "none"
 
 
 def provenance(report: Report) -> list[tuple[str, str]]:
