@@ -43,6 +43,7 @@ class Netlist:
         cells: logic cells needed at least: LUTs, carries with a cell of their own, and flip-flops
             that cannot share a LUT's cell.
         io: pins.
+        pins: of these each port's.
     """
 
     luts: dict[str, int]
@@ -51,6 +52,7 @@ class Netlist:
     brams: int
     cells: int
     io: int
+    pins: dict[str, int]
 
 
 def read_netlist(path: Path, top: str, family: Family = FAMILIES["ice40"]) -> Netlist:
@@ -72,6 +74,7 @@ def read_netlist(path: Path, top: str, family: Family = FAMILIES["ice40"]) -> Ne
             brams=sum(counts[part, "bram"] for part in PARTS),
             cells=_logic_cells(design, family),
             io=sum(len(port["bits"]) for port in design["ports"].values()),
+            pins={name: len(port["bits"]) for name, port in design["ports"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LgcError(f"{path.name} is not a netlist of Yosys with a module {top}: {error!r}.") from error

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
 
+from .fit import check_fit
 from .parse import read_route_report
 from .pins import write_pins
 from .placement import read_placement
 from .rtl import make_directory
-from .synth import Synthesis, check_fit
+from .synth import Synthesis
 from .target import Target
 from .tools import TimeLimitError, Tool, ToolError, find, relative, run
 

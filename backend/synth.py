@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lgc.errors import DoesNotFitError, LgcError
+from lgc.errors import LgcError
 
+from .fit import check_fit
 from .parse import read_netlist
 from .rtl import TOP, RtlFiles, make_directory
 from .target import Target
@@ -42,8 +43,6 @@ endmodule
 module lgc_carry (output CO, input I0, input I1, input CI);
 endmodule
 """
-
-_WORDS = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "io": "pins", "cell": "logic cells"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,14 @@ def synthesise(
         commands=(yosys.shell(args),),
         seconds=round(seconds, 3),
     )
-    check_fit(target, cell=found.cells, ff=sum(found.ffs.values()), bram=found.brams, io=found.io)
+    check_fit(
+        target,
+        parts={"cell": found.luts, "ff": found.ffs, "bram": {"encoder": found.brams}, "io": found.pins},
+        cell=found.cells,
+        ff=sum(found.ffs.values()),
+        bram=found.brams,
+        io=found.io,
+    )
     return result
 
 
@@ -158,21 +164,3 @@ def _in_blocks(rtl: RtlFiles, target: Target) -> bool:
     if not shapes or words * bits <= _LEAST_BITS:
         return False
     return min(-(-words // depth) * -(-bits // width) for depth, width in shapes) <= target.resources.bram
-
-
-def check_fit(target: Target, **used: int) -> None:
-    """Compare what a design uses with what the target has.
-
-    Raises:
-        DoesNotFitError: says which resources are over and by how much.
-    """
-    over = []
-    for name, count in used.items():
-        has = getattr(target.resources, "lut" if name == "cell" else name)
-        if count > has:
-            over.append(f"{count:,} {_WORDS[name]} of {has:,} ({count / has - 1:.0%} over)")
-    if over:
-        raise DoesNotFitError(
-            f"The design does not fit {target.name}: it needs {' and '.join(over)}.",
-            hint="Try a larger target, a narrower last layer, or fewer nodes or thresholds.",
-        )

@@ -153,7 +153,9 @@ class _Flow:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
         _ = self.interface  # what cannot be built should not wait for the steps before
-        ran = [self.lower(), self.optimise(), self.expand(), self.rtl()]
+        ran = [self.lower(), self.optimise(), self.expand()]
+        self.check_fit()
+        ran.append(self.rtl())
         if self.options.until != "verilog":
             ran.append(self.simulate())
         if self.options.until in {"synthesis", "bitstream"}:
@@ -259,6 +261,14 @@ class _Flow:
         key |= {"carry": carry, "slices": slices}
         key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)
+
+    def check_fit(self) -> None:
+        """Refuse early what cannot fit, if it is to be built for the device."""
+        if self.options.until in {"synthesis", "bitstream"}:
+            from lgc.backend.fit import check_fit, least_cells
+
+            parts = least_cells(self.fabric, self.target.cells.cells)
+            check_fit(self.target, parts={"cell": parts}, at_least=True, cell=sum(parts.values()))
 
     def check_fabric(self, before: Netlist, fabric: Fabric) -> model.Check:
         """Prove that the fabric gives the scores of the network, or at least simulate it."""

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from lgc.backend import parse, pnr, tools
+from lgc.backend.fit import check_fit
 from lgc.backend.pack import pack
 from lgc.backend.pnr import Routing, place_and_route
 from lgc.backend.rtl import RtlFiles, write_rtl
-from lgc.backend.synth import Synthesis, check_fit, synthesise
+from lgc.backend.synth import Synthesis, synthesise
 from lgc.backend.target import Target, load, names
 from lgc.errors import DoesNotFitError, LgcError, ToolMissingError, UsageError
 from lgc.hw_tests.samples import Sample, random_sample
