@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lgc.errors import LgcError
 
-from . import published
+from . import published, svg_bars, svg_scatter
 from .markup import table, tag, text
 from .model import Report
 from .published import Design
@@ -50,17 +50,25 @@ class Comparison:
         """Return published rows with the builds among them, by data set, most accurate first."""
         found = {}
         for data, rows in self.published.items():
-            own = [
-                published.design_of(report, _named(name, report, data))
-                for name, report in zip(self.names, self.reports, strict=True)
-                if published.data_set_of(report) in {data, ""}
-            ]
+            own = [published.design_of(report, name) for name, report in self.on(data)]
             found[data] = tuple(sorted([*own, *rows], key=lambda row: -row.percent))
         return found
 
+    def on(self, data: str) -> list[tuple[str, Report]]:
+        """Return names and reports of the builds that were trained on a data set."""
+        builds = zip(self.names, self.reports, strict=True)
+        return [(name, report) for name, report in builds if published.data_set_of(report) == data]
+
+    def note(self, data: str) -> str:
+        """Return what to mind when reading the rows of a data set."""
+        others = len(self.names) - len(self.on(data))
+        left = f" Not listed: {others} of the builds, which had other data." if others else ""
+        return TRAPS + left
+
     def sections(self) -> Iterator[Section]:
-        """Yield the tables."""
-        yield "Builds", ("", *self.names), _side_by_side(self.reports)
+        """Yield the tables: first that of the builds, if there are any."""
+        if self.reports:
+            yield "Builds", ("", *self.names), _side_by_side(self.reports)
         for data, rows in self.designs().items():
             yield f"{data}: published results", _HEAD, [_row(row) for row in rows]
 
@@ -98,12 +106,6 @@ def _names(builds: list[Path]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     return [f"{name} ({at})" for at, name in enumerate(names, 1)]
-
-
-def _named(name: str, report: Report, data: str) -> str:
-    """Return the name of a build among rows of `data`, with its own data where that is not the same."""
-    other = report.model.data_source or "data not recorded"
-    return name if published.data_set_of(report) == data else f"{name}, {other}"
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -224,7 +226,8 @@ def terminal(found: Comparison) -> Group:
         parts.append(whole)
     if found.published:
         legend = "enc/arg: encoder, argmax in or out of the LUTs; ooc: out of context, no pins; ?: not said."
-        parts.append(Text(f"{legend} {TRAPS} All columns and sources: --html, --markdown or --json."))
+        notes = " ".join(dict.fromkeys(map(found.note, found.published)))
+        parts.append(Text(f"{legend} {notes} All columns and sources: --html, --markdown or --json."))
     return Group(*parts)
 
 
@@ -247,7 +250,8 @@ def markdown(found: Comparison) -> str:
     lines = ["# " + (" · ".join(found.names) or "Published results"), ""]
     for section in found.sections():
         lines += as_markdown(*section)
-    return "\n".join([*lines, TRAPS, ""] if found.published else lines)
+    notes = list(dict.fromkeys(map(found.note, found.published)))
+    return "\n".join([*lines, *notes, ""] if notes else lines)
 
 
 def page(found: Comparison) -> str:
@@ -255,14 +259,44 @@ def page(found: Comparison) -> str:
     from .html import card, document
 
     cards = []
-    for title, head, rows in found.sections():
-        ours = [row[0] for row in rows if row[13] == "this build"] if head == _HEAD else []
-        cells = [tuple(text(cell) for cell in row) for row in rows]
-        whole = table(tuple(map(text, head)), cells, numbers=0 if head == _HEAD else len(found.names))
-        for name in ours:
-            whole = whole.replace(f"<tr><td>{text(name)}</td>", f'<tr class="ours"><td>{text(name)}</td>')
-        note = TRAPS if head == _HEAD else "Changes are from the first build."
-        cards.append(card(title, note, whole))
+    if found.reports:
+        title, head, rows = next(found.sections())
+        cells = [tuple(map(text, row)) for row in rows]
+        shown = table(tuple(map(text, head)), cells, numbers=len(found.names))
+        cards.append(card("LUTs by part", "After synthesis.", *_bars(found)))
+        cards.append(card(title, "Changes are from the first build.", shown))
+    for data, designs in found.designs().items():
+        picture = tag("figure", svg_scatter.scatter(designs))
+        rows = [_row(design) for design in designs]
+        cells = [tuple(text("?" if cell == "unknown" else cell) for cell in row) for row in rows]
+        shown = table(
+            _HEAD[:-1],
+            [(tag("b", row[0]) + tag("div", row[-1], class_="sub"), *row[1:-1]) for row in cells],
+            marked={at for at, design in enumerate(designs) if design.ours},
+            class_="tight",
+        )
+        cards.append(card(f"{data}: published results", found.note(data), picture, shown))
     names = " · ".join(found.names) or "Published results"
     heading = tag("header", tag("h1", text(names)))
     return document(names, [heading, tag("div", *cards, class_="grid")])
+
+
+def _bars(found: Comparison) -> list[str]:
+    """Return a bar of LUTs by part for each build, all on one scale."""
+    counted = [
+        (name, report.post_synthesis.luts)
+        for name, report in zip(found.names, found.reports, strict=True)
+        if report.post_synthesis is not None
+    ]
+    most = max((luts.total for _, luts in counted), default=0)
+    bars = []
+    for name, luts in counted:
+        pieces = [
+            (f"var(--{part})", getattr(luts, part), f"{label}: {getattr(luts, part):,} LUTs")
+            for part, label in PART_LABELS.items()
+        ]
+        words = tag("div", tag("span", text(name)), tag("span", f"{luts.total:,} LUTs"))
+        bar = svg_bars.stacked(pieces, f"{name}: {luts.total:,} LUTs by part", whole=most or 1)
+        bars.append(tag("div", words, bar, class_="meter"))
+    keys = [tag("span", tag("i", class_=f"key c-{part}"), text(label)) for part, label in PART_LABELS.items()]
+    return [tag("div", *bars, class_="meters"), tag("div", *keys, class_="legend")] if bars else []

@@ -119,6 +119,10 @@ def _tiles(report: Report) -> str:
         found.append(tile(*_large(route.samples_per_second, "/s"), "samples at the maximum clock"))
     elif sim is not None:
         found.append(tile(str(sim.latency_cycles), "clocks", "latency"))
+    guess = report.estimate
+    if guess is not None:
+        found.append(tile(f"≈ {guess.fmax_mhz:.0f}", "MHz", "maximum clock, ESTIMATE"))
+        found.append(tile(f"≈ {guess.latency_ns:,.0f}", "ns", "latency, ESTIMATE"))
     if route is not None and route.area_delay is not None:
         found.append(tile(*_large(route.area_delay, " LUT·ns"), "area-delay product"))
     return tag("div", *found, class_="tiles")
@@ -180,23 +184,21 @@ def _resources(report: Report) -> str:
     bar = svg_bars.stacked(pieces, f"{synthesis.luts.total:,} LUTs by part")
     counts = table(("", f"LUT{report.netlist.k}", "share", "flip-flops"), rows, numbers=3)
     meters = ""
-    if route is not None:
-        colour = "var(--soft)"
-        meters = tag(
-            "div",
-            svg_bars.meter(f"logic cells of {route.device}", route.cells, route.cells_available, colour),
-            class_="meters",
-        )
+    cells = (route.cells, route.cells_available) if route else (synthesis.cells, synthesis.cells_available)
+    if cells[0] is not None and cells[1] is not None:
+        what = f"logic cells of {route.device}" if route else f"cells of {report.target}, at least"
+        meters = tag("div", svg_bars.meter(what, cells[0], cells[1], "var(--soft)"), class_="meters")
     note = "After synthesis; the encoder, its input storage, the argmax and stream control are all counted."
     if synthesis.brams or synthesis.carries:
         note += f" Besides, {synthesis.carries:,} carry cells and {synthesis.brams:,} block RAMs."
-    return card("Where the LUTs go", note, bar, counts, meters, width=7 if route else 12)
+    beside = route is not None or report.estimate is not None
+    return card("Where the LUTs go", note, bar, counts, meters, width=7 if beside else 12)
 
 
 def _timing(report: Report) -> str:
     route = report.post_route
     if route is None:
-        return ""
+        return _estimate(report)
     inner = []
     if route.critical:
         inner += [svg_bars.path(route.critical), *_path_words(route.critical)]
@@ -212,12 +214,23 @@ def _timing(report: Report) -> str:
     return card("Timing", note, *(inner or [empty]), width=5)
 
 
+def _estimate(report: Report) -> str:
+    guess = report.estimate
+    if guess is None:
+        return ""
+    slow = f"{guess.levels} LUTs between registers" if guess.limited_by == "fabric" else "encoder and control"
+    note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz, limited by {slow}."
+    inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
+    source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
+    return card("Timing, estimated", note, *inner, source, width=5)
+
+
 def _path_words(hops: tuple[Hop, ...]) -> list[str]:
     total = sum(hop.ns for hop in hops) or 1.0
     wires = sum(hop.ns for hop in hops if hop.kind == "routing")
     cells = [hop for hop in hops if hop.kind != "routing"]
     share = f"{wires / total:.0%} wires (thin), {1 - wires / total:.0%} cells (thick)"
-    words = f"Critical path of {total:.1f} ns: {share}."
+    words = f"Critical path of {total:.1f} ns" + (f": {share}." if wires else ", wires included.")
     parts = dict.fromkeys(hop.part for hop in cells)
     legend = tag("div", *(key(part, part) for part in parts), class_="legend")
     rows = [(text(hop.kind), key(hop.part, hop.name), f"{hop.ns:.2f}") for hop in hops[:_HOPS]]

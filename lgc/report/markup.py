@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 
@@ -62,7 +62,12 @@ def svg(
 
 
 def table(
-    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, numbers: int = 0, class_: str = ""
+    head: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    numbers: int = 0,
+    class_: str = "",
+    marked: Collection[int] = (),
 ) -> str:
     """Return a table of markup.
 
@@ -71,12 +76,19 @@ def table(
         rows: cells.
         numbers: so many columns from the right are numbers.
         class_: for the style.
+        marked: rows that stand out.
     """
     first = len(head) - numbers
 
-    def row(kind: str, cells: tuple[str, ...]) -> str:
-        return tag("tr", *(tag(kind, c, class_="n" if at >= first else None) for at, c in enumerate(cells)))
+    def row(kind: str, cells: tuple[str, ...], number: int = -1) -> str:
+        shown = (tag(kind, c, class_="n" if at >= first else None) for at, c in enumerate(cells))
+        return tag("tr", *shown, class_="ours" if number in marked else None)
 
     top = tag("thead", row("th", head)) if any(head) else ""
-    whole = tag("table", top, tag("tbody", *(row("td", cells) for cells in rows)), class_=class_ or None)
+    whole = tag(
+        "table",
+        top,
+        tag("tbody", *(row("td", cells, at) for at, cells in enumerate(rows))),
+        class_=class_ or None,
+    )
     return tag("div", whole, class_="scroll")

@@ -39,7 +39,7 @@ background:var(--line);border:1px solid var(--line);border-radius:12px;overflow:
 .way li{flex:1 1 128px;min-width:0;background:var(--card);border:1px solid var(--line);
 border-top:4px solid var(--c);border-radius:8px;padding:9px 12px;margin-right:22px;position:relative}
 .way li:last-child{margin-right:0}
-.way li:not(:last-child)::after{content:"";position:absolute;right:-16px;top:50%;width:9px;height:9px;
+.way li+li::before{content:"";position:absolute;left:-19px;top:50%;width:9px;height:9px;
 border:solid var(--soft);border-width:1.5px 1.5px 0 0;transform:translateY(-50%) rotate(45deg)}
 .way b{display:block;font-size:13px}
 .way span{display:block;font-size:12.5px;color:var(--soft)}
@@ -71,6 +71,7 @@ figure h3+svg{margin-top:8px}
 figcaption{margin-top:8px}
 .mid{max-width:430px;margin:0 auto}
 .heat{max-height:300px}
+.plot{min-width:560px}
 .hist{height:54px!important;margin-top:10px}
 .fan{display:flex;font-size:10.5px;color:var(--soft)}
 .fan span{flex:1;text-align:center;min-width:0;white-space:nowrap}
@@ -80,10 +81,11 @@ summary{cursor:pointer;color:var(--soft)}
 footer{color:var(--soft);font-size:12.5px;margin-top:20px}
 .c-encoder{--c:var(--encoder)}.c-network{--c:var(--network)}.c-readout{--c:var(--readout)}
 .c-argmax{--c:var(--argmax)}.c-io{--c:var(--io)}.c-soft{--c:var(--soft)}.c-line{--c:var(--line)}
-.best{font-weight:650;color:var(--good)}
 .ours td{background:var(--faint)}
+.tight td,.tight th{white-space:nowrap;overflow-wrap:normal;padding-right:11px}
+.tight td:first-child{white-space:normal;min-width:210px;max-width:340px}.tight{margin-top:16px}
 @media (max-width:520px){main{padding:18px 12px 32px}.card{padding:15px 14px}
-.way li{flex-basis:100%;margin-right:0}.way li:not(:last-child)::after{display:none}
+.way li{flex-basis:100%;margin-right:0}.way li+li::before{display:none}
 .tile{padding:11px 12px;flex-basis:130px}.tile b{font-size:20px}}
 @media print{:root{--page:#fff;--card:#fff}body{font-size:11px}main{max-width:none;padding:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.card,.tiles,.way li{border-radius:4px}}
