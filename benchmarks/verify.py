@@ -19,9 +19,9 @@ import numpy as np
 
 from lgc.build import Build
 from lgc.hw_tests import runner
-from lgc.verification import bitstream, chipdb, emit, lanes
+from lgc.verification import bitstream, chipdb, drive, emit, lanes
 from lgc.verification.decode import decode
-from lgc.verification.hardware import cell_models
+from lgc.verification.hardware import cell_models, synthesised
 from lgc.verification.subject import Subject
 
 
@@ -40,24 +40,25 @@ def main() -> None:
     packed = bitstream.packed(subject)
     start = time.process_time()
     design = decode(packed, chipdb.ChipDb.load(chipdb.find(packed.device)))
-    port = emit.ports(design, bitstream.routed(subject).symbols, subject.rtl)
-    made = lanes.program(design, port, subject.rtl)
+    netlist = synthesised(subject)
+    tops = drive.ports_of(netlist)
+    port = emit.ports(design, bitstream.routed(subject).symbols, tops, drive.constants_of(netlist))
+    host = drive.Host(lanes.program(design, port), subject.rtl, 0)
     print(f"decoded {len(design.cells):,} cells in {time.process_time() - start:.1f} s of CPU")
     samples = subject.samples.first(given.images)
     network, _ = subject.build.references
     expected = network.scores_of_codes(samples.codes)
     want = expected.argmax(axis=1)
-    cycles = subject.rtl.cycles_per_sample
-    lanes.classes(made, samples.codes[:1], cycles=cycles, seed=0, gaps=False)  # compiles
+    host.answers(samples.codes[:1], gaps=False)  # compiles
     start = time.process_time()
-    found = lanes.classes(made, samples.codes, cycles=cycles, seed=0, gaps=False)
+    found = host.answers(samples.codes, gaps=False)[:, 0]
     ours = len(want) / (time.process_time() - start)
     print(
         f"ours: {int(np.sum(found == want)):,} of {len(want):,} classes agree, {ours:,.0f} samples per CPU s"
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        (out / "decoded.v").write_text(emit.verilog(design, port, subject.rtl))
+        (out / "decoded.v").write_text(emit.verilog(design, port, tops))
         before, few = children(), slice(0, given.icarus)
         result = runner.simulate(
             dataclasses.replace(subject.rtl, sources=(out / "decoded.v",), cells=cell_models()),

@@ -73,6 +73,7 @@ def simulate(
     seed: int = 0,
     stress_frames: int = 6,
     pins_only: bool = False,
+    reset: bool = True,
 ) -> SimResult:
     """Stream samples through the design and compare every class and every score.
 
@@ -91,6 +92,7 @@ def simulate(
         stress_frames: frames to repeat with them; 0 leaves this test out.
         pins_only: compare classes only, for designs whose inner signals have no names; the result
             counts no scores then.
+        reset: whether the design has one; designs for boards start as their bitstream says.
 
     Raises:
         MismatchError: the design does not compute what is expected.
@@ -105,6 +107,7 @@ def simulate(
     job = _job(
         rtl, chosen, out, len(codes), waves=waves, seed=seed, stress_frames=stress_frames, pins_only=pins_only
     )
+    job["reset"] = reset
     _write_inputs(rtl, codes, expected_class, expected_scores, out, job)
     start = time.monotonic()
     code = run_command(

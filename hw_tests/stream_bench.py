@@ -133,7 +133,7 @@ async def stress(dut: Any) -> None:
     frames = min(want.facts["stress_frames"], len(want.codes))
     dut.bulk.value = 0
     await _start(dut)
-    cut = int(rng.integers(want.facts["features"]))
+    cut = int(rng.integers(want.facts["features"])) if want.facts["reset"] else 0
     await _send(dut, want.codes[0].tolist()[:cut], rng)
     await _reset(dut)
     receiver = cocotb.start_soon(_receive(dut, frames, rng, want.facts["features"]))

@@ -1,4 +1,4 @@
-"""The commands `lgc targets`, `lgc boards` and `lgc flash`."""
+"""The commands `lgc targets`, `lgc boards`, `lgc flash` and `lgc host`."""
 
 from __future__ import annotations
 
@@ -71,3 +71,42 @@ def flash(build: Path, board: str, memory: bool, as_json: bool) -> None:
 
     found = load(build, board=board, memory=memory)
     console.show(found, as_json, lambda: commands.summary_table("Loaded", found))
+
+
+@click.command()
+@click.argument("build", type=click.Path(path_type=Path))
+@click.option("--port", default="", metavar="PORT", help="Serial port of the board.")
+@click.option("--simulate", is_flag=True, help="Talk to a simulation of the build's Verilog instead.")
+@click.option("--data", default="", metavar="SOURCE", help="Data set; what the build used if not given.")
+@click.option("--images", type=click.IntRange(1), metavar="N", help="Test samples to send; all if not given.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Write the classes to this file, one per line."
+)
+@as_json
+def host(
+    build: Path, port: str, simulate: bool, data: str, images: int | None, out: Path | None, as_json: bool
+) -> None:
+    """Send test samples to the chip of a BUILD with a UART, and compare its answers with the network.
+
+    Exits 4 if an answer is not the network's. Scores are compared, too, if the build has them.
+
+    \b
+    lgc host build --port /dev/ttyUSB1
+    lgc host build --simulate --images 5
+    """
+    from lgc import commands
+    from lgc import host as client
+    from lgc.errors import MismatchError, UsageError
+
+    if bool(port) == simulate:
+        raise UsageError(
+            "Give either --port or --simulate.", hint="Serial ports are named like /dev/ttyUSB1."
+        )
+    with client.connected(build, "simulate" if simulate else port) as chip:
+        found = client.run(chip, build, data=data, images=images)
+    if out is not None:
+        out.write_text("".join(f"{index}\n" for index in found.classes))
+    facts = found.facts()
+    console.show(facts, as_json, lambda: commands.summary_table("Chip", facts))
+    if not found.right:
+        raise MismatchError(found.difference)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lgc import console
-from lgc.board_commands import boards, complete_board, flash, targets
+from lgc.board_commands import boards, complete_board, flash, host, targets
 from lgc.console import as_json
 from lgc.errors import ToolMissingError
 from lgc.import_command import import_
@@ -204,6 +204,10 @@ def train(
 @click.option("--with-scores", is_flag=True, help="Give scores over the interface, too.")
 @click.option("--clock-hz", type=click.FloatRange(1), metavar="HZ", help="Clock of a UART's design.")
 @click.option("--baud", type=click.IntRange(1), default=115_200, show_default=True, help="Of the UART.")
+@click.option(
+    "--timeout", "timeout_ms", type=click.FloatRange(0, min_open=True), default=50, show_default=True,
+    metavar="MS", help="Silence that ends a request over the UART.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
@@ -261,7 +265,7 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
 @click.argument("build", type=_PATH)
 @click.option(
     "--level", "levels", multiple=True,
-    type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream"]),
+    type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream", "board"]),
     help="Climb only these rungs; may be given more than once. What it needs must be installed.",
 )  # fmt: skip
 @click.option(
@@ -271,6 +275,10 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
 @data_option
 @click.option("--model", type=_PATH, help="The checkpoint, if it is not next to BUILD.")
 @simulator_option
+@click.option(
+    "--board", "port", default="", metavar="PORT",
+    help="Also ask the chip at this serial port; `simulate` for a simulation of the Verilog in its place.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random stimulus.")
 @quiet
 @as_json
@@ -285,6 +293,7 @@ def verify(
     \b
     lgc verify build
     lgc verify build --level bitstream --images 1000
+    lgc verify build --board /dev/ttyUSB1        with the board attached and loaded, over its UART
     """
     from lgc import commands
 
@@ -363,7 +372,7 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
-for _command in (boards, compare, flash, import_, report, targets):
+for _command in (boards, compare, flash, host, import_, report, targets):
     main.add_command(_command)
 
 

@@ -81,6 +81,7 @@ class Options:
         with_scores: whether scores can be had over the interface.
         clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
         baud: of the UART.
+        timeout_ms: silence that ends a request over the UART.
     """
 
     target: str = "ice40-hx8k"
@@ -99,6 +100,7 @@ class Options:
     with_scores: bool = False
     clock_hz: float | None = None
     baud: int = 115_200
+    timeout_ms: float = 50
 
 
 def compile(
@@ -313,6 +315,7 @@ class _Flow:
             scores=given.with_scores,
             clock_hz=given.clock_hz or (self.board.clock_hz if self.board else Interface.clock_hz),
             baud=given.baud,
+            timeout_s=given.timeout_ms / 1000,
         )
 
     @property

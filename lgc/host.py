@@ -1,9 +1,9 @@
 """Talk to a chip: stream samples to a build over its UART and read classes and scores back.
 
-    python -m lgc.host BUILD --port /dev/ttyUSB1 --data digits
+    lgc host BUILD --port /dev/ttyUSB1 --data digits
 
-`Client` works over anything with `read` and `write`: an open serial port, a pty, a socket's file. See
-docs/interfaces.md for the frames.
+`Client` works over anything with `read` and `write`: a serial port, a pty. See docs/interfaces.md for
+the frames.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import importlib
 import os
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import click
 import numpy as np
 import numpy.typing as npt
 
@@ -26,26 +27,31 @@ from lgc.backend.interfaces.settings import Core, Interface
 from lgc.build import Build, read_rtl
 from lgc.errors import LgcError, ToolMissingError
 
+ANSWER_S = 1.0
+"""How long to wait for a chip's answer."""
+SIMULATED_ANSWER_S = 300.0
+"""The same for a simulated chip."""
+
 
 class Transport(Protocol):
-    """What a client needs of a line: `read` returns at most `size` bytes, none after its time-out."""
+    """What a client needs of a line."""
 
-    def read(self, size: int) -> bytes:
-        """Return what has come, at most `size` bytes."""
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Return what has come, at most `size` bytes; none if nothing comes for `timeout_s`."""
 
     def write(self, data: bytes) -> object:
         """Send bytes."""
 
 
 class FileLine:
-    """A terminal by its file descriptor, for instance a serial port or a pty; POSIX."""
+    """A terminal by its file descriptor, a pty for instance; POSIX."""
 
-    def __init__(self, descriptor: int, *, timeout_s: float = 1.0) -> None:
-        self.descriptor, self.timeout_s = descriptor, timeout_s
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, timeout_s: float) -> bytes:
         """Wait for bytes; none if the time-out passes."""
-        ready, _, _ = select.select([self.descriptor], [], [], self.timeout_s)
+        ready, _, _ = select.select([self.descriptor], [], [], timeout_s)
         return os.read(self.descriptor, size) if ready else b""
 
     def write(self, data: bytes) -> None:
@@ -54,8 +60,41 @@ class FileLine:
             data = data[os.write(self.descriptor, data) :]
 
 
-def open_port(port: str, baud: int, *, timeout_s: float = 1.0) -> Transport:
-    """Open a serial port through pyserial.
+class SerialLine:
+    """A serial port of pyserial."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Wait for a byte, then take what has come; none if the time-out passes.
+
+        Raises:
+            LgcError: the port is gone.
+        """
+        try:
+            self.port.timeout = timeout_s
+            first: bytes = self.port.read(1)
+            more: bytes = self.port.read(min(size - 1, self.port.in_waiting)) if first else b""
+        except OSError as error:
+            raise LgcError(f"Lost {self.port.name}: {error}.") from error
+        return first + more
+
+    def write(self, data: bytes) -> None:
+        """Send all bytes.
+
+        Raises:
+            LgcError: the port is gone.
+        """
+        try:
+            self.port.write(data)
+        except OSError as error:
+            raise LgcError(f"Lost {self.port.name}: {error}.") from error
+
+
+@contextmanager
+def open_port(port: str, baud: int) -> Iterator[Transport]:
+    """Open a serial port through pyserial, and close it in the end.
 
     Raises:
         ToolMissingError: pyserial is not installed.
@@ -64,12 +103,13 @@ def open_port(port: str, baud: int, *, timeout_s: float = 1.0) -> Transport:
     try:
         serial: Any = importlib.import_module("serial")
     except ImportError:
-        raise ToolMissingError("Serial ports need pyserial.", hint="Try: pip install pyserial") from None
+        raise ToolMissingError("Serial ports need pyserial.", hint='Try: pip install "lgc[host]"') from None
     try:
-        line: Transport = serial.Serial(port, baud, timeout=timeout_s)
-    except OSError as error:
+        opened = serial.Serial(port, baud)
+    except (OSError, ValueError) as error:
         raise LgcError(f"Cannot open {port}: {error}.") from error
-    return line
+    with opened:
+        yield SerialLine(opened)
 
 
 @dataclass(frozen=True)
@@ -81,6 +121,7 @@ class Client:
         core: what the chip takes and gives.
         offset: what is added to its scores.
         silence_s: silence after which the chip expects a new frame.
+        answer_s: how long to wait for an answer.
         retries: how often a frame is sent again after an error on the line.
     """
 
@@ -88,10 +129,11 @@ class Client:
     core: Core
     offset: int
     silence_s: float
+    answer_s: float = ANSWER_S
     retries: int = 2
 
     @classmethod
-    def of(cls, build: Path, line: Transport) -> Client:
+    def of(cls, build: Path, line: Transport, *, answer_s: float = ANSWER_S) -> Client:
         """Return the client of a build.
 
         Raises:
@@ -103,7 +145,7 @@ class Client:
                 f"{build} has the interface {rtl.interface.name}, not uart.",
                 hint="Compile with --interface uart.",
             )
-        return cls(line, rtl.core, rtl.offset, rtl.interface.timeout_s)
+        return cls(line, rtl.core, rtl.offset, rtl.interface.timeout_s, answer_s)
 
     @property
     def packing(self) -> Packing:
@@ -134,20 +176,26 @@ class Client:
             rows.append([int.from_bytes(reply[n : n + size], "little") for n in range(0, len(reply), size)])
         return np.array(rows, np.int64).reshape(-1, self.core.classes) + self.offset
 
+    def settle(self, times: int = 2) -> None:
+        """Wait until the line was silent for so many time-outs, and forget what came.
+
+        Then both ends agree where a frame starts, whatever was sent before: half a request of a
+        program that ended, for instance.
+        """
+        while self.line.read(4096, times * self.silence_s):
+            pass
+
     def _ask(self, command: Command, payload: bytes) -> bytes:
         """Send a request until an answer comes; return its words."""
         body = bytes([command]) + payload
         frame = body + bytes([crc8(body)])
         problem = ""
-        for _ in range(self.retries + 1):
+        for attempt in range(self.retries + 1):
             self.line.write(frame)
             reply, problem = self._reply(command)
             if not problem:
                 return reply
-            # After this silence both ends agree again where a frame starts.
-            time.sleep(2 * self.silence_s)
-            while self.line.read(4096):
-                pass
+            self.settle(2 << attempt)
         raise LgcError(f"The chip did not answer {self.retries + 1} requests: {problem}.")
 
     def _reply(self, command: Command) -> tuple[bytes, str]:
@@ -170,7 +218,7 @@ class Client:
     def _take(self, size: int) -> bytes:
         """Read so many bytes, fewer if the line stays silent."""
         found = b""
-        while len(found) < size and (more := self.line.read(size - len(found))):
+        while len(found) < size and (more := self.line.read(size - len(found), self.answer_s)):
             found += more
         return found
 
@@ -182,54 +230,106 @@ class Run:
     Attributes:
         samples: samples sent.
         equal: of these given the network's class.
+        scores_equal: of these given all of the network's scores; None of a design without scores.
         correct: of these given the right class; None without labels.
         seconds: time for all of them.
+        classes: what the chip said, `[samples]`.
+        difference: the first one, as a sentence; "" if there is none.
     """
 
     samples: int
     equal: int
+    scores_equal: int | None
     correct: int | None
     seconds: float
+    classes: npt.NDArray[np.int64]
+    difference: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a person wants to know."""
+        found: dict[str, Any] = {"classes as the network's": f"{self.equal:,} of {self.samples:,}"}
+        if self.scores_equal is not None:
+            found["scores as the network's"] = f"{self.scores_equal:,} of {self.samples:,}"
+        if self.difference:
+            found["first difference"] = self.difference
+        if self.correct is not None:
+            found["accuracy on the chip"] = self.correct / self.samples
+        return found | {"seconds": self.seconds, "samples per second": round(self.samples / self.seconds, 1)}
+
+    @property
+    def right(self) -> bool:
+        """Whether every answer was the network's."""
+        return (
+            self.equal == self.samples == (self.samples if self.scores_equal is None else self.scores_equal)
+        )
 
 
-def run(build: Path, line: Transport, *, data: str = "", images: int | None = None) -> Run:
-    """Send the test samples of a data set to a chip and compare its classes with the network's.
+def run(client: Client, build: Path, *, data: str = "", images: int | None = None) -> Run:
+    """Send the test samples of a data set to a chip and compare its answers with the network's.
+
+    Args:
+        client: the chip.
+        build: the build that it was loaded with.
+        data: data set; what the build used if "".
+        images: samples to send, all if None.
 
     Raises:
         LgcError: not a build with a UART, data that does not fit, or no answer.
     """
     from lgc import models
 
-    client, opened = Client.of(build, line), Build.open(build)
+    opened = Build.open(build)
     interface: Interface = read_rtl(build).interface
-    network = opened.references[0]
+    network, scored = opened.references
     source = data or opened.report.model.data_source
     samples = models.samples(network, source, required=bool(data)).first(images)
-    sent = samples.codes
-    if interface.pack == "levels":
-        sent = ranks(network.encoder, sent)
+    want = network.scores_of_codes(samples.codes)
+    sent = ranks(network.encoder, samples.codes) if interface.pack == "levels" else samples.codes
+    client.settle()
     start = time.monotonic()
     got = client.classify(sent)
     seconds = time.monotonic() - start
-    equal = int((got == network.scores_of_codes(samples.codes).argmax(axis=1)).sum())
-    correct = None if samples.labels is None else int((got == samples.labels).sum())
-    return Run(len(samples), equal, correct, round(seconds, 3))
+    same = got == want.argmax(axis=1)
+    difference, alike = "", None
+    if not same.all():
+        n = int(same.argmin())
+        difference = f"Sample {n}: class {got[n]}, expected {want[n].argmax()}."
+    if client.core.scores:
+        want = want if scored is network else scored.scores_of_codes(samples.codes)
+        scores = client.scores(sent)
+        alike = (scores == want).all(axis=1)
+        if not difference and not alike.all():
+            n = int(alike.argmin())
+            difference = f"Sample {n}: scores {scores[n].tolist()}, expected {want[n].tolist()}."
+    return Run(
+        samples=len(samples),
+        equal=int(same.sum()),
+        scores_equal=None if alike is None else int(alike.sum()),
+        correct=None if samples.labels is None else int((got == samples.labels).sum()),
+        seconds=round(seconds, 3),
+        classes=got,
+        difference=difference,
+    )
 
 
-@click.command()
-@click.argument("build", type=click.Path(path_type=Path))
-@click.option("--port", required=True, help="Serial port of the board.")
-@click.option("--data", default="", help="Data set; what the build used if not given.")
-@click.option("--images", type=click.IntRange(1), help="Samples to send; all if not given.")
-def main(build: Path, port: str, data: str, images: int | None) -> None:
-    """Send test samples to the chip of a BUILD with a UART, and compare its answers."""
-    found = run(build, open_port(port, read_rtl(build).interface.baud), data=data, images=images)
-    click.echo(f"{found.equal} of {found.samples} classes are the network's; {found.seconds} s.")
-    if found.correct is not None:
-        click.echo(f"Accuracy on the chip: {found.correct / found.samples:.2%}.")
-    if found.equal != found.samples:
-        raise SystemExit(4)
+@contextmanager
+def connected(build: Path, port: str) -> Iterator[Client]:
+    """Open the line to a chip, or to a simulation of the build's Verilog if `port` is "simulate".
 
+    Raises:
+        LgcError: not a build with a UART, or the port cannot be opened.
+        ToolMissingError: no pyserial, or no simulator.
+    """
+    rtl = read_rtl(build)
+    if port != "simulate":
+        with open_port(port, rtl.interface.baud) as line:
+            yield Client.of(build, line)
+        return
+    from lgc.hw_tests.chip import simulated_chip
 
-if __name__ == "__main__":
-    main()
+    with simulated_chip(rtl, build / "sim" / "chip") as terminal:
+        descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+        try:
+            yield Client.of(build, FileLine(descriptor), answer_s=SIMULATED_ANSWER_S)
+        finally:
+            os.close(descriptor)

@@ -1,9 +1,6 @@
 """The client of a chip's UART: against the simulated chip at a pty, and against lines that fail."""
 
 import os
-import pty
-import threading
-import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +15,7 @@ from lgc.backend.interfaces.settings import Interface
 from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.errors import LgcError, ToolMissingError
 from lgc.host import Client, FileLine, open_port
-from lgc.hw_tests.links import simulate_link
+from lgc.hw_tests.chip import simulated_chip
 from lgc.hw_tests.runner import choose
 from lgc.hw_tests.samples import random_sample
 
@@ -46,51 +43,35 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> RtlFiles:
 
 
 @contextmanager
-def chip(design: RtlFiles, out: Path) -> Iterator[int]:
-    """Run the simulated chip at the other end of a pty."""
-    host, end = pty.openpty()
-    tty.setraw(host)
-    tty.setraw(end)
-    out.mkdir()
-    (out / "port.txt").write_text(os.ttyname(end))
-    failures: list[BaseException] = []
-    nothing = np.zeros((1, SAMPLE.encoder.features), np.int32)
-
-    def work() -> None:
-        try:
-            simulate_link(
-                design,
-                codes=nothing,
-                expected_class=np.zeros(1, np.int64),
-                expected_scores=np.zeros((1, 3), np.int64),
-                out=out,
-                simulator="icarus",
-                tests=("chip",),
-            )
-        except BaseException as error:  # whatever it is, the test's own thread tells
-            failures.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield host
-    finally:
-        (out / "stop").touch()
-        thread.join()
-        os.close(host)
-        os.close(end)
-    assert not failures, failures
+def chip(design: RtlFiles, out: Path) -> Iterator[Client]:
+    """A client of the simulated chip; its retries outlast a slow simulation."""
+    with simulated_chip(design, out) as terminal:
+        descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+        yield Client(FileLine(descriptor), design.core, design.offset, silence_s=0.2, answer_s=5, retries=8)
+        os.close(descriptor)
 
 
 def test_classes_and_scores_of_the_simulated_chip(design: RtlFiles, tmp_path: Path) -> None:
     codes = SAMPLE.codes(20, seed=5)
     want = SAMPLE.fabric.scores(SAMPLE.bits(codes))
     sent = ranks(SAMPLE.encoder, codes)
-    with chip(design, tmp_path / "sim") as host:
-        line = FileLine(host, timeout_s=60)
-        client = Client(line, design.core, design.offset, silence_s=0.1)
+    with chip(design, tmp_path / "sim") as client:
         assert client.classify(sent).tolist() == want.argmax(axis=1).tolist()
         assert np.array_equal(client.scores(sent), want)
+
+
+def test_a_client_starts_over_after_half_a_request(design: RtlFiles, tmp_path: Path) -> None:
+    """A program ended within a request; the next one waits, forgets what comes, and is answered."""
+    codes = SAMPLE.codes(4, seed=6)
+    want = SAMPLE.fabric.scores(SAMPLE.bits(codes)).argmax(axis=1)
+    sent = ranks(SAMPLE.encoder, codes)
+    with chip(design, tmp_path / "sim") as client:
+        for left in (b"\x01", b"\x02\x00\x00", b"\x77", b"\xff" * 40):
+            client.line.write(left)
+            client.settle()
+            assert client.classify(sent).tolist() == want.tolist()
+            client.line.write(left)  # without waiting: the error is understood, the request repeated
+            assert client.classify(sent).tolist() == want.tolist()
 
 
 class Scripted:
@@ -104,7 +85,8 @@ class Scripted:
         self.sent += 1
         self.ready = self.replies.pop(0) if self.replies else b""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, timeout_s: float) -> bytes:
+        assert timeout_s >= 0
         found, self.ready = self.ready[:size], self.ready[size:]
         return found
 
@@ -135,5 +117,8 @@ def test_errors_on_the_line(design: RtlFiles, reply: bytes, message: str) -> Non
 
 
 def test_ports_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises((LgcError, ToolMissingError), match=r"(Cannot open|pyserial)"):
-        open_port(str(tmp_path / "none"), 115_200)
+    with (
+        pytest.raises((LgcError, ToolMissingError), match=r"(Cannot open|pyserial)"),
+        open_port(str(tmp_path / "none"), 115_200),
+    ):
+        raise AssertionError("opened")

@@ -227,9 +227,23 @@ def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> 
     assert ladder.rungs[1].compared > 1000
 
 
-def test_pins_of_another_interface_are_skipped_with_the_reason(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "tiny.safetensors", tiny())
-    build = lgc.compile(tmp_path / "tiny.safetensors", images=2, interface="words", until="synthesis")
-    ladder = verify(build.path, levels=["rtl", "gates"], images=2)
-    assert [rung.verdict for rung in ladder.rungs] == [EQUAL, EQUAL, SKIPPED], ladder.rungs
-    assert "not words" in str(only(ladder, SKIPPED))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"interface": "stream", "board": "ice40-hx8k-b-evn"},
+        {"interface": "words", "word": 16, "with_scores": True},
+        {"interface": "axi", "word": 32},
+        {"interface": "uart", "board": "ice40-hx8k-b-evn", "baud": 1_000_000, "with_scores": True},
+        {"interface": "spi", "pack": "codes", "with_scores": True},
+    ],
+    ids=lambda options: str(options["interface"]),
+)
+def test_each_interface_down_to_the_decoded_bitstream(options: dict[str, object], tmp_path: Path) -> None:
+    """Also designs for boards, which have no reset: all samples at the pins, scores where there are any."""
+    checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
+    build = lgc.compile(tmp_path / "tiny.safetensors", images=2, **options)
+    ladder = verify(build.path, levels=["gates", "bitstream"], images=8)
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 4, ladder.rungs
+    what = "classes and scores" if options.get("with_scores") else "classes"
+    assert f"vectors ({what} at the {options['interface']} pins of " in ladder.rungs[2].method
+    assert ladder.rungs[2].compared > 8

@@ -232,10 +232,9 @@ class UartTop(wiring.Component):  # type: ignore[misc]
         m.submodules.sum = total = Checksum()
         m.d.comb += [total.strobe.eq(self.sender.bit_strobe), total.bit.eq(self.sender.bit)]
         error = Signal()
-        with m.FSM(name="reply"):
+        with m.FSM(name="reply") as state:
             with m.State("KIND"):
                 m.d.comb += [
-                    self.settled.eq(~self.asked),
                     total.clear.eq(1),
                     out.payload.eq(self.answer),
                     out.valid.eq(self.failed | (self.asked & inner.waiting)),
@@ -259,3 +258,6 @@ class UartTop(wiring.Component):  # type: ignore[misc]
                 m.d.comb += [out.payload.eq(total.value), out.valid.eq(1)]
                 with m.If(out.ready):
                     m.next = "KIND"
+        # Outside of the states: Icarus leaves an always block alone until one of its inputs changes, and
+        # nothing has before the first request, which may be a wrong one.
+        m.d.comb += self.settled.eq(state.ongoing("KIND") & ~self.asked)

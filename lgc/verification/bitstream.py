@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 import sysconfig
 
+import numpy as np
+import numpy.typing as npt
+
 from lgc.backend import tools
 from lgc.errors import LgcError, MismatchError, ToolMissingError
 from lgc.manifest import read_step
 
-from . import chipdb, lanes
+from . import chipdb, drive, lanes
 from .decode import Asc, Design, decode, read_asc
 from .emit import ports, verilog
-from .hardware import fresh, only_ice40, only_streams, simulate_pins, stimulus
+from .hardware import fresh, only_ice40, references, simulate_pins, stimulus, synthesised, taken
 from .subject import Subject
 
 VENDOR_SAMPLES = 12
@@ -34,35 +37,48 @@ def routed_to_packed(subject: Subject) -> tuple[str, int]:
 
 
 def network_to_bitstream(subject: Subject) -> tuple[str, int]:
-    """Decode the packed file to logic and run samples through its pins: every class.
+    """Decode the packed file to logic and run samples through its pins: every answer.
 
     All clocks of all samples, first at full rate, then with random gaps and back-pressure.
 
     Raises:
-        MismatchError: a class differs, or a result is missing.
+        MismatchError: an answer differs or is missing.
         ToolMissingError: no iceunpack, or no chip database.
         LgcError: the bitstream uses what is not decoded.
     """
-    design, port = _decoded(subject)
-    made = lanes.program(design, port, subject.rtl)
-    network, _ = subject.build.references
+    design, port, _ = _decoded(subject)
+    rtl = subject.rtl
+    host = drive.Host(lanes.program(design, port, drive.clock_of(rtl)), rtl, subject.seed)
     codes = stimulus(subject).codes
-    expected = network.scores_of_codes(codes).argmax(axis=1)
+    classes, scores = references(subject, codes)
+    wanted = drive.expected(rtl, classes, scores)
+    sent = taken(subject, codes)
     for gaps in (False, True):
-        found = lanes.classes(made, codes, cycles=subject.rtl.cycles_per_sample, seed=subject.seed, gaps=gaps)
-        differ = found != expected
+        found = host.answers(sent, gaps=gaps)
+        differ = (found != wanted).any(axis=1)
         if differ.any():
             n = int(differ.argmax())
-            got = f"class {found[n]}" if found[n] >= 0 else "no result"
             raise MismatchError(
-                f"{int((~differ).sum()):,} of {len(codes):,} classes match "
+                f"{int((~differ).sum()):,} of {len(codes):,} {_what(wanted)} match "
                 f"{'with gaps and back-pressure' if gaps else 'at full rate'} (seed {subject.seed}). "
-                f"Sample {n}: {got}, expected {expected[n]}."
+                f"Sample {n}: {_shown(found[n], wanted[n])}."
             )
     cells = len(design.cells) + len(design.memories)
-    return f"simulation of {len(codes):,} vectors (pins of {cells:,} decoded cells, back-pressure)", len(
-        codes
-    )
+    method = f"{_what(wanted)} at the {rtl.interface.name} pins of {cells:,} decoded cells, back-pressure"
+    return f"simulation of {len(codes):,} vectors ({method})", len(codes)
+
+
+def _what(wanted: npt.NDArray[np.int64]) -> str:
+    return "classes" if wanted.shape[1] == 1 else "classes and scores"
+
+
+def _shown(found: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> str:
+    """Answers of one word are classes."""
+    if (found < 0).any():
+        return "no result"
+    if len(wanted) == 1:
+        return f"class {found[0]}, expected {wanted[0]}"
+    return f"answer {found.tolist()}, expected {wanted.tolist()}"
 
 
 def network_to_vendor_cells(subject: Subject) -> tuple[str, int]:
@@ -73,18 +89,23 @@ def network_to_vendor_cells(subject: Subject) -> tuple[str, int]:
         ToolMissingError: no iceunpack, chip database, cell models or simulator.
         LgcError: the bitstream uses what is not decoded, or the simulation failed.
     """
-    design, port = _decoded(subject)
+    design, port, tops = _decoded(subject)
     out = fresh(subject.work / "bitstream")
-    (out / "decoded.v").write_text(verilog(design, port, subject.rtl))
+    reset = drive.reset_of(subject.rtl)
+    (out / "decoded.v").write_text(verilog(design, port, {reset: (True, 1)} | tops))
     return simulate_pins(subject, out / "decoded.v", out, most=VENDOR_SAMPLES)
 
 
-def _decoded(subject: Subject) -> tuple[Design, dict[str, int]]:
-    """Decode the packed file; the router's symbols say which pin is which port, and no more."""
+def _decoded(subject: Subject) -> tuple[Design, dict[str, int], drive.Ports]:
+    """Decode the packed file; the router's symbols say which pin is which port, and no more.
+
+    Returns the design, the nets of its port bits, and the ports of the top module.
+    """
     asc = packed(subject)
-    only_streams(subject)
     design = decode(asc, chipdb.ChipDb.load(chipdb.find(asc.device)))
-    return design, ports(design, routed(subject).symbols, subject.rtl)
+    netlist = synthesised(subject)
+    tops, constant = drive.ports_of(netlist), drive.constants_of(netlist)
+    return design, ports(design, routed(subject).symbols, tops, constant), tops
 
 
 def routed(subject: Subject) -> Asc:

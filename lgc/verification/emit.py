@@ -5,36 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lgc.backend.rtl import TOP, RtlFiles
+from lgc.backend.rtl import TOP
 from lgc.errors import LgcError
 
 from .decode import Cell, Design, Memory
+from .drive import Ports
+from .lanes import bits
 
 _SYMBOL = re.compile(r"(.+)\$SB_IO_(?:IN|OUT)$")
 _VECTORS = {"WDATA": 16, "RDATA": 16, "MASK": 16, "WADDR": 11, "RADDR": 11}
 
 
-def ports(design: Design, symbols: dict[int, str], rtl: RtlFiles) -> dict[str, int]:
+def ports(design: Design, symbols: dict[int, str], tops: Ports, constant: dict[str, int]) -> dict[str, int]:
     """Nets by the port bit they belong to, `clk` or `result__payload[0]`.
 
     Args:
         design: the decoded bitstream.
         symbols: net names by wire, from the router: which pin is which port. Of the logic they say
             nothing.
-        rtl: the design, for the ports that must be there.
+        tops: ports of the top module; inputs that nothing reads may have no pin.
+        constant: outputs that are always 0 or 1, and may have none either.
 
     Raises:
-        LgcError: an output, the clock or the reset has no pin.
+        LgcError: an output or the clock has no pin.
     """
-    found = {}
+    found = dict(constant)
     for wire, net in (design.inputs | design.outputs).items():
         match = _SYMBOL.fullmatch(symbols.get(wire, ""))
         if match is not None:
             found[match[1]] = net
-    vector = [f"result__payload[{i}]" for i in range(rtl.class_width)]
-    if rtl.class_width == 1:
-        vector = ["result__payload"]
-    missing = [name for name in ("clk", "result__valid", "features__ready", *vector) if name not in found]
+    wanted = [name for name, (read, width) in tops.items() if not read for name in bits(name, width)]
+    wanted += [name for name in ("clk", "aclk") if name in tops]
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise LgcError(
             f"No pin of the bitstream is known as {missing[0]}.",
@@ -43,14 +45,16 @@ def ports(design: Design, symbols: dict[int, str], rtl: RtlFiles) -> dict[str, i
     return found
 
 
-def verilog(design: Design, port: dict[str, int], rtl: RtlFiles) -> str:
-    """Text of a module with the ports of the top module and cells of the iCE40 library inside."""
-    widths = {"features__payload": rtl.feature_width, "result__payload": rtl.class_width}
-    names = ("clk", "rst", "features__payload", "features__valid", "result__ready")
-    heads = [f"input [{widths.get(name, 1) - 1}:0] {name}" for name in names]
-    heads += [
-        f"output [{widths.get(n, 1) - 1}:0] {n}"
-        for n in ("features__ready", "result__payload", "result__valid")
+def verilog(design: Design, port: dict[str, int], tops: Ports) -> str:
+    """Text of a module with the ports of the top module and cells of the iCE40 library inside.
+
+    Args:
+        design: the decoded bitstream.
+        port: nets by port bit.
+        tops: ports to declare, whether they have a pin or not.
+    """
+    heads = [
+        f"{'input' if read else 'output'} [{width - 1}:0] {name}" for name, (read, width) in tops.items()
     ]
     lines = [
         f"module {TOP} (",

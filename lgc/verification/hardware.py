@@ -8,12 +8,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lgc import models
 from lgc.backend import tools
+from lgc.backend.interfaces.packing import ranks
+from lgc.backend.rtl import TOP, RtlFiles
 from lgc.build import simulate_rtl
 from lgc.errors import LgcError, MismatchError, ToolMissingError
-from lgc.hw_tests import corners, runner
+from lgc.hw_tests import corners, links, runner
 from lgc.ir.builder import Builder
 from lgc.ir.equivalence import compare
 from lgc.ir.fabric import Fabric
@@ -22,7 +25,11 @@ from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.simulate import outputs
 from lgc.manifest import read_step
 
+from . import drive
 from .subject import PROOF_LUTS, Subject
+
+LINK_CLOCKS, LINK_MOST = 20_000, 12
+"""Clocks and samples, at most, that vendor cells are simulated for over an interface."""
 
 _READ_BACK = """\
 read_verilog -lib blackbox.v
@@ -151,19 +158,22 @@ def stimulus(subject: Subject) -> models.Samples:
 
 
 def network_to_gates(subject: Subject) -> tuple[str, int]:
-    """Simulate the netlist after synthesis with the vendor's cell models: every class.
+    """Simulate the netlist after synthesis with the vendor's cell models: every answer at its pins.
 
     Raises:
-        MismatchError: a class differs.
+        MismatchError: an answer differs.
         ToolMissingError: no simulator, or no cell models.
         LgcError: the simulation failed or took too long.
     """
-    read_step(subject.path, "06-synthesise")
     only_ice40(subject)
-    only_streams(subject)
-    netlist = subject.path / "06-synthesise" / subject.values("06-synthesise")["netlist"]
+    netlist = synthesised(subject)
     out = fresh(subject.work / "gates")
-    script = f"read_json {tools.relative(netlist, out)}\ndelete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
+    reset = drive.reset_of(subject.rtl)
+    # designs for boards have no reset, but the bench drives one
+    add = "" if reset in drive.ports_of(netlist) else f"cd {TOP}\nadd -input {reset} 1\ncd ..\n"
+    script = (
+        f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
+    )
     (out / "gates.ys").write_text(script)
     yosys = tools.find("yosys")
     tools.run(yosys, ["-q", "-s", "gates.ys"], cwd=out, log=out / "gates.log", timeout_s=subject.timeout_s)
@@ -172,23 +182,76 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
     return simulate_pins(subject, out / "gates.v", out)
 
 
+def synthesised(subject: Subject) -> Path:
+    """Return the netlist after synthesis."""
+    read_step(subject.path, "06-synthesise")
+    return subject.path / "06-synthesise" / str(subject.values("06-synthesise")["netlist"])
+
+
+def references(
+    subject: Subject, codes: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Right classes `[samples]` and scores `[samples, classes]` of codes `[samples, features]`."""
+    network, scored = subject.build.references
+    scores = scored.scores_of_codes(codes)
+    same = scores if scored is network else network.scores_of_codes(codes)
+    return same.argmax(axis=1), scores
+
+
+def taken(subject: Subject, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return what the interface takes for codes `[samples, features]`: these or their levels."""
+    interface = subject.rtl.interface
+    levels = interface.name != "stream" and interface.pack == "levels"
+    return ranks(subject.network.encoder, codes) if levels else codes
+
+
 def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None = None) -> tuple[str, int]:
-    """Stream samples through a design of vendor cells and compare the classes seen at its pins."""
-    network, _ = subject.build.references
+    """Send samples to a design of vendor cells and compare the answers seen at its pins.
+
+    Over an interface these are few: a UART of 115,200 baud takes a hundred thousand clocks for an image
+    of MNIST.
+    """
+    rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
     chosen = stimulus(subject).first(most)
-    expected = network.scores_of_codes(chosen.codes)
-    result = runner.simulate(
-        dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models()),
-        codes=chosen.codes,
-        expected_class=expected.argmax(axis=1),
-        expected_scores=expected,
+    reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
+    if rtl.interface.name != "stream":
+        chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))
+    classes, scores = references(subject, chosen.codes)
+    if rtl.interface.name == "stream":
+        result = runner.simulate(
+            rtl,
+            codes=chosen.codes,
+            expected_class=classes,
+            expected_scores=scores,
+            out=out,
+            simulator="icarus",
+            seed=subject.seed,
+            timeout_s=subject.timeout_s,
+            pins_only=True,
+            reset=reset,
+        )
+        return f"simulation of {result.samples:,} vectors ({result.simulator}, vendor cells)", result.samples
+    link = links.simulate_link(
+        rtl,
+        codes=taken(subject, chosen.codes),
+        expected_class=classes,
+        expected_scores=scores,
         out=out,
         simulator="icarus",
         seed=subject.seed,
         timeout_s=subject.timeout_s,
-        pins_only=True,
+        tests=("every_sample",),
+        vendor_cells=True,
     )
-    return f"simulation of {result.samples:,} vectors ({result.simulator}, vendor cells)", result.samples
+    method = f"icarus, vendor cells, over {link.interface}"
+    return f"simulation of {link.samples:,} vectors ({method})", link.samples
+
+
+def _link_clocks(rtl: RtlFiles) -> int:
+    """Clocks that a sample takes over an interface, about."""
+    words = rtl.core.packing.words + rtl.core.reply_words
+    per_word = {"uart": 10 * rtl.interface.clocks, "spi": 64}.get(rtl.interface.name, 1)
+    return rtl.cycles_per_sample + words * per_word
 
 
 def cell_models() -> Path:
@@ -222,17 +285,6 @@ def only_ice40(subject: Subject) -> None:
     family = subject.values("06-synthesise")["family"]
     if family != "ice40":
         raise ToolMissingError(f"This rung knows the cells and bitstreams of ice40, not of {family}.")
-
-
-def only_streams(subject: Subject) -> None:
-    """Tell that a rung drives plain streams at the pins.
-
-    Raises:
-        ToolMissingError: the build has another interface.
-    """
-    name = subject.rtl.interface.name
-    if name != "stream":
-        raise ToolMissingError(f"This rung drives the plain streams at the pins, not {name}.")
 
 
 def fresh(folder: Path) -> Path:

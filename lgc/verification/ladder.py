@@ -9,7 +9,7 @@ from lgc.build import Build, Watch
 from lgc.errors import UsageError, nearest
 from lgc.manifest import BuildDir, check_files
 
-from . import bitstream, hardware, software
+from . import bitstream, board, hardware, software
 from .rungs import LEVELS, Ladder, climb
 from .subject import Subject
 
@@ -29,6 +29,7 @@ def verify(
     simulator: str = "auto",
     seed: int = 0,
     timeout_s: float = 1800,
+    port: str = "",
     watch: Watch | None = None,
 ) -> Ladder:
     """Compare each stage of a build with the one before; the result is kept in the build's report.
@@ -42,6 +43,7 @@ def verify(
         simulator: of the RTL: "auto", "icarus" or "verilator".
         seed: of random patterns, gaps and back-pressure.
         timeout_s: time limit of each simulation.
+        port: serial port of a board with the build's bitstream, "simulate" for a simulated one, "" for none.
         watch: told about each rung.
 
     Returns:
@@ -49,16 +51,25 @@ def verify(
 
     Raises:
         LgcError: not a build, or its files were edited or are stale.
-        UsageError: an unknown level.
+        UsageError: an unknown level, or the board's without a port.
     """
     for level in levels:
         if level not in LEVELS:
             raise UsageError(f"There is no level {level!r}.", hint=nearest(level, LEVELS))
+    if "board" in levels and not port:
+        raise UsageError("The level board needs to know the serial port.", hint="Name it with --board PORT.")
     path = Path(build)
     check_files(path)
     with BuildDir.open(path):
         subject = Subject(
-            Build.open(path), None if model is None else Path(model), data, images, simulator, seed, timeout_s
+            Build.open(path),
+            None if model is None else Path(model),
+            data,
+            images,
+            simulator,
+            seed,
+            timeout_s,
+            port,
         )
         found = []
         for level, name, run in rungs(subject):
@@ -87,3 +98,5 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
         yield "bitstream", "routed design ↔ packed bits", bitstream.routed_to_packed
         yield "bitstream", "network ↔ decoded bitstream", bitstream.network_to_bitstream
         yield "bitstream", "network ↔ decoded bitstream, vendor cells", bitstream.network_to_vendor_cells
+    if subject.port:
+        yield "board", "network ↔ chip", board.network_to_chip

@@ -14,8 +14,8 @@ from lgc.errors import LgcError, MismatchError, ToolMissingError
 from lgc.manifest import write_text
 from lgc.report import Report, model
 
-LEVELS = ("model", "netlist", "rtl", "gates", "bitstream")
-"""Where rungs belong, from the trained model down to the file for the FPGA."""
+LEVELS = ("model", "netlist", "rtl", "gates", "bitstream", "board")
+"""Where rungs belong, from the trained model down to the file for the FPGA and the chip itself."""
 
 EQUAL, DIFFERS, SKIPPED, FAILED = "equal", "differs", "skipped", "failed"
 """Verdicts. `failed` is a simulator or tool that ended without a result."""

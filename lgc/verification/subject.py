@@ -39,6 +39,7 @@ class Subject:
         simulator: "auto", "icarus" or "verilator".
         seed: of random stimulus.
         timeout_s: time limit of each simulation.
+        port: serial port of the board, "simulate" for a simulated one, or "" for none.
     """
 
     build: Build
@@ -48,6 +49,7 @@ class Subject:
     simulator: str
     seed: int
     timeout_s: float
+    port: str = ""
 
     @property
     def path(self) -> Path:

@@ -156,6 +156,15 @@ def test_interfaces(name: str, scores: bool, held: bool, tmp_path: Path) -> None
 
 
 @needs_tools
+@pytest.mark.parametrize("name", ["axi", "uart", "spi"])
+def test_the_first_frame_after_a_reset_may_be_wrong(name: str, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, name=name, scores=True, **UART)
+    given = stimulus(rtl, SMALL, 3)
+    first = "wrong_frames"
+    assert simulate_link(rtl, out=tmp_path / "sim", simulator="icarus", tests=(first,), **given).samples == 3
+
+
+@needs_tools
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("name", ["words", "axi"])
 def test_codes_of_many_words_and_thresholds_of_their_own(name: str, word: int, tmp_path: Path) -> None:

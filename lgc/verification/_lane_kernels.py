@@ -1,0 +1,230 @@
+"""Kernels of `lanes`: a design's tables, registers and memories, clock by clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+LANES = 64
+RESET_CLOCKS = 4
+"""Clocks for which reset is held first."""
+
+_Array = npt.NDArray[Any]
+
+
+@numba.njit(cache=True, nogil=True)
+def _lookup(table: Any, a: Any, b: Any, c: Any, d: Any) -> Any:  # pragma: no cover
+    """Evaluate a table of 16 rows on 64 lanes at once."""
+    ones = ~np.uint64(0)
+    zero = np.uint64(0)
+    leaf = np.empty(8, np.uint64)
+    for i in range(8):
+        low, high = table >> (2 * i) & 1, table >> (2 * i + 1) & 1
+        leaf[i] = (a if high else zero) if not low else (ones if high else ~a)
+    for i in range(4):
+        leaf[i] = leaf[2 * i] ^ ((leaf[2 * i] ^ leaf[2 * i + 1]) & b)
+    for i in range(2):
+        leaf[i] = leaf[2 * i] ^ ((leaf[2 * i] ^ leaf[2 * i + 1]) & c)
+    return leaf[0] ^ ((leaf[0] ^ leaf[1]) & d)
+
+
+@numba.njit(cache=True, nogil=True)
+def _random(state: Any) -> Any:  # pragma: no cover
+    """Advance a xorshift generator (Marsaglia 2003)."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    return state ^ (state << np.uint64(17))
+
+
+@numba.njit(cache=True, nogil=True)
+def _settle(value: _Array, table: _Array, fanin: _Array, out: _Array) -> None:  # pragma: no cover
+    """Evaluate all tables."""
+    for i in range(len(out)):
+        value[out[i]] = _lookup(
+            table[i], value[fanin[i, 0]], value[fanin[i, 1]], value[fanin[i, 2]], value[fanin[i, 3]]
+        )
+
+
+@numba.njit(cache=True, nogil=True)
+def _edge(  # pragma: no cover
+    value: _Array,
+    register: _Array,
+    set_: _Array,
+    address: _Array,
+    enable: _Array,
+    data: _Array,
+    content: _Array,
+    next_: _Array,
+    read: _Array,
+) -> None:
+    """Clock registers and memories; `next_` and `read` are room for what they will hold."""
+    one = np.uint64(1)
+    for i in range(len(register)):
+        enabled, reset = value[register[i, 2]], value[register[i, 3]]
+        after = (value[register[i, 0]] & ~reset) | (set_[i] & reset)
+        before = value[register[i, 1]]
+        next_[i] = before ^ ((before ^ after) & enabled)
+    for i in range(len(data)):
+        for bit in range(data.shape[1]):
+            read[i, bit] = value[data[i, bit]]
+        enabled = value[enable[i, 0]] & value[enable[i, 1]]
+        for lane in range(LANES):
+            mask = one << np.uint64(lane)
+            if enabled & mask:
+                place = 0
+                for bit in range(address.shape[1]):
+                    place |= int(value[address[i, bit]] >> np.uint64(lane) & one) << bit
+                for bit in range(data.shape[1]):
+                    high = np.uint64(content[i, place] >> bit & 1)
+                    read[i, bit] = (read[i, bit] & ~mask) | (high << np.uint64(lane))
+    for i in range(len(register)):
+        value[register[i, 1]] = next_[i]
+    for i in range(len(data)):
+        for bit in range(data.shape[1]):
+            value[data[i, bit]] = read[i, bit]
+
+
+@numba.njit(cache=True, nogil=True)
+def wave(  # pragma: no cover
+    signals: int,
+    table: _Array,
+    fanin: _Array,
+    out: _Array,
+    register: _Array,
+    set_: _Array,
+    address: _Array,
+    enable: _Array,
+    data: _Array,
+    content: _Array,
+    inputs: _Array,
+    outputs: _Array,
+    length: _Array,
+    level: _Array,
+    seen: _Array,
+    first: int,
+    stop: int,
+) -> None:
+    """Run words `first` to `stop` of `LANES` lanes each along their waveforms."""
+    next_ = np.empty(len(register), np.uint64)
+    read = np.empty(data.shape, np.uint64)
+    for word in range(first, stop):
+        value = np.zeros(signals, np.uint64)
+        value[1] = ~np.uint64(0)
+        segment, left = 0, length[word, 0]
+        for clock in range(seen.shape[1]):
+            while not left and segment + 1 < length.shape[1]:
+                segment += 1
+                left = length[word, segment]
+            left -= left > 0
+            for i in range(len(inputs)):
+                value[inputs[i]] = level[word, segment, i]
+            _settle(value, table, fanin, out)
+            for i in range(len(outputs)):
+                seen[word, clock, i] = value[outputs[i]]
+            _edge(value, register, set_, address, enable, data, content, next_, read)
+
+
+@numba.njit(cache=True, nogil=True)
+def run(  # pragma: no cover
+    signals: int,
+    table: _Array,
+    fanin: _Array,
+    out: _Array,
+    register: _Array,
+    set_: _Array,
+    address: _Array,
+    enable: _Array,
+    data: _Array,
+    content: _Array,
+    port: _Array,
+    width: int,
+    low: bool,
+    beats: _Array,
+    found: _Array,
+    limit: int,
+    seed: int,
+    gaps: bool,
+    first: int,
+    stop: int,
+) -> None:
+    """Stream words `first` to `stop` of `LANES` lanes each."""
+    one = np.uint64(1)
+    ones = ~np.uint64(0)
+    lanes, count, wanted = beats.shape[1], beats.shape[2], found.shape[2]
+    next_ = np.empty(len(register), np.uint64)
+    read = np.empty(data.shape, np.uint64)
+    for word in range(first, stop):
+        value = np.zeros(signals, np.uint64)
+        value[1] = ones
+        sent = np.zeros(lanes, np.int64)
+        results = np.zeros(lanes, np.int64)
+        state = _random(np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(word))
+        offered, more, missing = np.uint64(0), ones, ones
+        for clock in range(limit):
+            value[port[0]] = ones if (clock < RESET_CLOCKS) != low else np.uint64(0)
+            if clock >= RESET_CLOCKS:
+                state = _random(state)
+                start = state
+                state = _random(state)
+                offered |= (start & state if gaps else ones) & more
+            state = _random(state)
+            take = state if gaps else ones
+            value[port[1]], value[port[2]] = offered, take
+            for bit in range(width):
+                value[port[5 + bit]] = 0
+            for lane in range(lanes):
+                if offered >> np.uint64(lane) & one:
+                    beat = beats[word, lane, sent[lane]]
+                    for bit in range(width):
+                        value[port[5 + bit]] |= np.uint64(beat >> bit & 1) << np.uint64(lane)
+            _settle(value, table, fanin, out)
+            if clock >= RESET_CLOCKS:
+                accepted = offered & value[port[3]]
+                given = value[port[4]] & take & missing
+                offered &= ~accepted
+                for lane in range(lanes):
+                    if accepted >> np.uint64(lane) & one:
+                        sent[lane] += 1
+                        if sent[lane] == count:
+                            more &= ~(one << np.uint64(lane))
+                    if given >> np.uint64(lane) & one:
+                        reply = 0
+                        for bit in range(5 + width, len(port)):
+                            reply |= int(value[port[bit]] >> np.uint64(lane) & one) << (bit - 5 - width)
+                        found[word, lane, results[lane]] = reply
+                        results[lane] += 1
+                        if results[lane] == wanted:
+                            missing &= ~(one << np.uint64(lane))
+                if not missing:
+                    break
+            _edge(value, register, set_, address, enable, data, content, next_, read)
+
+
+@numba.njit(cache=True, nogil=True)
+def uart_bytes(seen: _Array, clocks: int, found: _Array, first: int, stop: int) -> None:  # pragma: no cover
+    """Read the bytes of a UART, 8N1, from levels `[words, clocks, 1]` into `found[words, lanes, bytes]`.
+
+    A byte without stop bit ends the lane.
+    """
+    one = np.uint64(1)
+    for word in range(first, stop):
+        for lane in range(found.shape[1]):
+            at, count = 0, 0
+            shift = np.uint64(lane)
+            while count < found.shape[2]:
+                while at < seen.shape[1] and seen[word, at, 0] >> shift & one:
+                    at += 1
+                middle = at + clocks // 2
+                if middle + 9 * clocks >= seen.shape[1]:
+                    break
+                byte = 0
+                for bit in range(8):
+                    byte |= int(seen[word, middle + (bit + 1) * clocks, 0] >> shift & one) << bit
+                if not seen[word, middle + 9 * clocks, 0] >> shift & one:
+                    break
+                found[word, lane, count] = byte
+                count += 1
+                at = middle + 9 * clocks
