@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ._typing import I32x1, I32x2, I64x1, I64x2
 from .netlist import FIRST_INPUT, Netlist, table_dtype
+from .passes.dce import Dce
 
 Pair = tuple[int, int]
 """Rows, columns."""
@@ -101,11 +102,7 @@ class Kernel:
     @property
     def used(self) -> npt.NDArray[np.bool_]:
         """Which bits of the window are read, bool `[rows, columns, channels]`."""
-        net = self.netlist
-        read = np.zeros(net.signals, np.bool_)
-        read[net.fanin] = True
-        read[net.outputs] = True
-        return read[FIRST_INPUT : net.first_lut].reshape(*self.window.size, self.window.channels)
+        return _read(self.netlist).reshape(*self.window.size, self.window.channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +126,11 @@ class Folded:
         """LUTs with each kernel once; pools count nothing."""
         return self.tail.luts + sum(kernel.netlist.luts for kernel in self.kernels if not kernel.pool)
 
-    def unrolled(self) -> Netlist:
-        """Return one netlist with each kernel at all of its positions; signals beyond borders are 0."""
+    def front(self) -> Netlist:
+        """Return the kernels at all of their positions; the outputs are the inputs of the tail.
+
+        Signals beyond borders are constant 0.
+        """
         k = max(net.k for net in (self.tail, *(kernel.netlist for kernel in self.kernels)))
         image = FIRST_INPUT + self.source.astype(np.int64)
         first = FIRST_INPUT + self.inputs
@@ -142,16 +142,41 @@ class Folded:
             fanin.append(lines)
             table.append(tables)
             first += len(lines)
-        lines, tables, _ = _placed(replace(self.tail, outputs=np.empty(0, np.int32)), image[None], first, k)
-        signal = _signals(self.tail, image[None], first)[0]
-        head = self.tail.readout
+        return Netlist(self.inputs, np.concatenate(fanin), np.concatenate(table), image.astype(np.int32))
+
+    def unrolled(self) -> Netlist:
+        """Return the whole network as one netlist."""
+        front, tail = self.front(), self.tail
+        wired = front.outputs[None].astype(np.int64)
+        lines, tables, _ = _placed(replace(tail, outputs=tail.outputs[:0]), wired, front.signals, front.k)
+        signal = _signals(tail, wired, front.signals)[0].astype(np.int32)
+        head = tail.readout
         return Netlist(
             inputs=self.inputs,
-            fanin=np.concatenate([*fanin, lines]),
-            table=np.concatenate([*table, tables]),
-            outputs=signal[self.tail.outputs].astype(np.int32),
-            readout=None if head is None else replace(head, signal=signal[head.signal].astype(np.int32)),
+            fanin=np.concatenate([front.fanin, lines]),
+            table=np.concatenate([front.table, tables]),
+            outputs=signal[tail.outputs],
+            readout=None if head is None else replace(head, signal=signal[head.signal]),
         )
+
+    def trimmed(self) -> Folded:
+        """Return the network with outputs of kernels that nobody reads as constant 0."""
+        wanted = _read(self.tail).reshape(self.kernels[-1].channels, -1).any(axis=1)
+        kernels: list[Kernel] = []
+        for kernel in reversed(self.kernels):
+            net = kernel.netlist
+            kept = replace(net, outputs=np.where(wanted, net.outputs, 0).astype(np.int32))
+            kernels.append(replace(kernel, netlist=Dce()(kept)))
+            wanted = np.logical_or.reduce(kernels[-1].used, axis=(0, 1))
+        return replace(self, kernels=tuple(reversed(kernels)))
+
+
+def _read(net: Netlist) -> npt.NDArray[np.bool_]:
+    """Whether each input is read, bool `[inputs]`."""
+    read = np.zeros(net.signals, np.bool_)
+    read[net.fanin] = True
+    read[net.roots()] = True
+    return read[FIRST_INPUT : net.first_lut]
 
 
 def _signals(net: Netlist, wired: I64x2, first: int) -> I64x2:

@@ -30,7 +30,7 @@ LINK_SAMPLES = 1
 """Samples that are also simulated at the pins of an interface; all others behind it."""
 
 Watch = Callable[[str, float | None, bool], None]
-"""Called with a step's name when it starts (seconds None) and when it is done."""
+"""Called with a step's name at its start (None, False) and its end, or with a line to show (None, True)."""
 
 
 def simulate_rtl(
@@ -155,6 +155,16 @@ class Build:
         """The file to load into the FPGA, or None where the build ended earlier."""
         found = self.report.bitstream
         return None if found is None else self.path / found.file
+
+    def component(self) -> Component:
+        """Return the design as an Amaranth component with the streams `features` and `result`.
+
+        Raises:
+            UsageError: it was built with another interface than plain streams.
+        """
+        from lgc.backend.component import Classifier
+
+        return Classifier(read_rtl(self.path))
 
     @cached_property
     def network(self) -> Classifier:

@@ -109,14 +109,19 @@ def training_bar(quiet: bool) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def step_lines(quiet: bool) -> Iterator[Callable[[str, float | None, bool], None]]:
-    """Yield a callback for build steps: a spinner while one runs, a line when it is done."""
+    """Yield a callback for build steps: a spinner while one runs, a line when it is done.
+
+    Called with no seconds and `cached`, it prints the name as a line of its own.
+    """
     from rich.console import Console
 
     console = Console(stderr=True, quiet=quiet)
     with console.status("") as status:
 
         def update(name: str, seconds: float | None, cached: bool) -> None:
-            if seconds is None:
+            if seconds is None and cached:
+                console.print(name, highlight=False, markup=False, soft_wrap=True)
+            elif seconds is None:
                 status.update(name)
             else:
                 console.print(f"{name:<14} {'kept' if cached else f'{seconds:.1f} s'}", highlight=False)

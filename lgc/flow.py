@@ -82,6 +82,7 @@ class Options:
         clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
         baud: of the UART.
         timeout_ms: silence that ends a request over the UART.
+        fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
     """
 
     target: str = "ice40-hx8k"
@@ -101,6 +102,7 @@ class Options:
     clock_hz: float | None = None
     baud: int = 115_200
     timeout_ms: float = 50
+    fold: bool = False
 
 
 def compile(
@@ -127,12 +129,17 @@ def compile(
     settings = Options(**options)
     if settings.until not in STAGES:
         raise LgcError(f"There is no stage {settings.until!r}.", hint=f"Stages: {', '.join(STAGES)}.")
-    flow = _Flow(path, settings, watch or (lambda *_: None))
+    kind = Flow
+    if settings.fold:
+        from lgc import folding
+
+        kind = folding.FoldedFlow
+    flow = kind(path, settings, watch or (lambda *_: None))
     with BuildDir.open(Path(out) if out is not None else path.with_suffix(""), force=force) as build:
         return flow.run(build)
 
 
-class _Flow:
+class Flow:
     """One compilation: holds what the steps hand to each other."""
 
     def __init__(self, path: Path, options: Options, watch: Watch) -> None:

@@ -52,23 +52,32 @@ class Design:
         """LUTs of all kernels but the pools that accumulate."""
         return sum(layer.kernel.netlist.luts for layer in self.layers if not layer.accumulates)
 
-    def rows(self) -> list[dict[str, str]]:
-        """Rows of the resource model: what each part takes, before synthesis."""
-        rows = []
+    def model(self) -> str:
+        """Return what it will take, before synthesis, as a table with a last line on clocks."""
+        head = ("part", "positions", "LUT4", "flip-flops", "line buffer, bits", "block RAM")
+        rows = [head]
         for layer in self.layers:
-            width, depth = layer.line
+            kernel, (width, depth) = layer.kernel, layer.line
             blocks = blocks_of(layer.line, self.shapes) if layer.in_block else 0
-            line = f"{width * depth:,}" + (f" in {blocks} block RAM" if blocks else "")
-            positions = layer.kernel.outputs // layer.kernel.channels
-            row = {"part": layer.kernel.text, "positions": f"{positions:,}", "LUTs": f"{layer.luts:,}"}
-            rows.append(
-                row | {"flip-flops": f"{layer.registers:,}", "line buffer, bits": line if depth else ""}
+            counts = (kernel.outputs // kernel.channels, layer.luts, layer.registers, width * depth, blocks)
+            rows.append((kernel.text, *(f"{count:,}" for count in counts)))
+        stored, luts = self.text.inputs.size, self.tail.netlist.luts
+        rows.append(("stored bits", "", "", f"{stored:,}", "", ""))
+        rows.append(("other layers and readout", "1", f"{luts:,}", f"{sum(self.text.registers):,}", "", ""))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.rjust(w) if n else cell.ljust(w)
+                for n, (cell, w) in enumerate(zip(row, widths, strict=True))
             )
-        stored = {"part": "stored bits", "LUTs": "", "flip-flops": f"{self.text.inputs.size:,}"}
-        tail = {"part": "dense layers and readout", "LUTs": f"{self.tail.netlist.luts:,}"}
-        tail |= {"flip-flops": f"{sum(self.text.registers):,}"}
-        empty = {"positions": "1", "line buffer, bits": ""}
-        return [*rows, empty | stored, empty | tail]
+            for row in rows
+        ]
+        clocks = self.timing
+        lines.append(
+            f"one sample per {clocks.cycles_per_sample:,} clocks, class {clocks.latency:,} clocks after the "
+            f"last of {self.encoder.features:,} features"
+        )
+        return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def design(
