@@ -20,13 +20,14 @@ from lgc.errors import LgcError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 from ._typing import Array, F32x2, F32x3, I32x1, I32x2, I32x3
-from .graph import AnyLayer, ConvLayer, Layer, OrPool, Window, tree_levels
+from .graph import AnyLayer, ConvLayer, Detectors, Layer, OrPool, Window, tree_levels
 from .relaxations import relaxation
 
 __all__ = [
     "FORMAT",
     "Checkpoint",
     "ConvLayer",
+    "Detectors",
     "Layer",
     "OrPool",
     "Window",
@@ -42,6 +43,7 @@ with convolutions of 2, with weighted outputs of 3."""
 _KEY = "lgc"
 _MAX_NODES = 1 << 28
 _MAX_SCORE = (1 << 31) - 1
+_MAX_COEFFICIENT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def _version(checkpoint: Checkpoint) -> int:
     """Oldest version of the format that can hold it."""
-    if checkpoint.weights is not None:
+    if checkpoint.weights is not None or isinstance(checkpoint.layers[0], Detectors):
         return 3
     return 1 if all(isinstance(layer, Layer) for layer in checkpoint.layers) else 2
 
@@ -96,6 +98,8 @@ def _entry(layer: AnyLayer) -> str | dict[str, Any]:
     """Return the header's entry: a dense layer's relaxation, otherwise an object."""
     if isinstance(layer, Layer):
         return layer.relaxation
+    if isinstance(layer, Detectors):
+        return {"kind": "detectors", "shape": layer.shape, "levels": layer.levels}
     window = asdict(layer.window)
     if isinstance(layer, OrPool):
         return {"kind": "or-pool"} | window
@@ -107,6 +111,8 @@ def _arrays(layer: AnyLayer) -> dict[str, Array]:
         return {"fanin": layer.fanin, "parameters": layer.parameters}
     if isinstance(layer, OrPool):
         return {}
+    if isinstance(layer, Detectors):
+        return {"kernel": layer.kernel, "threshold": layer.threshold}
     found: dict[str, Array] = {"leaf": layer.leaf, "parameters": layer.parameters}
     return found if layer.source is None else found | {"source": layer.source}
 
@@ -250,6 +256,8 @@ def _any_layer(
 ) -> AnyLayer:
     if isinstance(entry, str):
         return _layer(tensors, i, entry, sources)
+    if entry["kind"] == "detectors":
+        return _detectors(tensors, i, entry, sources)
     if entry["kind"] not in {"conv", "or-pool"}:
         raise LgcError(f"Layer {i} is of the unknown kind {entry['kind']!r}.", hint="Update lgc.")
     window = _window(i, entry)
@@ -262,6 +270,21 @@ def _any_layer(
     if any(pad >= size for pad, size in zip(window.padding, window.size, strict=True)):
         raise LgcError(f"Layer {i} pads as much as its window {list(window.size)} or more.")
     return OrPool(window)
+
+
+def _detectors(tensors: Mapping[str, Array], i: int, entry: Mapping[str, Any], sources: int) -> Detectors:
+    shape, levels = tuple(map(operator.index, entry["shape"])), operator.index(entry["levels"])
+    kernel: I32x3 = _tensor(tensors, f"layers.{i}.kernel", np.int32, 3).astype(np.int32)
+    threshold: I32x1 = _tensor(tensors, f"layers.{i}.threshold", np.int32, 1).astype(np.int32)
+    if i or len(shape) != 3 or min(*shape, levels) < 1 or math.prod(shape) * levels != sources:
+        raise LgcError(f"Layer {i} detects in {list(shape)} of {levels} levels; there are {sources} bits.")
+    if kernel.shape[1:] != (3, 3) or (np.abs(kernel) > _MAX_COEFFICIENT).any():
+        raise LgcError(f"Layer {i} has no 3 x 3 kernels of coefficients up to {_MAX_COEFFICIENT}.")
+    if len(kernel) * len(threshold) * math.prod(shape) > _MAX_NODES:
+        raise LgcError(f"Layer {i} on an image of shape {list(shape)} is too large.")
+    found = Detectors(shape, levels, kernel, threshold)
+    found.check()
+    return found
 
 
 def _window(i: int, entry: Mapping[str, Any]) -> Window:

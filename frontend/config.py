@@ -69,6 +69,9 @@ class EncoderConfig:
         softness: for kind "learned", width of the sigmoid that stands for a comparison in training, as a
             share of the feature's range.
         spacing: for kind "learned", how softly thresholds of a feature are kept apart, likewise.
+        detectors: for images, "edges", "diagonals", "curvature", "sobel": bits that compare the levels of
+            neighbouring pixels, beside the pixels' own; see `lgc.frontend.detectors`.
+        responses: how many levels a detector must respond with, one bit for each number.
     """
 
     kind: str = _name("quantile", "quantile", "distributive", "uniform", "thresholds", "learned")
@@ -79,6 +82,8 @@ class EncoderConfig:
     tolerance: float = _number(0.02, 0, 0.5)
     softness: float = _number(0.03, 1e-4, 10)
     spacing: float = _number(0.03, 1e-4, 10)
+    detectors: tuple[str, ...] = ()
+    responses: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True)

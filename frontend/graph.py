@@ -1,4 +1,4 @@
-"""The layer graph of a trained network: dense layers, convolutions by gate trees, OR pools.
+"""The layer graph of a trained network: dense layers, convolutions by gate trees, OR pools, detectors.
 
 Outputs of every layer are flat. Those of a convolution or a pool are channel-major: output `(c, y, x)`
 of shape `(C, H, W)` has the index `(c H + y) W + x`, as torch's flatten counts. Signals in time have
@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from lgc.errors import UsageError
 
 from ._typing import F32x2, F32x3, I32x1, I32x2, I32x3, I64x1, I64x2
 
@@ -210,7 +212,80 @@ class OrPool:
         return flat.reshape(self.nodes, -1)
 
 
-AnyLayer = Layer | ConvLayer | OrPool
+@dataclass(frozen=True, eq=False)
+class Detectors:
+    """Fixed detectors on an image's levels, in front of all other layers; see `lgc.frontend.detectors`.
+
+    The outputs are the input bits as they are, then `sum_p kernel_p level_p >= t`, index
+    `[detector, threshold, row, column, channel]`, for the 3 x 3 pixels around each pixel. A level is the
+    number of a pixel's bits that are 1; beyond the border it is the nearest pixel's.
+
+    Attributes:
+        shape: height, width and channels of the image.
+        levels: input bits per pixel and channel, thresholds ascending.
+        kernel: coefficients int32 `[detectors, 3, 3]`.
+        threshold: int32 `[thresholds]`, at least 1.
+    """
+
+    shape: Shape
+    levels: int
+    kernel: I32x3
+    threshold: I32x1
+
+    @property
+    def bits(self) -> int:
+        """Input bits."""
+        return math.prod(self.shape) * self.levels
+
+    @property
+    def response_shape(self) -> Shape:
+        """Shape of the detectors' outputs: detectors, thresholds, height, width, channels."""
+        return (len(self.kernel), len(self.threshold), *self.shape)
+
+    @property
+    def nodes(self) -> int:
+        """Number of outputs."""
+        return self.bits + math.prod(self.response_shape)
+
+    @property
+    def text(self) -> str:
+        """One line for reports."""
+        return (
+            f"detectors {_by(self.shape)} of {self.levels} levels, "
+            f"{len(self.kernel)} kernels at {', '.join(map(str, self.threshold.tolist()))}"
+        )
+
+    def around(self) -> I64x2:
+        """Pixels under the kernel, row-major, `(row * width + column) * channels + channel`.
+
+        Returns:
+            int64 `[height * width * channels, 9]`.
+        """
+        height, width, channels = self.shape
+        y, x, c = (each.reshape(-1, 1) for each in np.indices(self.shape))
+        i, j = (each.reshape(1, -1) - 1 for each in np.indices((3, 3)))
+        row, column = np.clip(y + i, 0, height - 1), np.clip(x + j, 0, width - 1)
+        found: I64x2 = ((row * width + column) * channels + c).astype(np.int64)
+        return found
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UsageError: no threshold, or one that a detector never reaches.
+        """
+        reach = int(np.maximum(self.kernel, 0).sum(axis=(1, 2)).min()) * self.levels
+        for t in self.threshold.tolist():
+            if not 1 <= t <= reach:
+                raise UsageError(
+                    f"A detector's response of {t} levels is not within 1 to {reach}.",
+                    hint="Give encoder.responses in that range, or more encoder.levels.",
+                )
+        if not self.threshold.size:
+            raise UsageError("Detectors have no response to look for.", hint="Give encoder.responses = [1].")
+
+
+AnyLayer = Layer | ConvLayer | OrPool | Detectors
 
 
 def tree_levels(k: int, leaves: int, nodes: int) -> Shape:

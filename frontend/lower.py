@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,8 @@ from lgc.ir.readout import Readout
 
 from ._typing import Array, Bool2, F32x2, I32x2, I64x2
 from .checkpoint import Checkpoint
-from .graph import AnyLayer, ConvLayer, Layer, OrPool, Shape
+from .detectors import gates
+from .graph import AnyLayer, ConvLayer, Detectors, Layer, OrPool, Shape
 from .relaxations import relaxation
 
 
@@ -42,7 +44,7 @@ def place(checkpoint: Checkpoint) -> tuple[Placed, ...]:
     first, found = 0, []
     for layer in checkpoint.layers:
         luts = range(first, first + _luts(layer, k))
-        shape = (layer.nodes,) if isinstance(layer, Layer) else layer.output_shape
+        shape = (layer.nodes,) if isinstance(layer, Layer | Detectors) else layer.output_shape
         found.append(Placed(layer, shape, luts, inputs))
         first = luts.stop
         base = FIRST_INPUT + bits + first
@@ -69,6 +71,8 @@ def lower(checkpoint: Checkpoint) -> Classifier:
             _unroll(each.layer, each.inputs.start, own, fanin[rows], table[rows])
         elif isinstance(each.layer, OrPool):
             _pool(each.layer, each.inputs.start, own, fanin[rows], table[rows])
+        elif isinstance(each.layer, Detectors):
+            _detectors(each.layer, each.inputs.start, own, fanin[rows], table[rows])
         else:
             fanin[rows, : each.layer.k] = each.layer.fanin + np.int32(each.inputs.start)
             table[rows] = _tables(each.layer.parameters, each.layer.relaxation, k)
@@ -87,20 +91,29 @@ def lower(checkpoint: Checkpoint) -> Classifier:
 
 
 def tables(layers: Iterable[AnyLayer]) -> list[tuple[I32x2, Bool2]]:
-    """Wiring int32 `[nodes, k]` and hard tables bool `[nodes, 2**k]` per layer, kernels once, no pools."""
-    learned = [layer for layer in layers if not isinstance(layer, OrPool)]
+    """Wiring int32 `[nodes, k]` and hard tables bool `[nodes, 2**k]` per layer, kernels once.
+
+    Pools and detectors, which are fixed, are left out.
+    """
+    learned = [layer for layer in layers if not isinstance(layer, OrPool | Detectors)]
     nodes = [(layer.relaxation, *layer.kernels()) for layer in learned]
     return [(fanin, relaxation(name).hard(parameters)) for name, fanin, parameters in nodes]
 
 
 def _width(checkpoint: Checkpoint) -> int:
-    """Count the inputs per LUT of the netlist; a network of pools alone gets two."""
-    return max((layer.k for layer in checkpoint.layers if not isinstance(layer, OrPool)), default=2)
+    """Count the inputs per LUT of the netlist; pools and detectors need two."""
+    fixed = any(isinstance(layer, OrPool | Detectors) for layer in checkpoint.layers)
+    learned = [layer for layer in checkpoint.layers if not isinstance(layer, OrPool | Detectors)]
+    return max([2] * fixed + [layer.k for layer in learned], default=2)
 
 
 def _luts(layer: AnyLayer, k: int) -> int:
     if isinstance(layer, OrPool):
         return layer.nodes * sum(_or_levels(layer, k))
+    if isinstance(layer, Detectors):
+        places = math.prod(layer.shape)
+        each = (gates(kernel, layer.levels, layer.threshold) for kernel in layer.kernel)
+        return layer.bits + places * sum(len(found.table) for found in each)
     return layer.unrolled if isinstance(layer, ConvLayer) else layer.nodes
 
 
@@ -148,6 +161,38 @@ def _pool(layer: OrPool, inputs: int, own: int, fanin: I32x2, table: Array) -> N
         fanin[start : start + count] = wide.reshape(count, k)
         below = np.arange(own + start, own + start + count, dtype=np.int32).reshape(-1, level)
         start += count
+
+
+def _detectors(layer: Detectors, inputs: int, own: int, fanin: I32x2, table: Array) -> None:
+    """Fill the LUTs of detectors: inner gates, then the input bits and the outputs, detector by detector."""
+    k, places, thresholds = fanin.shape[1], math.prod(layer.shape), len(layer.threshold)
+    spread = np.array([_wide(rows, k) for rows in range(16)], table.dtype)
+    bits = layer.around()[:, :, None] * layer.levels + np.arange(layer.levels)
+    taps = (bits.reshape(places, -1) + inputs).astype(np.int32)  # signals under the kernel
+    outputs = len(table) - layer.nodes
+    fanin[outputs : outputs + layer.bits, 0] = np.arange(inputs, inputs + layer.bits)
+    table[outputs : outputs + layer.bits] = spread[0b1010]
+    start, made = 0, outputs + layer.bits
+    for kernel in layer.kernel:
+        found = gates(kernel, layer.levels, layer.threshold)
+        inner = len(found.table) - thresholds
+        signal = np.empty((places, taps.shape[1] + inner), np.int32)
+        signal[:, : taps.shape[1]] = taps
+        signal[:, taps.shape[1] :] = own + start + np.arange(places * inner).reshape(inner, places).T
+        pins = signal[:, found.operand].transpose(1, 0, 2).reshape(-1, 2)
+        tables = np.repeat(spread[found.table], places)
+        for first, rows in (
+            (start, slice(0, inner * places)),
+            (made, slice(inner * places, len(tables))),
+        ):
+            count = len(tables[rows])
+            fanin[first : first + count, :2], table[first : first + count] = pins[rows], tables[rows]
+        start, made = start + inner * places, made + thresholds * places
+
+
+def _wide(rows: int, k: int) -> int:
+    """Table of k inputs of a two-input gate's, whose other pins are constant 0."""
+    return sum((rows >> (r & 3) & 1) << r for r in range(1 << k))
 
 
 def _tables(parameters: F32x2, name: str, k: int) -> Array:

@@ -27,7 +27,20 @@ except ModuleNotFoundError as error:
         "Training needs PyTorch, which is not installed.", hint='pip install "lgc[train]"'
     ) from error
 
-from . import augment, budget, checkpoint, curves, devices, encoder, optimiser, png, regularise, state, usage
+from . import (
+    augment,
+    budget,
+    checkpoint,
+    curves,
+    detectors,
+    devices,
+    encoder,
+    optimiser,
+    png,
+    regularise,
+    state,
+    usage,
+)
 from ._typing import Array, Bool2, I64x1
 from .checkpoint import Checkpoint
 from .config import TrainConfig
@@ -142,8 +155,12 @@ class _Run:
         )
         fitted = encoder.fit(config.encoder, self.x, data.format)
         sources = encoder.sources(fitted, self.x, data.image_shape)
-        _LOG.info("%d of %d input bits change in training", len(sources.index), fitted.bits)
-        budget.check(config, data.train_x.nbytes, fitted.bits, len(self.val_y), len(sources.index))
+        self.detectors = detectors.build(config.encoder, fitted, data.image_shape)
+        if self.detectors is not None:
+            sources = detectors.sources(self.detectors, sources, detectors.pieces(fitted, self.x))
+        bits = fitted.bits if self.detectors is None else self.detectors.nodes
+        _LOG.info("%d of %d input bits change in training", len(sources.index), bits)
+        budget.check(config, data.train_x.nbytes, bits, len(self.val_y), len(sources.index))
         rng = np.random.default_rng([config.train.seed, 0])
         self.network = Network(config.model, sources, len(data.class_names), rng)
         optimiser.check_freeze(config, len(self.network.layers))
@@ -331,9 +348,14 @@ class _Run:
 
     def _inputs(self, x: Array) -> torch.Tensor:
         if self.thermometer is None:
-            return self._blocks(self._fixed.encode(x), np.arange(len(x)))
+            return self._blocks(self._bits(x), np.arange(len(x)))
         bits: torch.Tensor = self.thermometer(self._fixed.codes(x), self.hard)
         return bits
+
+    def _bits(self, x: Array) -> Bool2:
+        """Compute what the first layer reads of samples, as hardware would now."""
+        bits = self.encoder.encode(x)
+        return bits if self.detectors is None else detectors.detect(self.detectors, bits)
 
     def _blocks(self, bits: Bool2, order: I64x1) -> torch.Tensor:
         if self.device.type == "cpu":
@@ -344,7 +366,7 @@ class _Run:
 
     def _relaxed_accuracy(self) -> float:
         right = 0
-        bits = self.encoder.encode(self.val_x)
+        bits = self._bits(self.val_x)
         widest = max(bits.shape[1], *(layer.width for layer in self.config.model.layers))
         pieces = -(-len(self.val_y) // budget.validation_batch(widest))
         with torch.no_grad():
@@ -364,7 +386,8 @@ class _Run:
         return (accuracy, -loss), self._relaxed_accuracy(), usage.summary(tables(model.layers))
 
     def _checkpoint(self, metadata: dict[str, Any]) -> Checkpoint:
-        head, layers = self.network.head, self.network.hardened()
+        head = self.network.head
+        layers = (*(() if self.detectors is None else (self.detectors,)), *self.network.hardened())
         return Checkpoint(self.encoder, layers, self.class_names, head.tau, metadata, head.hardened())
 
     def result(self, data: Dataset) -> Checkpoint:

@@ -14,10 +14,12 @@ from lgc.errors import ToolMissingError, UsageError, nearest
 
 from .._typing import Array, Bool2, F32x2
 from ..checkpoint import Checkpoint
-from ..graph import AnyLayer, ConvLayer, Layer, OrPool
+from ..graph import ConvLayer, Detectors, Layer, OrPool
 from ..relaxations import relaxation
 from .originals import difflogic_layers, torchlogix_layers
 from .torchlogix import PARAMETRIZATIONS
+
+_Layer = Layer | ConvLayer | OrPool
 
 
 def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
@@ -34,7 +36,7 @@ def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
     from ..connections import Sources
     from ..network import Network
 
-    layers = [each if confidence is None else _softened(each, confidence) for each in checkpoint.layers]
+    layers = [each if confidence is None else _softened(each, confidence) for each in _rebuilt(checkpoint)]
     given = () if checkpoint.weights is None else tuple(checkpoint.weights.tolist())
     settings = tuple(LayerConfig(**_settings(each)) for each in layers)
     config = ModelConfig(settings, tau=checkpoint.tau, readout=ReadoutConfig(given))
@@ -57,7 +59,15 @@ def network(checkpoint: Checkpoint, confidence: float | None) -> Any:
     return built
 
 
-def _settings(layer: AnyLayer) -> dict[str, Any]:
+def _rebuilt(checkpoint: Checkpoint) -> list[_Layer]:
+    """Return the layers, none of which may be detectors: what is in front of a network is not rebuilt."""
+    found = [each for each in checkpoint.layers if not isinstance(each, Detectors)]
+    if len(found) < len(checkpoint.layers):
+        raise UsageError("Edge and curvature detectors are not rebuilt as torch modules.")
+    return found
+
+
+def _settings(layer: _Layer) -> dict[str, Any]:
     """Return the settings of a layer with these sizes."""
     if isinstance(layer, Layer):
         return {"width": layer.nodes, "k": layer.k, "relaxation": layer.relaxation}
@@ -81,7 +91,7 @@ def _settings(layer: AnyLayer) -> dict[str, Any]:
     return found | nodes | {"kind": "conv"}
 
 
-def _softened(layer: AnyLayer, confidence: float) -> AnyLayer:
+def _softened(layer: _Layer, confidence: float) -> _Layer:
     if isinstance(layer, OrPool):
         return layer
     _, parameters = layer.kernels()
