@@ -36,7 +36,7 @@ def from_torch(
     """Take a trained module of torchlogix, difflogic or DWN over, bit for bit.
 
     The module itself is asked for the scores of random samples, and every one must be equal; DWN's
-    layers run on CUDA only, so theirs are not checked. The module is left as it was.
+    layers run on CUDA only, so theirs are checked there only. The module is left as it was.
 
     Args:
         model: a sequence of their layers, group sum included.
@@ -62,7 +62,8 @@ def from_torch(
     kind = taken.package or "torch"
     facts = {"format": f"live {kind}", "wiring": "in the module", "checked": importing.UNCHECKED}
     imported = importing.Imported(importing.with_facts(found, facts), kind, place)
-    if not check or taken.package == "torch_dwn":
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    if not check or (taken.package == "torch_dwn" and on_cpu):
         return imported
     compare(model, taken, imported, check, scale or 1.0)
     done = f"all scores of {check:,} random samples equal the module's"
@@ -140,7 +141,7 @@ def to_torch(
         model: a checkpoint, or its file.
         package: "lgc" gives `lgc.frontend.network.Network`, with the checkpoint's own parameters unless
             `confidence` is given; "torchlogix" and "difflogic" give a `torch.nn.Sequential` of theirs,
-            reading the encoder's bits.
+            reading the encoder's bits, those of convolutions as images `[samples, channels, ...]`.
         parametrization: for torchlogix: "raw", "warp" or "light".
         confidence: how sure a soft node is of each row of its table, between 0.5 and 1. 0.9 if needed.
 

@@ -220,6 +220,7 @@ def _conv(module: Any) -> Conv:
     )
     k, kernels, positions, nodes, coordinates = indices.shape
     reads = indices.transpose(1, 2, 3, 0, 4).reshape(kernels, positions, nodes * k, coordinates)
+    _refuse_other_trees(links, k, len(_listed(module.tree_weights)))
     rows = []
     below = nodes * k
     for weight in _listed(module.tree_weights):
@@ -242,6 +243,17 @@ def _conv(module: Any) -> Conv:
         tuple(map(int, links.receptive_field_size)),
         int(links.stride),
     )
+
+
+def _refuse_other_trees(links: Any, k: int, depth: int) -> None:
+    """Demand that node m of a level reads nodes `k m` to `k m + k - 1` of the one below."""
+    for level in range(1, depth):
+        name = f"_indices_L{level}"
+        inner = _plain(getattr(links, name) if hasattr(links, name) else links.indices[level])
+        if not np.array_equal(inner, np.arange(k ** (depth - level)).reshape(-1, k).T):
+            raise LgcError(
+                f"A convolution's level {level} is no plain tree.", hint="torchlogix builds no other."
+            )
 
 
 def _listed(parameters: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,7 +17,11 @@ from ..checkpoint import Checkpoint
 from ..graph import ConvLayer, Detectors, Layer, OrPool
 from ..relaxations import relaxation
 from .originals import difflogic_layers, torchlogix_layers
+from .steps import lsb_first
 from .torchlogix import PARAMETRIZATIONS
+
+_Maker = Callable[[Bool2, float], F32x2]
+"""Parameters of tables, that sure of each row."""
 
 _Layer = Layer | ConvLayer | OrPool
 
@@ -104,10 +108,12 @@ def _softened(layer: _Layer, confidence: float) -> _Layer:
 def torchlogix(checkpoint: Checkpoint, parametrization: str, confidence: float) -> Any:
     """Build a `torch.nn.Sequential` of torchlogix' layers.
 
-    LUTs of 1, 3 and 5 inputs become those of 2, 4 and 6, which it has, reading their last input twice.
+    LUTs of 1, 3 and 5 inputs become those of 2, 4 and 6, which it has, reading their last input twice. Dense
+    networks read the encoder's bits `[samples, bits]`; convolutions images of bits `[samples, C, ...]`,
+    element i of which is the encoder's bit `source[i]` of the first layer, i where it has no `source`.
 
     Raises:
-        UsageError: there are convolutions, or the parametrisation has no LUTs of that many inputs.
+        UsageError: torchlogix has no such layer, or the parametrisation no LUTs of that many inputs.
         ToolMissingError: torchlogix is not installed.
     """
     torch = _torch()
@@ -117,25 +123,109 @@ def torchlogix(checkpoint: Checkpoint, parametrization: str, confidence: float) 
             hint=nearest(parametrization, PARAMETRIZATIONS),
         )
     with _installed("torchlogix"):
-        layers = torchlogix_layers()
-    modules = []
+        package = torchlogix_layers()
+    _refuse_weights(checkpoint, "torchlogix")
+    make = {"raw": _raw, "warp": _warp, "light": _light}[parametrization]
+    modules: list[Any] = []
     sources = checkpoint.encoder.bits
-    for each in _dense(checkpoint, "torchlogix"):
-        fanin, rows = _even(each.fanin, _rows(each))
-        n, k = fanin.shape
-        if parametrization == "raw" and k != 2:
-            raise UsageError(
-                f"torchlogix' raw parametrization has 2 inputs, not {k}.", hint="Take warp or light."
-            )
-        # its constructor refuses layers that do not use every input, so it is told of fewer first
-        layer = layers.LogicDense(k, n, lut_rank=k, parametrization=parametrization)
-        layer.in_dim = layer.connections.in_dim = sources
-        layer.connections.indices = torch.from_numpy(np.ascontiguousarray(fanin[:, ::-1].T, np.int64))
-        made = {"raw": _raw, "warp": _warp, "light": _light}[parametrization](rows, confidence)
-        layer.weight = torch.nn.Parameter(torch.from_numpy(made))
-        modules.append(layer)
-        sources = n
-    return torch.nn.Sequential(*modules, layers.GroupSum(len(checkpoint.class_names), tau=checkpoint.tau))
+    flat = True
+    for each in _rebuilt(checkpoint):
+        if isinstance(each, Layer):
+            modules += [] if flat else [torch.nn.Flatten()]
+            modules.append(_dense(package, each, sources, parametrization, make, confidence))
+        elif isinstance(each, ConvLayer):
+            modules.append(_convolution(package, each, parametrization, make, confidence))
+        else:
+            modules.append(_pool(package, each))
+        flat, sources = isinstance(each, Layer), each.nodes
+    beta = float(checkpoint.metadata.get("beta", 0.0))
+    modules += [] if flat else [torch.nn.Flatten()]
+    head = package.GroupSum(len(checkpoint.class_names), tau=checkpoint.tau, beta=beta)
+    return torch.nn.Sequential(*modules, head)
+
+
+def _dense(
+    package: Any, layer: Layer, sources: int, parametrization: str, make: _Maker, confidence: float
+) -> Any:
+    torch = _torch()
+    fanin, rows = _even(layer.fanin, _rows(layer))
+    n, k = fanin.shape
+    _refuse_rank(parametrization, k)
+    # its constructor refuses layers that do not use every input, so it is told of fewer first
+    made = package.LogicDense(k, n, lut_rank=k, parametrization=parametrization)
+    made.in_dim = made.connections.in_dim = sources
+    made.connections.indices = torch.from_numpy(np.ascontiguousarray(fanin[:, ::-1].T, np.int64))
+    made.weight = torch.nn.Parameter(torch.from_numpy(make(rows, confidence)))
+    return made
+
+
+def _refuse_rank(parametrization: str, k: int) -> None:
+    if parametrization == "raw" and k != 2:
+        raise UsageError(
+            f"torchlogix' raw parametrization has 2 inputs, not {k}.", hint="Take warp or light."
+        )
+
+
+def _convolution(
+    package: Any, layer: ConvLayer, parametrization: str, make: _Maker, confidence: float
+) -> Any:
+    """Build a convolution; nodes of odd k get a copy of their last child, with all that is below it."""
+    torch = _torch()
+    window = layer.window
+    axes, old = len(window.size), layer.k
+    k, depth = old + old % 2, len(layer.levels)
+    _refuse_rank(parametrization, k)
+    if axes not in (2, 3) or len(set(window.stride)) > 1 or len(set(window.padding)) > 1:
+        raise UsageError(
+            f"torchlogix has no convolution with windows {list(window.size)}, strides {list(window.stride)} "
+            f"and padding {list(window.padding)}.",
+            hint="It has 2 or 3 axes, of one stride and one padding.",
+        )
+    if window.stride[0] > min(window.size):
+        raise UsageError(f"torchlogix has no strides of {window.stride[0]} for windows {list(window.size)}.")
+    made = getattr(package, f"LogicConv{axes}d")(
+        window.shape[1:], channels=window.shape[0], num_kernels=layer.channels, tree_depth=depth,
+        receptive_field_size=window.size, stride=window.stride[0], padding=window.padding[0], lut_rank=k,
+        parametrization=parametrization,
+    )  # fmt: skip
+    leaf = layer.leaf[:, _children(old, k, depth)].astype(np.int64)  # [kernels, leaves, 1 + axes]
+    place = np.concatenate([leaf[:, :, 1:], leaf[:, :, :1]], axis=2)
+    shift = np.pad(window.starts() + window.padding[0], [(0, 0), (0, 1)])
+    reads = (place[:, None] + shift[:, None]).reshape(layer.channels, len(shift), -1, k, axes + 1)
+    made.connections.register_buffer(
+        "_indices_L0", torch.from_numpy(np.ascontiguousarray(reads.transpose(3, 0, 1, 2, 4)))
+    )
+    hard = relaxation(layer.relaxation).hard(layer.parameters.reshape(-1, layer.parameters.shape[2]))
+    rows = hard.reshape(layer.channels, -1, hard.shape[1])
+    first = 0
+    for level, count in enumerate(layer.levels):
+        own = rows[:, first : first + count][:, _children(old, k, depth - 1 - level)].swapaxes(0, 1)
+        wide = lsb_first(np.concatenate([own, own], axis=2) if k > old else own)
+        weight = make(wide.reshape(-1, 1 << k), confidence).reshape(*wide.shape[:2], -1)
+        made.tree_weights[level] = torch.nn.Parameter(torch.from_numpy(weight))
+        first += count
+    return made
+
+
+def _children(old: int, new: int, depth: int) -> Array:
+    """Return which of `old**depth` nodes each of `new**depth` is: digits from `old` on are the last."""
+    found = np.zeros(1, np.int64)
+    for _ in range(depth):
+        found = (found[:, None] * old + np.minimum(np.arange(new), old - 1)).ravel()
+    return found
+
+
+def _pool(package: Any, layer: OrPool) -> Any:
+    window = layer.window
+    axes = len(window.size)
+    if axes not in (2, 3) or any(
+        2 * pad > size for pad, size in zip(window.padding, window.size, strict=True)
+    ):
+        raise UsageError(
+            f"torchlogix has no pool with windows {list(window.size)} and padding {list(window.padding)}.",
+            hint="It has 2 or 3 axes, padding up to half a window.",
+        )
+    return getattr(package, f"OrPooling{axes}d")(window.size, window.stride, window.padding)
 
 
 def difflogic(checkpoint: Checkpoint, confidence: float) -> Any:
@@ -150,7 +240,7 @@ def difflogic(checkpoint: Checkpoint, confidence: float) -> Any:
         package = difflogic_layers()
     modules = []
     sources = checkpoint.encoder.bits
-    for each in _dense(checkpoint, "difflogic"):
+    for each in _only_dense(checkpoint, "difflogic"):
         fanin, rows = _even(each.fanin, _rows(each))
         if fanin.shape[1] != 2:
             raise UsageError(f"difflogic has gates of 2 inputs, not LUTs of {each.k}.")
@@ -180,15 +270,19 @@ def _installed(package: str) -> Iterator[None]:
         ) from None
 
 
-def _dense(checkpoint: Checkpoint, package: str) -> list[Layer]:
+def _only_dense(checkpoint: Checkpoint, package: str) -> list[Layer]:
     layers = [each for each in checkpoint.layers if isinstance(each, Layer)]
     if len(layers) < len(checkpoint.layers):
         raise UsageError(
-            f"Convolutions and pools are not rebuilt as {package} modules.", hint="Take a dense network."
+            f"{package} has no convolutions and pools.", hint='Take a dense network, or package="torchlogix".'
         )
+    _refuse_weights(checkpoint, package)
+    return layers
+
+
+def _refuse_weights(checkpoint: Checkpoint, package: str) -> None:
     if checkpoint.weights is not None:
         raise UsageError(f"{package} counts every output once; this network's outputs have weights.")
-    return layers
 
 
 def _rows(layer: Layer) -> Bool2:

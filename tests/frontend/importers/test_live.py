@@ -394,6 +394,159 @@ def test_a_package_that_is_missing(monkeypatch):
         lgc.to_torch(small((2, 2)), package="torchlogix")
 
 
+def convolutional(k, depth, axes=2, *, pad=0, classes=2, shuffled=True):
+    """A checkpoint of random tables: convolution, pool, dense layer, on ready bits."""
+    from lgc.frontend.graph import Window
+    from lgc.ir.encoder import FixedPoint, Thermometer
+
+    rng = np.random.default_rng(10 * k + depth)
+    shape = (2, 5, 4, 3)[: axes + 1]
+    size, bits = (3, 2, 2)[:axes], int(np.prod(shape))
+    leaf = np.stack([rng.integers(0, n, (4, k**depth)) for n in (2, *size)], axis=2).astype(np.int32)
+    nodes = sum(k**level for level in range(depth))
+    source = rng.permutation(bits).astype(np.int32) if shuffled else None
+    window = Window(shape, size, (1,) * axes, (pad,) * axes)
+    conv = ConvLayer(window, leaf, random_signs(rng, 4, nodes, 1 << k), "light", source)
+    pool = OrPool(Window(conv.output_shape, (2,) * axes, (1,) * axes, (1,) + (0,) * (axes - 1)))
+    reads = rng.integers(0, pool.nodes, (10 * classes, k)).astype(np.int32)
+    dense = Layer(reads, random_signs(rng, 10 * classes, 1 << k), "light")
+    encoder = Thermometer(np.ones((bits, 1), np.int32), FixedPoint(1))
+    names = tuple(map(str, range(classes)))
+    return checkpoint.Checkpoint(encoder, (conv, pool, dense), names, 2.0, {"beta": 1.5})
+
+
+def random_signs(rng, *shape):
+    return np.float32([-1, 1])[rng.integers(0, 2, shape)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "k", "depth"),
+    [("raw", 1, 2), ("raw", 2, 1), ("raw", 2, 3)]
+    + [
+        (kind, k, d)
+        for kind in ("warp", "light")
+        for k, d in ((1, 1), (2, 3), (3, 2), (4, 2), (5, 1), (6, 1))
+    ],
+)
+@pytest.mark.parametrize("axes", [2, 3])
+def test_convolutions_in_torchlogix(kind, k, depth, axes):
+    """Module and network give the same logits, and the module comes back as the same layers."""
+    packages.torchlogix()
+    model = convolutional(k, depth, axes, pad=k % 2)
+    built = lgc.to_torch(model, package="torchlogix", parametrization=kind, confidence=0.7).eval()
+    conv = model.layers[0]
+    bits = structured(np.random.default_rng(0), (conv.window.shape[0], *conv.window.shape[1:]))
+    images = bits[:, conv.source].reshape(-1, *conv.window.shape)
+    expected = lower(model).scores_of_codes(bits.astype(np.int32))
+    assert np.array_equal(packages.counts(built, images, 2.0, 1.5), expected)
+    again = lgc.from_torch(built)
+    assert np.array_equal(again.scores(images.reshape(len(bits), -1)), expected)
+    assert [type(layer) for layer in again.checkpoint.layers] == [ConvLayer, OrPool, Layer]
+    assert (again.checkpoint.tau, again.checkpoint.metadata["beta"]) == (2.0, 1.5)
+
+
+def test_an_imported_convolution_goes_back():
+    """The module that comes out takes what the original took, and has its logits."""
+    layers = packages.torchlogix()
+    model = torch.nn.Sequential(
+        layers.LogicConv2d(
+            (6, 5), channels=2, num_kernels=4, tree_depth=2, receptive_field_size=(3, 2), stride=2, padding=1
+        ),
+        torch.nn.Flatten(),
+        layers.LogicDense(36, 30),
+        layers.GroupSum(2, tau=3.0, beta=2.5),
+    )
+    found = agree(model, (2, 6, 5), tau=3.0, beta=2.5)
+    built = lgc.to_torch(found, package="torchlogix", parametrization="light").eval()
+    x = torch.from_numpy(structured(np.random.default_rng(5), (2, 6, 5))).reshape(-1, 2, 6, 5).float()
+    with torch.no_grad():
+        assert torch.equal(built(x), model(x))
+    assert [type(layer).__name__ for layer in built] == [type(layer).__name__ for layer in model]
+
+
+def test_convolutions_learn_on_in_torchlogix():
+    packages.torchlogix()
+    built = lgc.to_torch(convolutional(2, 2), package="torchlogix", parametrization="warp").train()
+    torch.manual_seed(0)
+    x, y = (torch.rand(64, 2, 5, 4) < 0.5).float(), torch.randint(0, 2, (64,))
+    adam = torch.optim.Adam(built.parameters(), 0.05)
+    losses = []
+    for _ in range(40):
+        loss = torch.nn.functional.cross_entropy(built(x), y)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def with_window(model, number, **changes):
+    layers = list(model.layers)
+    layers[number] = replace(layers[number], window=replace(layers[number].window, **changes))
+    return replace(model, layers=tuple(layers))
+
+
+def test_convolutions_that_torchlogix_has_not():
+    packages.torchlogix()
+    packages.difflogic()
+    model = convolutional(2, 2)
+    cases = [
+        (with_window(model, 0, stride=(1, 2)), r"no convolution with windows \[3, 2\], strides \[1, 2\]"),
+        (with_window(model, 0, padding=(1, 0)), r"no convolution .* padding \[1, 0\]"),
+        (with_window(model, 0, stride=(3, 3)), r"no strides of 3 for windows \[3, 2\]"),
+        (with_window(model, 1, padding=(2, 0)), r"no pool with windows \[2, 2\] and padding \[2, 0\]"),
+        (convolutional(2, 2, 1), "It has 2 or 3 axes"),
+    ]
+    for changed, message in cases:
+        with pytest.raises(UsageError, match=message):
+            lgc.to_torch(changed, package="torchlogix")
+    with pytest.raises(UsageError, match="raw parametrization has 2 inputs, not 4"):
+        lgc.to_torch(convolutional(3, 1), package="torchlogix", parametrization="raw")
+    with pytest.raises(UsageError, match="difflogic has no convolutions and pools"):
+        lgc.to_torch(model, package="difflogic")
+
+
+@pytest.mark.parametrize(("kind", "k"), [("raw", 2), ("warp", 4)])
+def test_transposed_convolutions_in_space(kind, k):
+    layers = packages.torchlogix()
+    conv = layers.LogicConvTranspose3d(
+        (2, 3, 2), channels=2, num_kernels=3, tree_depth=1, receptive_field_size=2, stride=2, lut_rank=k,
+        parametrization=kind, output_padding=1,
+    )  # fmt: skip
+    with torch.no_grad():
+        width = conv(torch.zeros(1, 2, 2, 3, 2)).numel()
+    model = torch.nn.Sequential(
+        conv, torch.nn.Flatten(), layers.LogicDense(width, width + width % 2), layers.GroupSum(2)
+    )
+    agree(model, (2, 2, 3, 2))
+
+
+@pytest.mark.parametrize("kind", ["raw", "warp", "light"])
+def test_export_mode(kind):
+    """torchlogix' boolean mode computes the same, and is asked with booleans."""
+    layers = packages.torchlogix()
+    model = torch.nn.Sequential(
+        layers.LogicConv2d((4, 4), channels=2, num_kernels=3, tree_depth=2, parametrization=kind),
+        layers.OrPooling2d(2, 1),
+        torch.nn.Flatten(),
+        layers.LogicDense(12, 20, connections="learnable", parametrization=kind),
+        layers.GroupSum(2),
+    )
+    packages.random_weights(model)
+    packages.torchlogix_part("utils").set_export_mode(model)
+    found = lgc.from_torch(model)
+    assert found.checkpoint.metadata["imported"]["checked"].startswith("all scores of 256")
+
+
+def test_trees_that_torchlogix_does_not_build():
+    layers = packages.torchlogix()
+    conv = layers.LogicConv2d((4, 4), channels=2, num_kernels=3, tree_depth=2)
+    conv.connections._indices_L1 = conv.connections._indices_L1.flip(0)
+    model = torch.nn.Sequential(conv, torch.nn.Flatten(), layers.LogicDense(27, 20), layers.GroupSum(2))
+    with pytest.raises(LgcError, match="level 1 is no plain tree"):
+        lgc.from_torch(model)
+
+
 @pytest.mark.parametrize("confidence", [None, 0.9])
 @pytest.mark.parametrize("size", [3, 2])
 def test_convolutions_in_our_own_network(confidence, size):
