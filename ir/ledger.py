@@ -65,6 +65,8 @@ class Ledger:
             after `folded` is among the former.
         counted: blocks over literals of the fabric's netlist, in order.
         outputs: int64 `[classes, score_width]`, literals of the score bits.
+        counting: the netlist meant by "the fabric's" above, where that has been mapped again since, to the
+            same outputs; else None.
     """
 
     network: Netlist
@@ -75,6 +77,7 @@ class Ledger:
     crossing: tuple[I64x1, I64x1]
     counted: tuple[Block, ...]
     outputs: I64x2
+    counting: Netlist | None = None
 
 
 def renumber(blocks: Iterable[Block], literal: I64x1) -> tuple[Block, ...]:

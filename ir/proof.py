@@ -8,7 +8,7 @@ bookkeeping: every term is used once, every counter keeps the sum, and what is l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -55,20 +55,25 @@ def prove(net: Netlist, fabric: Fabric, *, levels: int = 1) -> Proof:
     ledger = fabric.ledger
     if ledger is None:
         return Proof(False, "", "the fabric has no ledger")
+    counting = fabric if ledger.counting is None else replace(fabric, netlist=ledger.counting)
     try:
         _network(net, ledger, levels)
         terms = _first_terms(ledger, fabric)
         _consume(terms, ledger.folded, ledger.extended, fabric.score_width)
-        _cross(terms, ledger, fabric, levels)
-        _consume(terms, ledger.counted, fabric.netlist, fabric.score_width)
-        _end(terms, ledger, fabric)
+        _cross(terms, ledger, counting, levels)
+        _consume(terms, ledger.counted, counting.netlist, fabric.score_width)
+        _end(terms, ledger, counting)
+        if counting is not fabric:
+            _mapped_again(counting.netlist, fabric.netlist, levels)
     except _FailedError as failure:
         return Proof(False, "", str(failure))
     counters = len(ledger.folded) + len(ledger.counted)
     return Proof(True, f"SAT sweeping of the network, {counters:,} counters exhaustively")
 
 
-def prove_argmax(net: Netlist, scores: I64x2, index: I64x1, *, conflicts: int = 200_000) -> bool | None:
+def prove_argmax(
+    net: Netlist, scores: I64x2, index: I64x1, *, never: Sequence[int] = (), conflicts: int = 200_000
+) -> bool | None:
     """Prove that literals of `net` spell the number of the highest score, the lowest of equals.
 
     For each two classes SAT shows that the index is not that of one while the other beats it. Score
@@ -78,6 +83,8 @@ def prove_argmax(net: Netlist, scores: I64x2, index: I64x1, *, conflicts: int = 
         net: the netlist.
         scores: literals int64 `[classes, width]`, unsigned, least significant bit first.
         index: literals int64 `[bits]`.
+        never: classes that cannot have the highest score, as the caller knows; the index is proved not to
+            be theirs, and they are compared with no other.
         conflicts: SAT conflicts spent on a pair of classes.
 
     Returns:
@@ -90,14 +97,15 @@ def prove_argmax(net: Netlist, scores: I64x2, index: I64x1, *, conflicts: int = 
     bits = [cones.literal(int(x)) for x in index]
     score = [[cones.literal(int(x)) for x in row] for row in scores]
     try:
-        for i, own in enumerate(score):
+        playing = [(i, number) for i, number in enumerate(score) if i not in set(never)]
+        for i, own in playing:
             chosen = [bit if i >> place & 1 else -bit for place, bit in enumerate(bits)]
-            for j, other in enumerate(score):
+            for j, other in playing:
                 if i != j:
                     wrong = cones.solve([*chosen, _beats(cones, other, own, on_tie=j < i)], conflicts)
                     if wrong is not False:
                         return None if wrong is None else False
-        beyond = range(len(score), 1 << len(bits))
+        beyond = [*never, *range(len(score), 1 << len(bits))]
         numbers = [[bit if n >> place & 1 else -bit for place, bit in enumerate(bits)] for n in beyond]
         return all(cones.solve(number, conflicts) is False for number in numbers) or None
     finally:
@@ -220,6 +228,17 @@ def _end(terms: _Terms, ledger: Ledger, fabric: Fabric) -> None:
         )
         if left != score:
             raise _FailedError(f"the terms left in class {c} are not its score bits")
+
+
+def _mapped_again(before: Netlist, after: Netlist, levels: int) -> None:
+    """Both netlists have the same outputs."""
+    plain = replace(after, stage=None, origin=None)
+    for conflicts in (2_000, 50_000):
+        joint, signal = join(before, plain)
+        literal = satsweep.sweep(joint, levels=levels, conflicts=conflicts).literal
+        if np.array_equal(literal[before.outputs], literal[signal[plain.outputs]]):
+            return
+    raise _FailedError("the fabric could not be proved equal to the counters it was mapped from")
 
 
 class _Cone:

@@ -37,9 +37,10 @@ class Player:
 class Tournament:
     """Pairs of contiguous classes in carry chains, over a netlist whose score bits may be inverted."""
 
-    def __init__(self, builder: Builder, scores: list[Number], *, meet: bool = False) -> None:
-        self.builder, self.scores, self.meet = builder, scores, meet
-        self.bits = max(1, (len(scores) - 1).bit_length())
+    def __init__(
+        self, builder: Builder, scores: list[Number], index: list[Number], *, meet: bool = False
+    ) -> None:
+        self.builder, self.scores, self.numbers, self.meet = builder, scores, index, meet
         self.rows: list[tuple[int, int, int, int, int]] = []
         self.round_of: list[int] = []
 
@@ -66,8 +67,7 @@ class Tournament:
     def _play(self, first: int, stop: int, *, inverted: bool, last: bool = False) -> tuple[Player, int]:
         """Best of some classes, its score in one polarity, and the rounds that took."""
         if stop - first == 1:
-            number = [first >> bit & 1 for bit in range(self.bits)]
-            return Player(number, self.scores[first]), 0
+            return Player(self.numbers[first], self.scores[first]), 0
         middle = split(first, stop)
         a, before = self._play(first, middle, inverted=False)
         b, other = self._play(middle, stop, inverted=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from lgc.errors import LgcError
 
-from .._typing import Bool2, I32x1, I64x2
+from .._typing import Bool1, Bool2, I32x1, I64x2
 from ..builder import Builder, Literal
 from ..carry_cells import CarryCells, no_carries
 from ..equivalence import Comparison, compare, patterns
@@ -20,20 +20,28 @@ from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove_argmax
 from ..simulate import outputs
+from ..sites import sites
 from ._carry_argmax import Tournament, invertible
 from ._compare import Number, best_of_three, greater, select
 from ._polarity import invert
+from ._squeeze import size, squeeze
 from .dce import Dce
+
+_LEVELS = 200
+"""So many levels are worth as much as all LUTs."""
+
+_SMALL = 20_000
+"""LUTs up to which every kind of tournament is tried."""
 
 
 @dataclass(frozen=True)
 class ExpandArgmax:
     """Turn score bits into the number of the class with the highest score, the lowest one of equals.
 
-    A tournament: groups of two (k = 4), three (5) or four (6) classes are compared each with each, and
-    the winner's score goes on; the last three meet at once. With `carry` pairs meet, in comparators that
-    are iCE40 carry chains beside the multiplexers they steer, see `CarryCells`. Run it after
-    `expand-readout`.
+    A tournament: groups of two to `k - 2` classes are compared each with each, and the winner's score goes
+    on; the last three meet at once. Without carries all LUTs are then mapped once more, network and
+    counters included. With `carry` pairs meet, in comparators that may be iCE40 carry chains beside the
+    multiplexers they steer, see `CarryCells`. Run it after `expand-readout`.
 
     Attributes:
         classes: number of classes; the outputs are as many unsigned numbers, see `Fabric`.
@@ -69,10 +77,10 @@ class ExpandArgmax:
             )
         if net.k > self.k:
             raise LgcError(f"The netlist has LUTs of {net.k} pins, expand-argmax was given k={self.k}.")
-        return Dce()(self._expand(net).netlist)
+        return self._expand(net)[1]
 
-    def _expand(self, net: Netlist) -> Argmax:
-        return expand_argmax(net, classes=self.classes, k=self.k, carry=self.carry, meet=True)
+    def _expand(self, net: Netlist) -> tuple[Argmax, Netlist]:
+        return best_argmax(net, classes=self.classes, k=self.k, carry=self.carry)
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
         """Prove the argmax of the score bits by SAT; simulate it where that fails."""
@@ -82,7 +90,7 @@ class ExpandArgmax:
         differ = np.flatnonzero(score.argmax(axis=1) != index)
         if differ.size:
             return Comparison(equal=False, patterns=len(bits), counterexample=bits[differ[0]])
-        full = self._expand(before)
+        full, _ = self._expand(before)
         same = compare(full.netlist, after, samples=0, levels=levels)
         method = prove_expanded(before, full, levels=levels) if same.proof else ""
         return Comparison(equal=True, patterns=len(bits), proof=method)
@@ -98,16 +106,26 @@ class Argmax:
         scores: int64 `[classes, width]`, literals of the score bits: LUTs may drive complements.
         carries: which LUTs are carry cells.
         round_of: int32 `[new LUTs]`, the round of the tournament that each belongs to.
+        bounds: int64 `[classes, 2]`, the lowest and the highest number that each class' score bits may spell.
+            Classes that cannot win by them, see `beaten`, do not play.
     """
 
     netlist: Netlist
     scores: I64x2
     carries: CarryCells
     round_of: I32x1
+    bounds: I64x2
 
 
 def expand_argmax(
-    net: Netlist, *, classes: int, k: int = 4, carry: bool = False, meet: bool = False
+    net: Netlist,
+    *,
+    classes: int,
+    k: int = 4,
+    carry: bool = False,
+    meet: bool = False,
+    group: int = 0,
+    bounds: I64x2 | None = None,
 ) -> Argmax:
     """Add an argmax behind the score bits that are the outputs of `net`; see `ExpandArgmax`.
 
@@ -117,26 +135,99 @@ def expand_argmax(
         k: pins per LUT.
         carry: use carry chains; with k=4.
         meet: with `carry`, the last three players meet at once: a round less, for a few more cells.
+        group: without `carry`, how many classes meet at once; `k - 2` if 0, which is the most. From 3
+            players on the last ones meet at once then, with 2 they do not.
+        bounds: see `Argmax`; by the constants among the score bits if None.
     """
     width = len(net.outputs) // classes
+    bounds = _bounds(net, classes) if bounds is None else bounds
+    playing = np.flatnonzero(~beaten(bounds)).tolist()
+    bits = max(1, (classes - 1).bit_length())
+    numbers = [[c >> bit & 1 for bit in range(bits)] for c in playing]
     literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
     scores = [literals[c * width : (c + 1) * width] for c in range(classes)]
     if carry:
-        chosen = invertible(net, scores)
+        chosen = invertible(net, [scores[c] for c in playing])
         net = invert(net, chosen)
         scores = [[x ^ int(chosen[x >> 1]) if x > 1 else x for x in score] for score in scores]
         builder = Builder(net, k=k)
-        tournament = Tournament(builder, scores, meet=meet)
+        tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=meet)
         index, rounds, carries = tournament.index(), tournament.round_of, tournament.carries()
     else:
         builder = Builder(net, k=k)
-        index, rounds = _tournament(builder, scores, k)
+        players = [(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
+        index, rounds = _tournament(builder, players, group or k - 2, most=max(3, group or k - 2))
         carries = no_carries()
     full = builder.netlist(index)
     rounds += [max(rounds, default=0)] * (full.luts - net.luts - len(rounds))
-    return Argmax(
-        full, np.array(scores, np.int64).reshape(classes, width), carries, np.array(rounds, np.int32)
+    literal = np.array(scores, np.int64).reshape(classes, width)
+    return Argmax(full, literal, carries, np.array(rounds, np.int32), bounds)
+
+
+def beaten(bounds: I64x2) -> Bool1:
+    """Whether each class always has another above it, or an equal one before it; bool `[classes]`.
+
+    Args:
+        bounds: lowest and highest score, int64 `[classes, 2]`.
+    """
+    place = np.arange(len(bounds))
+    lowest, highest = bounds[None, :, 0], bounds[:, 1, None]
+    found: Bool1 = ((lowest > highest) | ((lowest == highest) & (place[None, :] < place[:, None]))).any(
+        axis=1
     )
+    return found
+
+
+def score_bounds(fabric: Fabric) -> I64x2 | None:
+    """Lowest and highest number that each class' score bits may spell, by the ledger's network."""
+    if fabric.ledger is None or fabric.ledger.network.readout is None:
+        return None
+    bounds: I64x2 = np.stack(fabric.ledger.network.readout.bounds(), axis=1) - fabric.offset
+    return bounds
+
+
+def _bounds(net: Netlist, classes: int) -> I64x2:
+    """Lowest and highest numbers, by the constants among the outputs."""
+    bits = net.outputs.reshape(classes, -1)
+    worth = 1 << np.arange(bits.shape[1], dtype=np.int64)
+    return np.stack([(bits == 1) @ worth, (bits != 0) @ worth], axis=1)
+
+
+def best_argmax(
+    net: Netlist,
+    *,
+    classes: int,
+    k: int = 4,
+    carry: bool = False,
+    fractured: bool = False,
+    bounds: I64x2 | None = None,
+) -> tuple[Argmax, Netlist]:
+    """Add the cheapest argmax; a level is worth half a per cent of the LUTs.
+
+    Tried are groups of every size and, with `carry`, tournaments in carry chains; see `expand_argmax` for the
+    arguments. Without carries network, counters and argmax are mapped once more, see `squeeze`. With
+    `fractured` sites of two LUTs count.
+
+    Returns:
+        What `prove_expanded` needs, and the netlist whose outputs are the index. If the argmax has carry
+        cells, that is its own, else one of the same function.
+    """
+    build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds)
+    found = [build(group=group) for group in (range(2, k - 1) if net.luts <= _SMALL else [k - 2])]
+    tried = [(argmax, Dce()(argmax.netlist)) for argmax in found]
+    if not fractured:
+        tried = [(argmax, replace(squeeze(mapped, k), origin=None)) for argmax, mapped in tried]
+    if carry:
+        chained = (build(carry=True, meet=meet) for meet in (False, True))
+        tried += [(argmax, argmax.netlist) for argmax in chained if argmax.carries.carry.size]
+
+    def cost(candidate: tuple[Argmax, Netlist]) -> float:
+        argmax, mapped = candidate
+        luts, levels = size(mapped)
+        count = sites(mapped).count if fractured else luts - len(argmax.carries.carry)
+        return count * (_LEVELS + levels)
+
+    return min(tried, key=cost)
 
 
 def add_argmax(fabric: Fabric, *, carry: bool = False, meet: bool = False) -> tuple[Fabric, Argmax]:
@@ -150,7 +241,9 @@ def add_argmax(fabric: Fabric, *, carry: bool = False, meet: bool = False) -> tu
         meet: see `expand_argmax`.
     """
     net = fabric.netlist
-    argmax = expand_argmax(net, classes=fabric.classes, k=net.k, carry=carry, meet=meet)
+    argmax = expand_argmax(
+        net, classes=fabric.classes, k=net.k, carry=carry, meet=meet, bounds=score_bounds(fabric)
+    )
     stage = None
     if net.stage is not None:
         later = fabric.latency + 1 + argmax.round_of
@@ -181,18 +274,19 @@ def prove_expanded(before: Netlist, full: Argmax, *, levels: int = 1) -> str:
         return ""
     outputs = full.netlist.outputs.astype(np.int64)
     index = np.where(outputs < 2, outputs, 2 * outputs)
-    return "SAT, for each two classes" if prove_argmax(full.netlist, full.scores, index) else ""
+    never = np.flatnonzero(beaten(full.bounds)).tolist()
+    return "SAT, for each two classes" if prove_argmax(full.netlist, full.scores, index, never=never) else ""
 
 
-def _tournament(builder: Builder, scores: list[Number], k: int) -> tuple[Number, list[int]]:
+def _tournament(
+    builder: Builder, players: list[tuple[Number, Number]], group: int, *, most: int
+) -> tuple[Number, list[int]]:
     """Compare groups each with each; returns the winner's number and the round of each new LUT."""
-    bits = max(1, (len(scores) - 1).bit_length())
-    players = [([c >> bit & 1 for bit in range(bits)], score) for c, score in enumerate(scores)]
     rounds: list[int] = []
-    most, number = k - 2, 0
+    number = 0
     while len(players) > 1:
-        last = len(players) <= max(3, most)
-        groups = [players] if last else _groups(players, most)
+        last = len(players) <= most
+        groups = [players] if last else _groups(players, group)
         players = [_winner(builder, group, last=last) for group in groups]
         rounds += [number] * (builder.new - len(rounds))
         number += 1

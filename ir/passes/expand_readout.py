@@ -30,12 +30,16 @@ from ..sites import absorb_twins, sites
 from ._count import count
 from ._fold import PACKED, STRATEGIES, fold, foldable
 from ._slices import count_in_chains
+from ._squeeze import parted, size, squeeze
 from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
 from .lut_map import LutMap
 from .strash import Strash
+
+_SMALL = 20_000
+"""LUTs of a network up to which every strategy is tried to the end, not estimated."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,25 @@ def expand(
         ways = (False, True) if carry else (False,)
         built = (_build(net, front, k, carry=way) for front in fronts for way in ways)
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
-    return _build(net, min(fronts, key=lambda front: front.estimate), k)
+    chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
+    squeezed = (_squeezed(_build(net, front, k), k) for front in chosen)
+    return min(squeezed, key=lambda fabric: size(fabric.netlist))
+
+
+def _squeezed(fabric: Fabric, k: int) -> Fabric:
+    """Map network and counters once more, together."""
+    before = fabric.netlist
+    after = squeeze(before, k)
+    assert after.origin is not None
+    network = after.origin < fabric.network_luts
+    ledger = fabric.ledger
+    assert ledger is not None
+    return replace(
+        fabric,
+        netlist=parted(after, network),
+        network_luts=int(network.sum()),
+        ledger=replace(ledger, counting=before),
+    )
 
 
 def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False) -> Fabric:

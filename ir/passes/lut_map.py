@@ -77,6 +77,11 @@ class LutMap:
         return mapped
 
 
+def map_once(net: Netlist, k: int) -> Netlist:
+    """Map as `LutMap` does, but never take LUTs apart: `origin` tells which LUT of `net` each stems from."""
+    return _map(Reduce()(net), LutMap(k=k))
+
+
 def _map(net: Netlist, options: LutMap) -> Netlist:
     """Choose cuts, turn those of the cover into LUTs, and clean up."""
     mapper = _Mapper.of(net, options)

@@ -15,7 +15,7 @@ from lgc.ir.passes import REGISTRY
 from lgc.ir.passes._fold import STRATEGIES
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.readout import Readout
-from lgc.ir.simulate import scores
+from lgc.ir.simulate import outputs, scores
 from lgc.ir.text import parse
 from lgc.ir.verify import check
 
@@ -39,14 +39,17 @@ def replay(fabric: Fabric, *, seed: int = 0) -> int:
         terms[c] = Counter()
         for (w, x, p), times in (+left).items():
             terms[c][w, over[x], over[p] if p >= 0 else p] += times
+    counting = fabric.netlist if book.counting is None else book.counting
     for block in book.counted:
-        settle(terms[block.group], block, fabric.netlist, width, rng)
+        settle(terms[block.group], block, counting, width, rng)
     for c, left in enumerate(terms):
         bits = [(w, x, SINGLE) for w, x in enumerate(book.outputs[c].tolist()) if x]
         assert {t for t in left.elements() if t[0] < width} == set(bits)
         assert sum(times for t, times in left.items() if t[0] < width) == len(bits)
     signals = np.where(book.outputs == 1, 1, book.outputs >> 1).ravel()
-    assert np.array_equal(signals, fabric.netlist.outputs)
+    assert np.array_equal(signals, counting.outputs)
+    every = patterns(counting.inputs, samples=64, seed=seed)
+    assert np.array_equal(outputs(counting, every), outputs(fabric.netlist, every))
     assert fabric.offset == book.offset
     return len(book.folded) + len(book.counted)
 
