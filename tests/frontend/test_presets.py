@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lgc.frontend import config, data, encoder
+from lgc.frontend import config, data, detectors, encoder
 from lgc.frontend.graph import Layer
 from lgc.frontend.network import Network, blocks
 from lgc.frontend.train import train
@@ -59,16 +59,21 @@ def test_presets_build_their_network(name: str) -> None:
     x = np.random.default_rng(0).integers(0, form.high + 1, (256, *shape))
     fitted = encoder.fit(settings.encoder, x, form)
     sources = encoder.sources(fitted, x, shape if len(shape) > 1 else None)
+    front = detectors.build(settings.encoder, fitted, shape if len(shape) > 1 else None)
+    if front is not None:
+        sources = detectors.sources(front, sources, detectors.pieces(fitted, x))
     network = Network(settings.model, sources, classes, np.random.default_rng(0))
     layers = network.hardened()
     gates = sum(layer.nodes for layer in layers)
     if name in GATES:
         assert gates == GATES[name]
-    assert not isinstance(layers[0], Layer) or layers[0].fanin.max() < fitted.bits
+    bits = fitted.bits if front is None else front.nodes
+    assert not isinstance(layers[0], Layer) or layers[0].fanin.max() < bits
     assert layers[-1].nodes % classes == 0
     if gates < 100_000:
         with torch.no_grad():
-            logits = network(blocks(fitted.encode(x), np.arange(256)), hard=True)
+            read = fitted.encode(x) if front is None else detectors.detect(front, fitted.encode(x))
+            logits = network(blocks(read, np.arange(256)), hard=True)
         assert logits.shape == (256, classes)
         assert math.isfinite(float(logits.abs().sum()))
 
