@@ -43,13 +43,13 @@ _PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--skip", type=click.Choice(["", "input", "residual", "both"]), default="", metavar="KIND",
-    help="LILogicNet: layers that read the input, the layer before the last, or both as well.",
+    help="LILogicNet: layers read the input as well, residual (the layer before the last), or both.",
 )  # fmt: skip
 @click.option(
     "--learned-thresholds", "learned", default="", metavar="RULE",
     help="torchlogix: softplus (0.2.2), softplus=TEMPERATURE or cumsum (0.2.1).",
 )  # fmt: skip
-@click.option("--class-names", default="", metavar="A,B,...")
+@click.option("--class-names", default="", metavar="A,B,...", help="Names of the classes, in order.")
 @click.option("--inputs", default="", metavar="SHAPE", help="Features of a sample: 784, 28x28, 32x32x3.")
 @click.option(
     "--thresholds", default="", metavar="T,T,...",
@@ -62,7 +62,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--order",
     type=click.Choice(["feature", "plane", "channel"]),
-    help="Of the input bits, see docs/import.md.",
+    help="Of the input bits: levels of a feature together, whole levels, or levels of a channel.",
 )
 @click.option("--channels-first", is_flag=True, help="The network counts pixels channel by channel.")
 @click.option("--tau", type=float, help="Logits are the counts divided by it.")
@@ -73,13 +73,32 @@ _PATH = click.Path(path_type=Path)
 def import_(file: Path, out: Path, kind: str, scores: Path | None, as_json: bool, **given: object) -> None:
     """Turn somebody else's trained network, a FILE, into a checkpoint.
 
-    Nothing in FILE is run. What it leaves out, the options give; an error says which is needed.
+    Nothing in FILE is run. What it leaves out, options give; an error says which is needed.
 
     \b
-    lgc import best_gates.csv -o model.safetensors
-    lgc import difflogic.pth --connections wiring.npz --inputs 28x28 --classes 10
-    lgc import torchlogix.pth --parametrization warp --inputs 28x28 --thresholds 0.5 --scale 255 --classes 10
+    --format            FILE                       to be given
+    module              .pth of torch.save(model)  nothing (torchlogix, difflogic, DWN)
+    torchlogix          .pth, .safetensors         --parametrization, --inputs, --classes;
+                                                   with convolutions --config
+    torchlogix-circuit  .json of write_json        nothing
+    difflogic           .pth                       --connections or --wiring; --inputs, --classes
+    dwn                 .pth                       --inputs, --classes, --thresholds
+    lilogicnet          .pth, .npz                 --inputs, --classes
+    ddlgn               NAME_gates.csv             nothing
+    netlist             .blif .aig .aag .v .lgc    --group-sum
+    lgc-json            .json, .npz                nothing (any other framework)
+
+    \b
+    lgc import model.pth
+    lgc import state.pth --parametrization warp --inputs 28x28 --thresholds 0.5 --scale 255 --classes 10
+    lgc import state.pth --config layers.toml --inputs 32x32x3
+    lgc import state.pth --connections wiring.npz --inputs 28x28 --classes 10
+    lgc import dwn.pth --thresholds t.npy --inputs 16 --bits s12.8 --classes 5
+    lgc import network.npz --inputs 16x16 --classes 10
+    lgc import best_gates.csv
     lgc import gates.blif --group-sum 10
+
+    Where the original package is installed, it is asked whether the scores agree; --check asks a file.
     """  # noqa: D301 - click wants the control character
     from lgc import commands, importing
 

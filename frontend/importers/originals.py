@@ -16,6 +16,8 @@ from .._typing import Array, Bool2
 from . import described, description, difflogic, files, torchlogix
 from .network import Options
 
+_EVALUATIONS = 1 << 19
+"""Gates times samples that torchlogix' evaluator does in seconds."""
 _MODULES = ("torchlogix", "difflogic", "torch_dwn", "torch")
 
 
@@ -23,8 +25,8 @@ def scores(path: Path, kind: str, options: Options, bits: Bool2, classes: int) -
     """Return the counts int64 `[samples, classes]` that the original package computes, and its name.
 
     Args:
-        path: a state dict, which was imported.
-        kind: "torchlogix" or "difflogic"; others have no package to ask.
+        path: a state dict or a circuit, which was imported.
+        kind: "torchlogix", "torchlogix-circuit" or "difflogic"; others have no package to ask.
         options: as for the import.
         bits: samples bool `[samples, bits]`.
         classes: number of classes.
@@ -32,6 +34,8 @@ def scores(path: Path, kind: str, options: Options, bits: Bool2, classes: int) -
     Returns:
         None if the package is not installed, or there is none.
     """
+    if kind == "torchlogix-circuit":
+        return _circuit(path, bits, classes)
     builders = {"torchlogix": _torchlogix, "difflogic": _difflogic}
     if kind not in builders:
         return None
@@ -48,6 +52,24 @@ def scores(path: Path, kind: str, options: Options, bits: Bool2, classes: int) -
             x = module.eval()(x)
     counts = x.double().numpy().reshape(len(bits), classes, -1).sum(axis=2)
     return np.rint(counts).astype(np.int64), f"{kind} {_version(kind)}".strip()
+
+
+def _circuit(path: Path, bits: Bool2, classes: int) -> tuple[Array, str] | None:
+    """Run a circuit in torchlogix' own evaluator, gate by gate in Python: on fewer samples if it is large."""
+    try:
+        circuit = import_module("torchlogix.circuit").Circuit
+    except (ImportError, SyntaxError):
+        circuit = None
+    if circuit is None:  # up to 0.2.2 its circuit.py needs Python 3.12
+        return None
+    import torch
+
+    made = circuit.from_json_file(str(path))
+    some = max(1, min(len(bits), _EVALUATIONS // (len(made.gates) + 1)))
+    out = made(torch.from_numpy(bits[:some])).double().numpy()
+    taus = {each.tau for each in made.sum_nodes} or {1.0}
+    counts = out.reshape(some, classes, -1).sum(axis=2) * max(taus)
+    return np.rint(counts).astype(np.int64), f"torchlogix {_version('torchlogix')}".strip()
 
 
 def torchlogix_layers() -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import sys
 import types
@@ -59,3 +60,26 @@ def counts(model, x, tau=1.0, beta=0.0):
     with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
         out = model(torch.from_numpy(x).float())
     return (out.double() * tau - beta).round().long().numpy()
+
+
+def dwn(monkeypatch):
+    """DWN's own modules on the CPU: all but the table look-up, which its authors wrote for CUDA only.
+
+    The look-up is that of their `efd_cpu.cpp` where it is built and on PYTHONPATH, else this one.
+    """
+    package = pytest.importorskip("torch_dwn", reason="torch_dwn is not installed")
+
+    def look_up(x, mapping, luts):
+        address = sum((x[:, mapping[:, pin].long()] > 0).long() << pin for pin in range(mapping.shape[1]))
+        return luts[torch.arange(len(luts)), address]
+
+    if importlib.util.find_spec("efd_cpu") is not None:
+        look_up = importlib.import_module("efd_cpu").forward
+
+    class OnCpu(torch.autograd.Function):
+        @staticmethod
+        def forward(_, x, mapping, luts, *__):
+            return look_up(x.contiguous(), mapping.contiguous(), luts.contiguous())
+
+    monkeypatch.setattr("torch_dwn.lut_layer.EFDFunction", OnCpu)
+    return package

@@ -3,6 +3,8 @@
 # ruff: noqa: ARG005
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lgc import importing
-from lgc.errors import LgcError
+from lgc.errors import LgcError, MismatchError
 from lgc.frontend.importers import Options
 
 from . import foreign, packages
@@ -110,6 +112,31 @@ def test_what_torchlogix_exports(tmp_path, simplified, beta):
     made.write_json(str(tmp_path / "c.json"))
     found = importing.read(tmp_path / "c.json")
     assert np.array_equal(found.scores(x) + found.checkpoint.metadata.get("beta", 0), expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("gates", "samples"), [(40, 256), (9_000, 58)])
+def test_the_command_asks_the_evaluator(tmp_path, monkeypatch, gates, samples):
+    """Of the package, where its module is readable; on Python 3.11 what the tests make of it."""
+    packages.torchlogix()
+    readable = types.SimpleNamespace(Circuit=packages.circuits())
+    monkeypatch.setitem(sys.modules, "torchlogix.circuit", readable)
+    path = write(tmp_path, random_circuit(np.random.default_rng(3), gates=gates, betas=(3, 0, 7)))
+    facts = importing.run(path, tmp_path / "m.safetensors", "auto", None)
+    assert facts["checked"].startswith(f"all scores of {samples} random samples equal those of torchlogix")
+
+
+def test_a_circuit_that_disagrees_and_one_that_cannot_be_asked(tmp_path, monkeypatch):
+    packages.torchlogix()
+    readable = types.SimpleNamespace(Circuit=packages.circuits())
+    monkeypatch.setitem(sys.modules, "torchlogix.circuit", readable)
+    before = readable.Circuit.__call__
+    monkeypatch.setattr(readable.Circuit, "__call__", lambda self, x: before(self, ~x))
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(MismatchError, match="Random sample 0, class"):
+        importing.run(write(tmp_path, random_circuit(np.random.default_rng(3))), out, "auto", None)
+    negative = write(tmp_path, random_circuit(np.random.default_rng(3), betas=(-2, 1, 0)))
+    assert importing.run(negative, out, "auto", None)["checked"] == importing.UNCHECKED
 
 
 def damaged(**changes):
