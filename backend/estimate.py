@@ -106,8 +106,11 @@ def slowest(
     pin = _pin_delays(fabric, fanin, seen, delays)
     arrival, before = np.zeros(net.signals, np.int64), np.full(net.signals, -1, np.int64)
     _arrive(fanin, pin, held, net.first_lut, delays.clock_to_out, arrival, before)
-    ends = np.where(wires.latest > wires.stage, arrival + delays.setup, 0)
-    ends[net.roots()] = np.maximum(ends[net.roots()], arrival[net.roots()] + delays.route + delays.setup)
+    kept = wires.latest > wires.stage
+    ends = np.where(kept, arrival + delays.setup, 0)
+    leaves = np.unique(net.roots())
+    leaves = leaves[~kept[leaves]]
+    ends[leaves] = arrival[leaves] + delays.route + delays.setup
     ends[: net.first_lut] = 0
     last = int(ends.argmax())
     path: list[tuple[str, str, float]] = []
@@ -126,8 +129,10 @@ def _pin_delays(fabric: Fabric, fanin: _I64x2, seen: _I64x2, delays: Delays) -> 
     wire = np.where(fanin < FIRST_INPUT, 0, (fanin << 16) + seen)
     _, which, loads = np.unique(wire, return_inverse=True, return_counts=True)
     fanout = np.log2(loads[which.reshape(wire.shape)])
-    route = (delays.route + delays.fanout * fanout).astype(np.int64)
-    pin = route + delays.lut
+    spread = delays.size * (np.log2(max(net.luts, 1)) - 10)
+    route = np.maximum(delays.route + spread, delays.route / 4) + delays.fanout * fanout
+    route = route.astype(np.int64)
+    pin: _I64x2 = route + delays.lut
     if fabric.carries is not None:
         _carry_cells(fabric, fanin, route, delays, pin)
     if fabric.chains is not None and fabric.chains.positions:

@@ -120,13 +120,17 @@ _ICE40 = Family(
     bitstream="lgc.bin",
 )
 
+_TRELLIS_FFS = (
+    "-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 "
+    "-cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r"
+)
+
 _ECP5 = Family(
     name="ecp5",
     extra="ecp5",
     # wide LUTs of PFU muxes make popcounts two to three times larger
     synth=("synth_ecp5 -noflatten -nowidelut -nolutram -nodsp", "edif"),
-    ffs="-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 "
-    "-cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r",
+    ffs=_TRELLIS_FFS,
     fabric="techmap -map cells_map.v",
     finish="",
     maps=_MAP.format(pins=".Z(O), .A(I0), .B(I1), .C(I2), .D(I3)"),
@@ -178,6 +182,108 @@ _GOWIN = Family(
     bitstream="lgc.fs",
 )
 
+_MACHXO2 = Family(
+    name="machxo2",
+    extra="machxo2",
+    synth=("synth_lattice -family xo2 -noflatten -nowidelut -nolutram -nodsp -nobram", "edif"),
+    ffs=_TRELLIS_FFS,
+    fabric="techmap -map cells_map.v",
+    finish="",
+    maps=_MAP.format(pins=".Z(O), .A(I0), .B(I1), .C(I2), .D(I3)"),
+    carries=False,
+    luts={"LUT4": "Z"},
+    ffs_start=("TRELLIS_FF",),
+    data="",
+    chains={"CCU2D": 2},
+    brams={},
+    shapes=(),
+    nextpnr="nextpnr-machxo2",
+    routed=("--textcfg", "design.config"),
+    pins=(("--lpf",), (), ".lpf"),
+    cell_bels=("TRELLIS_COMB",),
+    bram_bels=("DP8KC",),
+    io_bels=("TRELLIS_IO",),
+    packer="xo2pack",
+    pack=("--compress", "{routed}", "{bitstream}"),
+    bitstream="lgc.bit",
+)
+
+_NEXUS = Family(
+    name="nexus",
+    extra="nexus",
+    # pads are for the flat top module only; nextpnr takes no carry-in from a constant's driver
+    synth=(
+        "synth_lattice -family lifcl -noflatten -nowidelut -nolutram -nodsp -nobram -noiopad -noccu2",
+        "edif",
+    ),
+    ffs=_TRELLIS_FFS,
+    fabric="techmap -map cells_map.v",
+    finish="iopadmap -bits -inpad IB O:I -outpad OB I:O",
+    maps=_MAP.replace(".INIT(LUT_INIT)", '.INIT($sformatf("0x%04x", LUT_INIT))').format(
+        pins=".Z(O), .A(I0), .B(I1), .C(I2), .D(I3)"
+    ),
+    carries=False,
+    luts={"LUT4": "Z"},
+    ffs_start=("FD1P3",),
+    data="",
+    chains={},
+    brams={},
+    shapes=(),
+    nextpnr="nextpnr-nexus",
+    routed=("--fasm", "design.fasm"),
+    pins=(("--pdc",), (), ".pdc"),
+    all_pins=True,
+    cell_bels=("OXIDE_COMB",),
+    bram_bels=("OXIDE_EBR",),
+    io_bels=("SEIO33_CORE", "SEIO18_CORE", "DIFFIO18_CORE"),
+    packer="prjoxide",
+    pack=("pack", "{routed}", "{bitstream}"),
+    bitstream="lgc.bit",
+)
+
+_CYCLONE4 = Family(
+    name="cyclone4",
+    extra="tools",
+    synth=("synth_intel -family cycloneive -noflatten -nodsp -nobram", "vqm"),
+    ffs="-cell $_DFFE_PN0P_ 01",
+    fabric="techmap -map cells_map.v",
+    finish="",
+    maps="""\
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+  cycloneive_lcell_comb #(.lut_mask(LUT_INIT), .sum_lutc_input("datac")) _TECHMAP_REPLACE_ (
+    .combout(O), .dataa(I0), .datab(I1), .datac(I2), .datad(I3));
+endmodule
+""",
+    carries=False,
+    luts={"cycloneive_lcell_comb": "combout"},
+    ffs_start=("dffeas",),
+    data="",
+    chains={},
+    brams={},
+    shapes=(),
+)
+
+_CYCLONE5 = Family(
+    name="cyclone5",
+    extra="tools",
+    synth=("synth_intel_alm -family cyclonev -noflatten -nolutram -nodsp -nobram -noiopad -noclkbuf", ""),
+    ffs="-cell $_DFFE_PN0P_ 0 -cell $_SDFFCE_PP0P_ 0",
+    fabric="techmap -map cells_map.v",
+    finish="",
+    maps="""\
+module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
+  MISTRAL_ALUT4 #(.LUT(LUT_INIT)) _TECHMAP_REPLACE_ (.Q(O), .A(I0), .B(I1), .C(I2), .D(I3));
+endmodule
+""",
+    carries=False,
+    luts={"MISTRAL_NOT": "Q", "MISTRAL_ALUT_ARITH": "SO"} | {f"MISTRAL_ALUT{k}": "Q" for k in range(2, 7)},
+    ffs_start=("MISTRAL_FF",),
+    data="",
+    chains={},
+    brams={},
+    shapes=(),
+)
+
 # pads and clock buffers are the vendor's tool's; SRLs would hide registers in LUTs
 _XILINX = "-nowidelut -nolutram -nodsp -nosrl -noiopad -noclkbuf"
 _SLICE_FFS = "-cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01"
@@ -222,5 +328,7 @@ _XCUP = Family(
     cells="CARRY8",
 )
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (_ICE40, _ECP5, _GOWIN, _XC7, _XCUP)}
+_ALL = (_ICE40, _ECP5, _GOWIN, _NEXUS, _MACHXO2, _XC7, _XCUP, _CYCLONE4, _CYCLONE5)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in _ALL}
 """Families the backend knows, by name."""

