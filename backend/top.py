@@ -41,7 +41,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
         core: bool = False,
     ) -> None:
         self.core = core
-        self.encoder = Encoder(plan, held=held, restartable=core)
+        self.encoder = Encoder(plan, held=held, fast=not held, restartable=core)
         self.fabric = fabric
         self.argmax = None if fabric.index_bits else Argmax(fabric.scores, registers=argmax_registers)
         width = len(self.argmax.index) if self.argmax else fabric.index_bits
@@ -57,7 +57,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
     @property
     def latency(self) -> int:
         """Clocks from accepting a frame's last feature to `result.valid`."""
-        return self.encoder.LATENCY + self._clocks + 1
+        return self.encoder.latency + self._clocks + 1
 
     @property
     def _clocks(self) -> int:

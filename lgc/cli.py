@@ -179,6 +179,18 @@ def train(
     help="LUTs between registers; 0 for none, purely combinational.",
 )  # fmt: skip
 @click.option(
+    "--pipeline", default="auto", show_default=True, metavar="auto|none|N",
+    help="Register stages, argmax included; auto is as --levels says.",
+)  # fmt: skip
+@click.option(
+    "--clock", default="", metavar="FREQ",
+    help="As few stages as reach it by the target's delays, 50MHz for instance; exit 5 if missed.",
+)  # fmt: skip
+@click.option(
+    "--throughput", type=click.Choice(["held", "full"]), default="held", show_default=True,
+    help="held: inputs stand still until the class is out; full: the fabric takes new ones every clock.",
+)  # fmt: skip
+@click.option(
     "--until", type=click.Choice(["verilog", "simulation", "synthesis", "bitstream"]), default="bitstream",
     show_default=True, help="Last stage to run.",
 )  # fmt: skip

@@ -32,19 +32,20 @@ import numpy as np
 
 from lgc import __version__, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
-from lgc.errors import LgcError, MismatchError
+from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
 from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
+from lgc.ir.passes.expand_argmax import Argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
-from lgc.ir.slices import depth, staged
+from lgc.ir.slices import depth
 from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
+from lgc.pace import Pace
 from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class Options:
         clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
         baud: of the UART.
         timeout_ms: silence that ends a request over the UART.
+        pipeline: "auto" as `levels` says, "none", or a number of register stages, argmax included.
+        clock: "50MHz" for as few stages as reach that; "" for any.
+        throughput: "held" where a sample's bits stand still until its class is out, "full" where the
+            fabric takes new ones every clock.
         fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
     """
 
@@ -102,6 +107,9 @@ class Options:
     clock_hz: float | None = None
     baud: int = 115_200
     timeout_ms: float = 50
+    pipeline: str = "auto"
+    clock: str = ""
+    throughput: str = "held"
     fold: bool = False
 
 
@@ -161,7 +169,12 @@ class Flow:
     def run(self, build: BuildDir) -> Build:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
-        _ = self.interface  # what cannot be built should not wait for the steps before
+        _ = self.interface, self.pace  # what cannot be built should not wait for the steps before
+        if self.board and self.pace.clock_mhz not in {None, self.board.clock_hz / 1e6}:
+            raise UsageError(
+                f"{self.board.title} has a clock of {self.board.clock_hz / 1e6:g} MHz; designs have no PLL.",
+                hint="Leave --clock out, or compile for --target instead of --board.",
+            )
         ran = [self.lower(), self.optimise(), self.expand()]
         self.check_fit()
         ran.append(self.rtl())
@@ -234,6 +247,17 @@ class Flow:
 
     # 03
     @cached_property
+    def pace(self) -> Pace:
+        """Where registers go."""
+        given = self.options
+        return Pace.of(
+            levels=given.levels,
+            pipeline=given.pipeline,
+            clock=given.clock,
+            throughput=given.throughput,
+        )
+
+    @cached_property
     def fabric(self) -> Fabric:
         """The fabric as written by the step, whether just now or in an earlier run."""
         out = self.build.path / "03-expand"
@@ -255,8 +279,7 @@ class Flow:
                 position=models.positions(self.checkpoint),
             )
             checks = [self.check_fabric(before, fabric)]
-            counted = staged(fabric, self.options.levels)
-            fabric, argmax = add_argmax(counted, carry=carry)
+            counted, fabric, argmax = self.pace(fabric, self.target)
             checks.append(self.check_argmax(counted, fabric, argmax))
             netlists.write(out / "fabric.npz", fabric.netlist)
             (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
@@ -266,8 +289,10 @@ class Flow:
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        key: dict[str, Any] = {"k": self.target.k, "levels": self.options.levels}
+        key: dict[str, Any] = {"k": self.target.k, "pace": dataclasses.asdict(self.pace)}
         key |= {"carry": carry, "slices": slices}
+        if self.pace.clock_mhz is not None:
+            key |= self.target_key
         key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)
 
@@ -342,8 +367,8 @@ class Flow:
                 self.lowered.encoder,
                 self.fabric,
                 out=out,
-                argmax_registers=self.options.levels > 0,
-                held=True,
+                argmax_registers=self.pace.registers,
+                held=not self.pace.full,
                 interface=self.interface,
                 family=self.target.cells,
                 yosys=yosys,
@@ -356,7 +381,8 @@ class Flow:
         expanded = self.build.path / "03-expand"
         key = {
             "yosys": yosys.identity,
-            "registers": self.options.levels > 0,
+            "registers": self.pace.registers,
+            "held": not self.pace.full,
             "cells": self.target.cells.cells,
         }
         key["interface"] = dataclasses.asdict(self.interface)
@@ -480,6 +506,8 @@ class Flow:
                 "pins for them."
             )
 
+        freq_mhz = self.board.clock_hz / 1e6 if self.board else self.pace.clock_mhz
+
         def route(seed: int, out: Path) -> Routing:
             return place_and_route(
                 synthesis,
@@ -488,7 +516,7 @@ class Flow:
                 seed=seed,
                 nextpnr=nextpnr,
                 pins=pins or None,
-                freq_mhz=self.board.clock_hz / 1e6 if self.board else None,
+                freq_mhz=freq_mhz,
             )
 
         seeds = range(self.options.seed, self.options.seed + self.options.seeds)
@@ -504,7 +532,7 @@ class Flow:
             return Outcome(values | {"board": self.options.board}, result.commands)
 
         key = self.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
-        key |= {"board": self.options.board, "clock": self.board.clock_hz if self.board else 0}
+        key |= {"board": self.options.board, "clock": freq_mhz}
         return self.step("07-route", run, key, synthesis.netlist)
 
     # 08

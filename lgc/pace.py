@@ -1,0 +1,119 @@
+"""How many registers a fabric gets: `--levels`, `--pipeline`, `--clock` and `--throughput`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lgc.errors import DoesNotFitError, UsageError
+from lgc.ir.fabric import Fabric
+from lgc.ir.passes.expand_argmax import Argmax, add_argmax
+from lgc.ir.passes.pipeline import Pipeline
+from lgc.ir.slices import depth, staged
+
+if TYPE_CHECKING:
+    from lgc.backend.target import Target
+
+THROUGHPUTS = ("held", "full")
+"""Whether inputs stand still until the result is out, or may be new ones every clock."""
+
+_CLOCK = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)Hz", re.IGNORECASE)
+_FANOUT = 2
+"""Doublings of a wire's loads that are reckoned with before a LUT is placed."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was asked for.
+
+    Attributes:
+        levels: LUTs between registers, 0 for no registers.
+        stages: register stages at most, argmax included; None for any number.
+        clock_mhz: clock to be reached with as few stages as the target's delays allow; None for any.
+        full: new inputs may come every clock.
+    """
+
+    levels: int = 4
+    stages: int | None = None
+    clock_mhz: float | None = None
+    full: bool = False
+
+    @classmethod
+    def of(cls, *, levels: int, pipeline: str, clock: str, throughput: str) -> Pace:
+        """Read the options of `lgc compile`.
+
+        Raises:
+            UsageError: text that means nothing, or options that contradict each other.
+        """
+        if throughput not in THROUGHPUTS:
+            raise UsageError(
+                f"There is no throughput {throughput!r}.", hint=f"Say {' or '.join(THROUGHPUTS)}."
+            )
+        if pipeline not in {"auto", "none"} and not pipeline.isdecimal():
+            raise UsageError(f"--pipeline takes auto, none or a number of stages, not {pipeline!r}.")
+        found = _CLOCK.fullmatch(clock.strip())
+        if clock and (found is None or not float(found[1])):
+            raise UsageError(f"--clock takes a frequency such as 50MHz, not {clock!r}.")
+        if clock and pipeline != "auto":
+            raise UsageError("--clock chooses the number of stages.", hint="Leave --pipeline out.")
+        mhz = float(found[1]) * {"": 1e-6, "k": 1e-3, "m": 1}[found[2].lower()] if found else None
+        full = throughput == "full"
+        if pipeline == "none" or (pipeline == "0" and not full):
+            levels = 0
+        stages = int(pipeline) if pipeline.isdecimal() and int(pipeline) else None
+        return cls(levels, stages, mhz, full)
+
+    @property
+    def registers(self) -> bool:
+        """Whether there are any."""
+        return self.levels > 0 or self.stages is not None
+
+    def __call__(self, fabric: Fabric, target: Target) -> tuple[Fabric, Fabric, Argmax]:
+        """Give a fabric its stages and its argmax.
+
+        Returns:
+            The fabric before its argmax, with it, and what a proof of the argmax needs.
+
+        Raises:
+            DoesNotFitError: no number of stages reaches the clock, by the delays of the target.
+        """
+        if self.clock_mhz is None:
+            return self._paced(fabric, target, self.levels)
+        for levels in range(max(depth(fabric), 1), 0, -1):
+            found = self._paced(fabric, target, levels)
+            if self._period(found[1], target, levels) * self.clock_mhz <= 1e6:
+                return found
+        raise DoesNotFitError(
+            f"{target.name} does not reach {self.clock_mhz:g} MHz by its delay model, "
+            "even with a register behind every LUT.",
+            hint="Ask for a slower clock.",
+        )
+
+    def _paced(self, fabric: Fabric, target: Target, levels: int) -> tuple[Fabric, Fabric, Argmax]:
+        carry = target.cells.carries
+        if target.cells.own_cells and (self.full or self.stages is not None):
+            raise UsageError(
+                f"Designs for {target.name} are cut by --levels or --clock only, and their inputs are held.",
+                hint="Carry chains cannot be cut anywhere.",
+            )
+        if not self.full and self.stages is None:
+            counted = staged(fabric, levels)
+            return counted, *add_argmax(counted, carry=carry)
+        # Carry chains compare whole numbers between two registers; LUTs are cut wherever stages want it.
+        with_argmax, argmax = add_argmax(fabric)
+        stages = -1 if self.stages is None else self.stages
+        cut = Pipeline(levels=levels, stages=stages, balanced=self.full)(with_argmax.netlist)
+        return fabric, replace(with_argmax, netlist=cut), argmax
+
+    def _period(self, fabric: Fabric, target: Target, levels: int) -> float:
+        """Picoseconds between two registers, estimated."""
+        from lgc.backend.estimate import slowest
+
+        delays = target.delay
+        if delays is None:
+            return float(Pipeline.delay * levels)
+        if not self.full:
+            return float(slowest(fabric, target.cells.cells, delays)[0])
+        hop = delays.route + _FANOUT * delays.fanout + delays.lut
+        return float(delays.clock_to_out + levels * hop + delays.setup)

@@ -1,0 +1,104 @@
+"""Where registers go: what the options say, and designs of every pace in simulation."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lgc.backend import target, tools
+from lgc.backend.rtl import write_rtl
+from lgc.errors import DoesNotFitError, ToolMissingError, UsageError
+from lgc.hw_tests.runner import choose, simulate
+from lgc.hw_tests.samples import random_sample
+from lgc.pace import Pace
+
+
+def lacking() -> str:
+    try:
+        tools.find("yosys")
+        choose("icarus", clocks=1)
+    except ToolMissingError as error:
+        return str(error)
+    return ""
+
+
+def pace(**given: object) -> Pace:
+    defaults: dict[str, object] = {"levels": 4, "pipeline": "auto", "clock": "", "throughput": "held"}
+    return Pace.of(**(defaults | given))  # type: ignore[arg-type]
+
+
+HX8K = target.load("ice40-hx8k")
+
+
+def test_what_the_options_say() -> None:
+    assert pace() == Pace()
+    assert pace(pipeline="none") == Pace(levels=0)
+    assert pace(pipeline="6", throughput="full") == Pace(stages=6, full=True)
+    assert pace(clock="50MHz").clock_mhz == 50
+    assert pace(clock="12.5 kHz").clock_mhz == pytest.approx(0.0125)
+    assert pace(clock="48000000Hz").clock_mhz == pytest.approx(48)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pipeline": "many"}, r"^--pipeline takes auto, none or a number of stages, not 'many'\.$"),
+        ({"clock": "fast"}, r"^--clock takes a frequency such as 50MHz, not 'fast'\.$"),
+        ({"clock": "0MHz"}, r"^--clock takes a frequency"),
+        ({"clock": "50MHz", "pipeline": "3"}, r"^--clock chooses the number of stages\."),
+        ({"throughput": "most"}, r"^There is no throughput 'most'\."),
+    ],
+)
+def test_options_that_mean_nothing(given: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        pace(**given)
+
+
+def test_a_faster_clock_takes_more_stages() -> None:
+    fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
+    for throughput in ("held", "full"):
+        slow, fast = (
+            pace(clock=f"{mhz}MHz", throughput=throughput)(fabric, HX8K)[1].latency for mhz in (10, 160)
+        )
+        assert slow < fast
+        with pytest.raises(DoesNotFitError, match=r"^ice40-hx8k does not reach 3000 MHz by its delay model"):
+            pace(clock="3000MHz", throughput=throughput)(fabric, HX8K)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 5])
+def test_as_many_stages_as_asked_for(stages: int) -> None:
+    fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
+    for throughput in ("held", "full"):
+        assert 1 <= pace(pipeline=str(stages), throughput=throughput)(fabric, HX8K)[1].latency <= stages
+
+
+@pytest.mark.skipif(bool(lacking()), reason=lacking())
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("levels", [0, 1, 2])
+@pytest.mark.parametrize("throughput", ["held", "full"])
+def test_designs_of_every_pace(throughput: str, levels: int, shared: bool, tmp_path: Path) -> None:
+    """Classes, scores, latency and throughput as promised, with gaps, back-pressure and a reset."""
+    sample = random_sample(seed=3, features=30, layers=(40, 40), classes=5, shared=shared)
+    _, fabric, _ = pace(levels=levels, throughput=throughput)(sample.fabric, HX8K)
+    rtl = write_rtl(
+        sample.encoder,
+        dataclasses.replace(fabric, ledger=None),
+        out=tmp_path / "rtl",
+        argmax_registers=levels > 0,
+        held=throughput == "held",
+    )
+    codes = sample.codes(12, seed=2)
+    scores = sample.fabric.scores(sample.bits(codes))
+    found = simulate(
+        rtl,
+        codes=codes,
+        expected_class=scores.argmax(axis=1),
+        expected_scores=scores,
+        out=tmp_path / "sim",
+        simulator="icarus",
+    )
+    assert found.matching_scores == found.matching_classes == 12
+    if throughput == "full":
+        assert found.cycles_per_sample == max(30, rtl.latency)
+    assert np.any(scores)
