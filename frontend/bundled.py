@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -11,6 +12,8 @@ from lgc.errors import LgcError, ToolMissingError
 from lgc.ir.encoder import FixedPoint
 
 from .raw import Raw, numbered
+
+_LOG = logging.getLogger(__name__)
 
 NAMES = ("breast_cancer", "digits", "iris", "wine")
 """What comes with scikit-learn."""
@@ -49,17 +52,21 @@ def openml(name: str) -> Raw:
         LgcError: no network, no such data set, or one without classes.
     """
     fetch = _datasets().fetch_openml
+    from sklearn.externals._arff import ArffException
+
     title, _, version = name.partition("@")
     which: dict[str, Any] = {"data_id": int(name)} if name.isdecimal() else {"name": title}
     if version:
         which["version"] = int(version) if version.isdecimal() else version
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "A network error", UserWarning)  # it tries once more
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             bunch = fetch(**which, as_frame=False, parser="liac-arff", n_retries=1, delay=0.5)
-    except (OSError, ValueError) as error:  # URLError and OpenMLError among them
-        reason = getattr(error, "reason", None) or error
+    except (OSError, ValueError, ArffException) as error:  # URLError and OpenMLError among them
+        reason = str(getattr(error, "reason", None) or error).rstrip(".")
         raise LgcError(f"Cannot fetch {name!r} from OpenML: {reason}.", hint=_fetch_hint(error)) from error
+    for each in said:  # several versions, problems that OpenML knows of, a second attempt
+        _LOG.warning("%s: %s", name, " ".join(str(each.message).split()))
     return from_bunch(bunch, name)
 
 
