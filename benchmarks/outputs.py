@@ -74,7 +74,7 @@ def main() -> None:
     loaded = data.load(options.data)
     options.validation = 5000 if len(loaded.train_y) > 20000 else 300
     columns = [f"{part} K{k}" for k in LUTS for part in ("logic", "whole")]
-    print(f"| outputs | weights | validation % | test % | {' | '.join(columns)} | whole K6 |")
+    print(f"| outputs | weights | validation % | test % | {' | '.join(columns)} | whole K6, change |")
     print("|---" * (5 + len(columns)) + "|")
     widest = 0.0
     for part, name in ROWS:
