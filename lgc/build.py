@@ -22,6 +22,7 @@ from lgc.manifest import read_step
 from lgc.report import Report, model
 
 if TYPE_CHECKING:
+    from lgc.backend.component import Classifier as Component
     from lgc.backend.rtl import RtlFiles
 
 _LOG = logging.getLogger(__name__)

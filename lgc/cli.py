@@ -11,6 +11,7 @@ from lgc import console
 from lgc.board_commands import boards, complete_board, flash, host, targets
 from lgc.console import as_json
 from lgc.errors import ToolMissingError
+from lgc.explore_command import explore
 from lgc.import_command import import_
 from lgc.report_commands import compare, report
 
@@ -220,10 +221,15 @@ def train(
     "--timeout", "timeout_ms", type=click.FloatRange(0, min_open=True), default=50, show_default=True,
     metavar="MS", help="Silence that ends a request over the UART.",
 )  # fmt: skip
+@click.option("--fold", is_flag=True, help="Keep kernels of convolutions and stream images through them.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
     help="Placer seeds to try, from --seed on, in parallel; the fastest is kept.",
+)  # fmt: skip
+@click.option(
+    "--script", "scripts", multiple=True, type=click.Choice(["vivado", "quartus", "radiant", "fusesoc"]),
+    help="Write a script for this tool too, with the Verilog beside it.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Run every step again.")
 @quiet
@@ -384,7 +390,7 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
-for _command in (boards, compare, flash, host, import_, report, targets):
+for _command in (boards, compare, explore, flash, host, import_, report, targets):
     main.add_command(_command)
 
 

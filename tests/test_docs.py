@@ -1,0 +1,73 @@
+"""The documentation builds without a warning, and its tutorials run as written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BIN = Path(sys.executable).parent
+
+BLOCK = re.compile(
+    r"^(<!-- not run: .+ -->\n)?```(\w+)(?: title=\"(.+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+"""A fenced block with its language and file name, perhaps excused by a comment before it."""
+
+
+def execute(language: str, text: str, folder: Path) -> None:
+    """Run a block of a tutorial in `folder`."""
+    program = {"sh": ["bash", "-euc", text], "python": [sys.executable, "-c", text]}[language]
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("name", ["digits", "sensors"])
+def test_the_tutorial_runs_as_written(name: str, tmp_path: Path) -> None:
+    ran = 0
+    for excuse, language, title, text in BLOCK.findall((DOCS / "tutorials" / f"{name}.md").read_text()):
+        if title:
+            (tmp_path / title).write_text(text)
+        elif language in {"sh", "python"} and not excuse:
+            execute(language, text, tmp_path)
+            ran += 1
+    assert ran
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [
+        str(BIN / "mkdocs"),
+        "build",
+        "--strict",
+        "-q",
+        "-f",
+        "docs/site/mkdocs.yml",
+        "-d",
+        str(tmp_path),
+    ]
+    # The theme's own notice about the future of MkDocs is no warning about these pages.
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    commands = (tmp_path / "reference" / "commands.html").read_text()
+    settings = (tmp_path / "reference" / "config.html").read_text()
+    assert "lgc compile" in commands
+    assert "lr_connections" in settings
+
+
+def test_the_example_of_a_design_around_it_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "soc.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted, expected = (line.split()[4:] for line in done.stdout.splitlines()[-2:])
+    assert counted == expected
+    assert sum(map(int, counted)) == 40
