@@ -16,6 +16,8 @@ from .connections import Sources
 from .graph import AnyLayer
 from .groupsum import GroupSum
 from .kernels import cpu, memory
+from .kernels.autograd import stacked
+from .kernels.stack import Nodes
 from .kernels.threads import share
 from .layers import FullLayer, LutLayer, build
 from .layers.slots import SlotNodes
@@ -51,15 +53,31 @@ class Network(nn.Module):
         hardened and have no gradient.
         """
         with torch.no_grad():
-            for layer in self.layers[:frozen]:
-                x = layer(x, True, temperature, None)
-        for i, layer in list(enumerate(self.layers))[frozen:]:
+            x = self._through(x, range(frozen), hard=True, temperature=temperature, noise=())
+        rest = range(frozen, len(self.layers))
+        x = self._through(x, rest, hard=hard, temperature=temperature, noise=noise)
+        return cast(Tensor, self.head(x, hard))
+
+    def _through(
+        self, x: Tensor, which: range, *, hard: bool, temperature: float, noise: tuple[int, ...]
+    ) -> Tensor:
+        """Send activations through some layers; dense ones next to each other are one operation."""
+        waiting: list[Nodes] = []
+        for i in which:
+            layer, last = self.layers[i], i + 1 == len(self.layers)
             rng = np.random.default_rng([*noise, i + 1]) if noise else None
-            if isinstance(layer, LutLayer | FullLayer) and layer is self.layers[-1] and self.head.plain:
-                x = layer(x, hard, temperature, rng, self.classes)  # counted per class at once
+            groups = self.classes if last and self.head.plain else 0  # counted per class at once
+            if isinstance(layer, LutLayer):
+                waiting.append(layer.nodes(len(x), hard, temperature, rng))
+                if i + 1 in which and isinstance(self.layers[i + 1], LutLayer):
+                    continue
+                x = stacked(x, waiting, groups if waiting[-1].weight is None else 0)
+                waiting = []
+            elif isinstance(layer, FullLayer):
+                x = layer(x, hard, temperature, rng, groups)
             else:
                 x = layer(x, hard, temperature, rng)
-        return cast(Tensor, self.head(x, hard))
+        return x
 
     def after_step(self, adam: torch.optim.Optimizer, seed: tuple[int, ...]) -> None:
         """Let layers change what they choose from; `seed` decides how, a layer's number added to it."""

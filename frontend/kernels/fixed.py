@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .._typing import F32x1, F32x2, F32x3, I32x2
+from .._typing import F32x1, F32x2, F32x3, I32x1, I32x2
 from .polynomial import evaluate, gradients
 from .simd import LANES, LOGISTIC, PLAIN, WIDTH, load, positive, sigmoid, splat, store
 
@@ -56,106 +56,129 @@ def slope_row(p: F32x1, i: Any, y_grad: F32x1, g: Any, out: F32x1) -> None:
 
 
 @cache
+def arranging(k: int) -> tuple[Kernel, Kernel]:
+    """Polynomials of k pins into another order, and gradients back into theirs, compiled for this k."""
+    size = 1 << k
+
+    @njit(cache=True, nogil=True)
+    def arrange(given: F32x2, order: I32x1, out: F32x2) -> None:
+        """Set the row t of `out` to `given[order[t]]`."""
+        old, new = given.ravel(), out.ravel()
+        for t in range(np.uint64(len(order))):
+            i = np.uint64(order[t])
+            for s in range(size):
+                new[t * np.uint64(size) + np.uint64(s)] = old[i * np.uint64(size) + np.uint64(s)]
+
+    @njit(cache=True, nogil=True)
+    def total(given: F32x3, order: I32x1, out: F32x2) -> None:
+        """Set `out[order[t]]` to the sum of the blocks' rows t, `given` being `[blocks, nodes, 2**k]`."""
+        blocks, nodes = np.uint64(len(given)), np.uint64(len(order))
+        old, new = given.ravel(), out.ravel()
+        for t in range(nodes):
+            i = np.uint64(order[t])
+            for s in range(size):
+                value = np.float32(0)
+                for b in range(blocks):
+                    value += old[(b * nodes + t) * np.uint64(size) + np.uint64(s)]
+                new[i * np.uint64(size) + np.uint64(s)] = value
+
+    return arrange, total
+
+
+@cache
 def kernels(k: int) -> tuple[Kernel, Kernel]:
     """Forward and backward of layers of k pins, compiled for this k."""
     rows = 1 << k
 
     @njit(cache=True, nogil=True)
     def forward(
-        x: F32x3,
+        x: F32x2,
         source: I32x2,
+        order: I32x1,
         coef: F32x2,
-        noise: F32x3,
+        noise: F32x2,
         squash: int,
-        y: F32x3,
-        counts: F32x3,
-        first: int,
-        stop: int,
+        placed: bool,
+        y: F32x2,
+        counts: F32x2,
     ) -> None:
-        """Evaluate a layer on blocks `first .. stop - 1`; as `cpu.forward`, `source` `[nodes, k]`.
+        """Evaluate a layer on a block `x` `[features, LANES]`, node `order[t]` as the t-th.
 
-        `counts` `[blocks, groups, LANES]`, if it has groups, becomes the sums of as many equal,
-        contiguous groups of outputs; then `y` may be without nodes.
+        It reads the rows `source[t]` of `x`, the polynomial `coef[t]`, the noise of its own row, and
+        writes the row t of `y`, or its own if `placed`. `counts` `[groups, LANES]`, if it has groups, becomes
+        the sums of as many equal, contiguous groups of nodes; then `y` may be without nodes.
         """
-        nodes, groups = len(source), counts.shape[1]
-        share = nodes // max(groups, 1)
-        keep, noisy = y.shape[1] > 0, noise.shape[1] > 0
-        at = np.empty(k, np.uint64)
+        nodes, groups = len(order), counts.shape[0]
+        share = np.uint64(nodes // max(groups, 1))
+        keep, noisy = y.shape[0] > 0, noise.shape[0] > 0
         row = np.empty(LANES, np.float32)
-        xs, cs, ns, ys, sums = x.ravel(), coef.ravel(), noise.ravel(), y.ravel(), counts.ravel()
-        for n in range(first, stop):
-            base = n * x.shape[1]
-            if groups:
-                counts[n] = 0
-            for i in range(nodes):
-                for p in range(k):
-                    at[p] = np.uint64(base + source[i, p]) * np.uint64(LANES)
-                o = np.uint64((n * nodes + i) * LANES)
-                if keep:
-                    evaluate(k, xs, at, cs, np.uint64(i * rows), ys, o)
-                    if squash != PLAIN:
-                        squash_row(ys, o, ns, o, noisy, squash)
-                    if groups:
-                        add_row(sums, np.uint64((n * groups + i // share) * LANES), ys, o)
-                else:
-                    evaluate(k, xs, at, cs, np.uint64(i * rows), row, np.uint64(0))
-                    if squash != PLAIN:
-                        squash_row(row, np.uint64(0), ns, o, noisy, squash)
-                    add_row(sums, np.uint64((n * groups + i // share) * LANES), row, np.uint64(0))
+        xs, ss, cs, ns = x.ravel(), source.ravel(), coef.ravel(), noise.ravel()
+        ys, sums = y.ravel(), counts.ravel()
+        lanes, zero = np.uint64(LANES), np.uint64(0)
+        counts[:] = 0
+        for t in range(np.uint64(nodes)):
+            i, j = np.uint64(order[t]), t * np.uint64(rows)
+            n = i * lanes
+            if keep:
+                o = (i if placed else t) * lanes
+                evaluate(k, xs, ss, t * np.uint64(k), cs, j, ys, o)
+                if squash != PLAIN:
+                    squash_row(ys, o, ns, n, noisy, squash)
+                if groups:
+                    add_row(sums, i // share * lanes, ys, o)
+            else:
+                evaluate(k, xs, ss, t * np.uint64(k), cs, j, row, zero)
+                if squash != PLAIN:
+                    squash_row(row, zero, ns, n, noisy, squash)
+                add_row(sums, i // share * lanes, row, zero)
 
     @njit(cache=True, nogil=True)
     def backward(
-        x: F32x3,
+        x: F32x2,
         source: I32x2,
+        order: I32x1,
         coef: F32x2,
-        noise: F32x3,
+        noise: F32x2,
         squash: int,
-        y: F32x3,
-        y_grad: F32x3,
-        x_grad: F32x3,
-        coef_grad: F32x3,
-        first: int,
-        stop: int,
+        placed: bool,
+        y: F32x2,
+        y_grad: F32x2,
+        x_grad: F32x2,
+        coef_grad: F32x2,
     ) -> None:
-        """Set `x_grad` and `coef_grad` `[blocks, nodes, 2**k]` of blocks `first .. stop - 1`.
+        """Set `x_grad`, unless it is without features, and `coef_grad`, whose rows are those of `coef`.
 
-        As `cpu.backward`, but nothing need be cleared before. `y` are the probabilities that the forward
-        pass gave, or it has no nodes; `y_grad` has a row per node, or one per equal group of nodes.
+        Arguments as in `forward`; nothing need be cleared before. `y` are the probabilities that the
+        forward pass gave, or it has no nodes; `y_grad` has a row per node, or one per group of nodes.
         """
-        nodes, given = len(source), y_grad.shape[1]
-        share = nodes // given
-        keep, noisy, want = y.shape[1] > 0, noise.shape[1] > 0, x_grad.shape[1] > 0
-        at = np.empty(k, np.uint64)
+        nodes, given = len(order), y_grad.shape[0]
+        share = np.uint64(nodes // given)
+        keep, noisy, want = y.shape[0] > 0, noise.shape[0] > 0, x_grad.shape[0] > 0
         row = np.empty(LANES, np.float32)
         scratch = np.empty(16 * LANES, np.float32)
-        xs, cs, ns, ys = x.ravel(), coef.ravel(), noise.ravel(), y.ravel()
+        xs, ss, cs, ns, ys = x.ravel(), source.ravel(), coef.ravel(), noise.ravel(), y.ravel()
         gs, xg, cg = y_grad.ravel(), x_grad.ravel(), coef_grad.ravel()
-        zero = np.uint64(0)
-        for n in range(first, stop):
-            base = n * x.shape[1]
-            if want:
-                x_grad[n] = 0
-            for i in range(nodes):
-                for p in range(k):
-                    at[p] = np.uint64(base + source[i, p]) * np.uint64(LANES)
-                o = np.uint64((n * nodes + i) * LANES)
-                g = o if given == nodes else np.uint64((n * given + i // share) * LANES)
-                j, h = np.uint64(i * rows), np.uint64((n * nodes + i) * rows)
-                if squash == PLAIN:
-                    if want:
-                        gradients(k, 1, xs, at, cs, j, gs, g, xg, at, cg, h, scratch)
-                    else:
-                        gradients(k, 0, xs, at, cs, j, gs, g, xg, at, cg, h, scratch)
-                    continue
-                if keep:
-                    slope_row(ys, o, gs, g, row)
-                else:
-                    evaluate(k, xs, at, cs, j, row, zero)
-                    squash_row(row, zero, ns, o, noisy, LOGISTIC)
-                    slope_row(row, zero, gs, g, row)
+        lanes, zero = np.uint64(LANES), np.uint64(0)
+        x_grad[:] = 0
+        for t in range(np.uint64(nodes)):
+            i, p = np.uint64(order[t]), t * np.uint64(k)
+            j, o = t * np.uint64(rows), (i if placed else t) * lanes
+            g = o if given == nodes else i // share * lanes
+            if squash == PLAIN:
                 if want:
-                    gradients(k, 1, xs, at, cs, j, row, zero, xg, at, cg, h, scratch)
+                    gradients(k, 1, xs, ss, p, cs, j, gs, g, xg, cg, j, scratch)
                 else:
-                    gradients(k, 0, xs, at, cs, j, row, zero, xg, at, cg, h, scratch)
+                    gradients(k, 0, xs, ss, p, cs, j, gs, g, xg, cg, j, scratch)
+                continue
+            if keep:
+                slope_row(ys, o, gs, g, row)
+            else:
+                evaluate(k, xs, ss, p, cs, j, row, zero)
+                squash_row(row, zero, ns, i * lanes, noisy, LOGISTIC)
+                slope_row(row, zero, gs, g, row)
+            if want:
+                gradients(k, 1, xs, ss, p, cs, j, row, zero, xg, cg, j, scratch)
+            else:
+                gradients(k, 0, xs, ss, p, cs, j, row, zero, xg, cg, j, scratch)
 
     return forward, backward

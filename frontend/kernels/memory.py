@@ -1,4 +1,4 @@
-"""Keeping freed memory, in large pages, so that a training step does not fault its buffers in anew."""
+"""Keeping memory, in large pages, so that a training step does not fault its buffers in anew."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import mmap
 import sys
 from functools import cache
 
+import torch
+
+from .._typing import Array
+from .simd import LANES
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _KEEP = 1 << 29
 _LARGEST_MMAP_THRESHOLD, _DEFAULT_MMAP_MAX = 1 << 25, 1 << 16
 _ROOM = 3 << 27
+_SPARE: list[torch.Tensor] = []
+"""Rows that nobody uses."""
+_MOST_SPARE = 8
 
 
 @cache
@@ -49,3 +57,27 @@ def _enlarge_pages(library: ctypes.CDLL) -> None:
         last = (piece + _ROOM) // mmap.PAGESIZE * mmap.PAGESIZE
         library.madvise(first, last - first, mmap.MADV_HUGEPAGE)
         library.free(piece)
+
+
+class Rows:
+    """Rows float32 `[slots, count, LANES]` for several counts, borrowed until they are given back.
+
+    What they held is undefined. They begin with a cache line, so that a row touches as few as it can.
+    """
+
+    def __init__(self, slots: int, counts: list[int]) -> None:
+        size = slots * sum(counts) * LANES
+        fits = [i for i, each in enumerate(_SPARE) if size <= len(each) <= 2 * size]
+        self._all: torch.Tensor | None = _SPARE.pop(fits[0]) if fits else torch.empty(size)
+        flat, at = self._all.numpy(), 0
+        self.parts: list[Array] = []
+        for count in counts:
+            end = at + slots * count * LANES
+            self.parts.append(flat[at:end].reshape(slots, count, LANES))
+            at = end
+
+    def give_back(self) -> None:
+        """Let others use the memory."""
+        if self._all is not None and len(_SPARE) < _MOST_SPARE:
+            _SPARE.append(self._all)
+        self._all, self.parts = None, []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .._typing import F32x1, F32x2, F32x3, F32x4, I32x1, I32x3
+from .._typing import F32x1, F32x2, F32x3, I32x1, I32x3
 from .fixed import slope_row, squash_row
 from .polynomial import evaluate, gradients
 from .simd import LANES, LOGISTIC, PLAIN, load, splat, store, store_totals, total
@@ -24,14 +24,14 @@ Kernel = Callable[..., None]
 
 
 @njit(cache=True, nogil=True)
-def _mix(x: F32x1, base: int, source: I32x1, weight: F32x1, c: int, count: int, pin: F32x1, to: Any) -> None:
+def _mix(x: F32x1, source: I32x1, weight: F32x1, c: int, count: int, pin: F32x1, to: Any) -> None:
     """Set 64 elements of `pin` to the sum of candidates `c` to `c + count - 1`, weighted."""
     zero = splat(np.float32(0))
     a, b, d, e = zero, zero, zero, zero
     for i in range(np.uint64(c), np.uint64(c + count)):
         if weight[i] != 0:
             w = splat(weight[i])
-            s = np.uint64(base + source[i]) * np.uint64(LANES)
+            s = np.uint64(source[i]) * np.uint64(LANES)
             a = a + w * load(x, s)
             b = b + w * load(x, s + np.uint64(16))
             d = d + w * load(x, s + np.uint64(32))
@@ -50,33 +50,30 @@ def _dot(x: F32x1, s: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _weigh(
-    x: F32x1, base: int, source: I32x1, c: int, count: int, pin_grad: F32x1, p: Any, out: F32x1, o: int
-) -> None:
-    """Set `out[o : o + count]` to the gradients of the candidates' weights."""
+def _weigh(x: F32x1, source: I32x1, c: int, count: int, pin_grad: F32x1, p: Any, out: F32x1) -> None:
+    """Set `out[c : c + count]` to the gradients of the candidates' weights."""
     a, b = load(pin_grad, p), load(pin_grad, p + np.uint64(16))
     d, e = load(pin_grad, p + np.uint64(32)), load(pin_grad, p + np.uint64(48))
     lanes, i = np.uint64(LANES), 0
     while i + 4 <= count:
         j = np.uint64(c + i)
         sums = (
-            _dot(x, np.uint64(base + source[j]) * lanes, a, b, d, e),
-            _dot(x, np.uint64(base + source[j + np.uint64(1)]) * lanes, a, b, d, e),
-            _dot(x, np.uint64(base + source[j + np.uint64(2)]) * lanes, a, b, d, e),
-            _dot(x, np.uint64(base + source[j + np.uint64(3)]) * lanes, a, b, d, e),
+            _dot(x, np.uint64(source[j]) * lanes, a, b, d, e),
+            _dot(x, np.uint64(source[j + np.uint64(1)]) * lanes, a, b, d, e),
+            _dot(x, np.uint64(source[j + np.uint64(2)]) * lanes, a, b, d, e),
+            _dot(x, np.uint64(source[j + np.uint64(3)]) * lanes, a, b, d, e),
         )
-        store_totals(out, np.uint64(o + i), sums)
+        store_totals(out, j, sums)
         i += 4
     while i < count:
-        s = np.uint64(base + source[np.uint64(c + i)]) * lanes
-        out[o + i] = total(_dot(x, s, a, b, d, e))
+        s = np.uint64(source[np.uint64(c + i)]) * lanes
+        out[c + i] = total(_dot(x, s, a, b, d, e))
         i += 1
 
 
 @njit(cache=True, nogil=True)
 def _spread(
     x_grad: F32x1,
-    base: int,
     source: I32x1,
     weight: F32x1,
     c: int,
@@ -90,7 +87,7 @@ def _spread(
     for i in range(np.uint64(c), np.uint64(c + count)):
         if weight[i] != 0:
             w = splat(weight[i])
-            s = np.uint64(base + source[i]) * np.uint64(LANES)
+            s = np.uint64(source[i]) * np.uint64(LANES)
             store(x_grad, s, load(x_grad, s) + w * a)
             store(x_grad, s + np.uint64(16), load(x_grad, s + np.uint64(16)) + w * b)
             store(x_grad, s + np.uint64(32), load(x_grad, s + np.uint64(32)) + w * d)
@@ -104,99 +101,74 @@ def kernels(k: int) -> tuple[Kernel, Kernel]:
 
     @njit(cache=True, nogil=True)
     def forward(
-        x: F32x3,
+        x: F32x2,
         source: I32x3,
         weight: F32x3,
         coef: F32x2,
-        noise: F32x3,
+        noise: F32x2,
         squash: int,
-        y: F32x3,
-        first: int,
-        stop: int,
+        y: F32x2,
     ) -> None:
-        """Evaluate a layer on blocks `first .. stop - 1`; arguments as in `cpu`."""
+        """Evaluate a layer on a block `x` `[features, LANES]`; arguments as in `cpu`."""
         nodes, _, count = source.shape
-        noisy = noise.shape[1] > 0
-        pins = np.empty(k * LANES, np.float32)
-        at = np.arange(k).astype(np.uint64) * np.uint64(LANES)
-        xs, ss, ws, cs, ns, ys = (
-            x.ravel(),
-            source.ravel(),
-            weight.ravel(),
-            coef.ravel(),
-            noise.ravel(),
-            y.ravel(),
-        )
-        for n in range(first, stop):
-            for i in range(nodes):
-                for p in range(k):
-                    _mix(xs, n * x.shape[1], ss, ws, (i * k + p) * count, count, pins, np.uint64(p * LANES))
-                o = np.uint64((n * nodes + i) * LANES)
-                evaluate(k, pins, at, cs, np.uint64(i * rows), ys, o)
-                if squash != PLAIN:
-                    squash_row(ys, o, ns, o, noisy, squash)
+        noisy = noise.shape[0] > 0
+        pins, at = np.empty(k * LANES, np.float32), np.arange(k).astype(np.int32)
+        xs, ss, ws = x.ravel(), source.ravel(), weight.ravel()
+        cs, ns, ys = coef.ravel(), noise.ravel(), y.ravel()
+        zero = np.uint64(0)
+        for i in range(nodes):
+            for p in range(k):
+                _mix(xs, ss, ws, (i * k + p) * count, count, pins, np.uint64(p * LANES))
+            o = np.uint64(i * LANES)
+            evaluate(k, pins, at, zero, cs, np.uint64(i * rows), ys, o)
+            if squash != PLAIN:
+                squash_row(ys, o, ns, o, noisy, squash)
 
     @njit(cache=True, nogil=True)
     def backward(
-        x: F32x3,
+        x: F32x2,
         source: I32x3,
         weight: F32x3,
         coef: F32x2,
-        noise: F32x3,
+        noise: F32x2,
         squash: int,
-        y_grad: F32x3,
-        x_grad: F32x3,
-        weight_grad: F32x4,
-        coef_grad: F32x3,
-        first: int,
-        stop: int,
+        y_grad: F32x2,
+        x_grad: F32x2,
+        weight_grad: F32x3,
+        coef_grad: F32x2,
     ) -> None:
-        """Set the gradients of blocks `first .. stop - 1`.
+        """Set the gradients of a block.
 
-        A node that is squashed has the gradient of its probability. `x_grad` is `[blocks, features,
-        LANES]`, or has no features if nobody needs it; `weight_grad` `[blocks, nodes, k, candidates]`, or
-        without nodes; `coef_grad` `[blocks, nodes, 2**k]`. Nothing need be cleared before.
+        A node that is squashed has the gradient of its probability. `x_grad` is `[features, LANES]`, or
+        has no features if nobody needs it; `weight_grad` `[nodes, k, candidates]`, or without nodes;
+        `coef_grad` `[nodes, 2**k]`. Nothing need be cleared before.
         """
         nodes, _, count = source.shape
-        noisy, want, learn = noise.shape[1] > 0, x_grad.shape[1] > 0, weight_grad.shape[1] > 0
+        noisy, want, learn = noise.shape[0] > 0, x_grad.shape[0] > 0, weight_grad.shape[0] > 0
         pins, pin_grad = np.empty(k * LANES, np.float32), np.empty(k * LANES, np.float32)
         row, scratch = np.empty(LANES, np.float32), np.empty(16 * LANES, np.float32)
-        at = np.arange(k).astype(np.uint64) * np.uint64(LANES)
+        at = np.arange(k).astype(np.int32)
         xs, ss, ws, cs, ns = x.ravel(), source.ravel(), weight.ravel(), coef.ravel(), noise.ravel()
         gs, xg, wg, cg = y_grad.ravel(), x_grad.ravel(), weight_grad.ravel(), coef_grad.ravel()
         zero = np.uint64(0)
-        for n in range(first, stop):
-            base = n * x.shape[1]
-            if want:
-                x_grad[n] = 0
-            for i in range(nodes):
-                for p in range(k):
-                    _mix(xs, base, ss, ws, (i * k + p) * count, count, pins, np.uint64(p * LANES))
-                o, j = np.uint64((n * nodes + i) * LANES), np.uint64(i * rows)
-                h = np.uint64((n * nodes + i) * rows)
-                pin_grad[:] = 0
-                if squash == PLAIN:
-                    gradients(k, 1, pins, at, cs, j, gs, o, pin_grad, at, cg, h, scratch)
-                else:
-                    evaluate(k, pins, at, cs, j, row, zero)
-                    squash_row(row, zero, ns, o, noisy, LOGISTIC)
-                    slope_row(row, zero, gs, o, row)
-                    gradients(k, 1, pins, at, cs, j, row, zero, pin_grad, at, cg, h, scratch)
-                for p in range(k):
-                    c, lane = (i * k + p) * count, np.uint64(p * LANES)
-                    if learn:
-                        _weigh(
-                            xs,
-                            base,
-                            ss,
-                            c,
-                            count,
-                            pin_grad,
-                            lane,
-                            wg,
-                            (n * nodes + i) * k * count + p * count,
-                        )
-                    if want:
-                        _spread(xg, base, ss, ws, c, count, pin_grad, lane)
+        x_grad[:] = 0
+        for i in range(nodes):
+            for p in range(k):
+                _mix(xs, ss, ws, (i * k + p) * count, count, pins, np.uint64(p * LANES))
+            o, j = np.uint64(i * LANES), np.uint64(i * rows)
+            pin_grad[:] = 0
+            if squash == PLAIN:
+                gradients(k, 1, pins, at, zero, cs, j, gs, o, pin_grad, cg, j, scratch)
+            else:
+                evaluate(k, pins, at, zero, cs, j, row, zero)
+                squash_row(row, zero, ns, o, noisy, LOGISTIC)
+                slope_row(row, zero, gs, o, row)
+                gradients(k, 1, pins, at, zero, cs, j, row, zero, pin_grad, cg, j, scratch)
+            for p in range(k):
+                c, lane = (i * k + p) * count, np.uint64(p * LANES)
+                if learn:
+                    _weigh(xs, ss, c, count, pin_grad, lane, wg)
+                if want:
+                    _spread(xg, ss, ws, c, count, pin_grad, lane)
 
     return forward, backward

@@ -41,6 +41,12 @@ class _Code:
         here = self.builder.gep(self.base[array], [index], inbounds=True)
         return self.builder.gep(here, [ir.Constant(ir.IntType(64), more)], inbounds=True) if more else here
 
+    def rows(self, array: int, index: Any, count: int) -> list[Any]:
+        """Where the rows begin whose numbers are elements `index` to `index + count - 1`."""
+        wide, lanes = ir.IntType(64), ir.Constant(ir.IntType(64), LANES)
+        numbers = [self.builder.zext(self.builder.load(self.at(array, index, p)), wide) for p in range(count)]
+        return [self.builder.mul(number, lanes) for number in numbers]
+
     def number(self, array: int, index: Any, more: int) -> Any:
         """An element broadcast to a vector."""
         return simd.broadcast(self.builder, self.builder.load(self.at(array, index, more)))
@@ -93,18 +99,17 @@ def _literal(kind: Any) -> int:
 
 
 @intrinsic(prefer_literal=True)
-def evaluate(_: Any, k: Any, x: Any, at: Any, coef: Any, j: Any, out: Any, o: Any) -> Any:
+def evaluate(_: Any, k: Any, x: Any, source: Any, first: Any, coef: Any, j: Any, out: Any, o: Any) -> Any:
     """Set `out[o : o + 64]` to the polynomial with coefficients `coef[j : j + 2**k]`.
 
-    Pin p reads `x[at[p] : at[p] + 64]`; arrays are flat, offsets unsigned.
+    Pin p reads row `source[first + p]` of `x`, 64 elements; arrays are flat, offsets unsigned.
     """
     pins = _literal(k)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(
-            context, builder, [signature.args[i] for i in (1, 2, 3, 5)], [args[i] for i in (1, 2, 3, 5)]
-        )
-        places = [builder.load(code.at(1, ir.Constant(ir.IntType(64), p))) for p in range(pins)]
+        arrays = (1, 2, 4, 6)
+        code = _Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
+        places = code.rows(1, args[3], pins)
         together = 4 if pins < 4 else 2
         for chunk in range(0, LANES, together * WIDTH):
             lanes = [chunk + i * WIDTH for i in range(together)]
@@ -113,16 +118,16 @@ def evaluate(_: Any, k: Any, x: Any, at: Any, coef: Any, j: Any, out: Any, o: An
 
             def coefficient(s: int) -> Any:
                 if s not in numbers:  # noqa: B023
-                    numbers[s] = code.number(2, args[4], s)  # noqa: B023
+                    numbers[s] = code.number(2, args[5], s)  # noqa: B023
                 return numbers[s]  # noqa: B023
 
             values = _interleaved(code, coefficient, read)
             for lane, value in zip(lanes, values, strict=True):
-                simd.write(builder, code.at(3, args[6], lane), value)
+                simd.write(builder, code.at(3, args[7], lane), value)
         return context.get_dummy_value()
 
-    flat = [x, at, coef, out]
-    return types.void(k, flat[0], flat[1], flat[2], types.uint64, flat[3], types.uint64), generate
+    offset = types.uint64
+    return types.void(k, x, source, offset, coef, offset, out, offset), generate
 
 
 def _interleaved(code: _Code, coefficient: Any, chunks: Sequence[Sequence[Any]]) -> list[Any]:
@@ -147,17 +152,16 @@ def _back(code: _Code, k: int, want: bool, names: dict[str, Any], lane: int) -> 
     u = simd.read(builder, code.at(3, names["u"], lane))
     lower, upper = code.monomials(pins[:low]), code.monomials(pins[low:])
     if want:
-        # each coefficient is read once: keeping them all for a second use would spill
         columns: list[Any] = [None] * len(lower)
         rows: list[Any] = [None] * len(upper)
         for b, q in enumerate(upper):
             for a, p in enumerate(lower):
                 if a or b:
-                    number = code.number(2, names["j"], a + (b << low))
+                    number = names["coefficient"](a + (b << low))
                     rows[b] = code.sum(number, p, rows[b]) if b else None
                     columns[a] = code.sum(number, q, columns[a]) if a else None
         slopes = code.slopes(columns, lower, low) + code.slopes(rows, upper, k - low)
-        for place, slope in zip(names["to"], slopes, strict=True):
+        for place, slope in zip(names["places"], slopes, strict=True):
             here = code.at(4, place, lane)
             simd.write(builder, here, multiply_add(builder, u, slope, simd.read(builder, here)))
     return lower, [code.product(u, each) for each in upper]
@@ -169,36 +173,35 @@ def gradients(
     k: Any,
     want: Any,
     x: Any,
-    at: Any,
+    source: Any,
+    start: Any,
     coef: Any,
     j: Any,
     y_grad: Any,
     g: Any,
     x_grad: Any,
-    to: Any,
     coef_grad: Any,
     h: Any,
     scratch: Any,
 ) -> Any:
     """Undo `evaluate`, the output's gradient being `y_grad[g : g + 64]`.
 
-    Sets `coef_grad[h : h + 2**k]` and, if `want`, adds to `x_grad[to[p] : to[p] + 64]` for each pin.
-    `scratch` has 16 * 64 elements.
+    Sets `coef_grad[h : h + 2**k]` and, if `want`, adds to the rows of `x_grad` that the
+    pins read in `x`. `scratch` has 16 * 64 elements.
     """
     pins, wanted = _literal(k), bool(_literal(want))
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        arrays = (2, 3, 4, 6, 8, 9, 10, 12)
+        arrays = (2, 3, 5, 7, 9, 10, 12)
         code = _Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
         zero = ir.Constant(ir.IntType(64), 0)
-        names = {
-            "places": [builder.load(code.at(1, ir.Constant(ir.IntType(64), p))) for p in range(pins)],
-            "to": [builder.load(code.at(5, ir.Constant(ir.IntType(64), p))) for p in range(pins)]
-            if wanted
-            else [],
-            "j": args[5],
-            "u": args[7],
-        }
+        names = {"places": code.rows(1, args[4], pins), "u": args[8]}
+        kept = {s: code.number(2, args[6], s) for s in range(1, 1 << pins)} if pins < 3 else {}
+
+        def coefficient(s: int) -> Any:  # those of more pins would not stay in registers
+            return kept[s] if kept else code.number(2, args[6], s)
+
+        names["coefficient"] = coefficient
         low = pins - pins // 2
         count = 1 << pins
         if count <= _ROWS:
@@ -206,27 +209,28 @@ def gradients(
             for lane in range(0, LANES, WIDTH):
                 lower, upper = _back(code, pins, wanted, names, lane)
                 sums = [code.sum(lower[s & (1 << low) - 1], upper[s >> low], sums[s]) for s in range(count)]
-            simd.write(builder, code.at(6, args[11]), simd.totals(builder, sums))
+            simd.write(builder, code.at(5, args[11]), simd.totals(builder, sums))
             return context.get_dummy_value()
         rows = 1 << low
         for lane in range(0, LANES, WIDTH):
             lower, upper = _back(code, pins, wanted, names, lane)
             for row, value in enumerate([*lower[1:], *upper], 1):
-                simd.write(builder, code.at(7, zero, row * LANES + lane), value)
+                simd.write(builder, code.at(6, zero, row * LANES + lane), value)
         for first in range(0, count, _ROWS):
             sums = [None] * _ROWS
             for lane in range(0, LANES, WIDTH):
                 lower = [None] + [
-                    simd.read(builder, code.at(7, zero, a * LANES + lane)) for a in range(1, rows)
+                    simd.read(builder, code.at(6, zero, a * LANES + lane)) for a in range(1, rows)
                 ]
                 for s in range(first, first + _ROWS, rows):
-                    value = simd.read(builder, code.at(7, zero, (rows + (s >> low)) * LANES + lane))
+                    value = simd.read(builder, code.at(6, zero, (rows + (s >> low)) * LANES + lane))
                     for a in range(rows):
                         i = s - first + a
                         sums[i] = code.sum(lower[a], value, sums[i])
-            simd.write(builder, code.at(6, args[11], first), simd.totals(builder, sums))
+            simd.write(builder, code.at(5, args[11], first), simd.totals(builder, sums))
         return context.get_dummy_value()
 
+    offset = types.uint64
     return types.void(
-        k, want, x, at, coef, types.uint64, y_grad, types.uint64, x_grad, to, coef_grad, types.uint64, scratch
+        k, want, x, source, offset, coef, offset, y_grad, offset, x_grad, coef_grad, offset, scratch
     ), generate

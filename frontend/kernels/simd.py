@@ -122,10 +122,10 @@ def _fold(builder: Any, vectors: Sequence[Any], join: Callable[[Any, Any], Any])
     vectors, step = list(vectors), WIDTH // 2
     while len(vectors) > 1:
         half = len(vectors) // 2
-        low = [lane if not lane & step else lane - step + WIDTH for lane in range(WIDTH)]
-        high = [lane + step for lane in low]
+        stay = [lane + WIDTH if lane & step else lane for lane in range(WIDTH)]  # a blend, no shuffle
+        cross = [lane - step + WIDTH if lane & step else lane + step for lane in range(WIDTH)]
         vectors = [
-            join(shuffle(builder, a, b, low), shuffle(builder, a, b, high))
+            join(shuffle(builder, a, b, stay), shuffle(builder, a, b, cross))
             for a, b in zip(vectors[:half], vectors[half:], strict=True)
         ]
         step //= 2

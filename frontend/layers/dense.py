@@ -13,7 +13,8 @@ from ..checkpoint import Layer
 from ..config import LayerConfig
 from ..connections import Wiring
 from ..kernels import cpu
-from ..kernels.autograd import fused, monomials
+from ..kernels.autograd import monomials, stacked
+from ..kernels.stack import Nodes
 from ..kernels.threads import share
 from ..relaxations import relaxation_for
 
@@ -78,34 +79,41 @@ class LutLayer(nn.Module):
         With `rng` the functions carry noise, the same in the hard forward and its soft gradient. With
         `groups` the outputs of as many equal, contiguous groups of nodes are summed.
         """
+        nodes = self.nodes(len(x), hard, temperature, rng)
+        if self.choice is None:
+            return stacked(x, [nodes], groups)
+        y = stacked(x, [nodes])
+        return y.view(len(y), groups, -1, cpu.LANES).sum(2) if groups else y
+
+    def nodes(
+        self, blocks: int, hard: bool, temperature: float = 1.0, rng: np.random.Generator | None = None
+    ) -> Nodes:
+        """Prepare what the kernels need for a batch of so many blocks; arguments as in `forward`."""
         kind = self.relaxation
         if self.training and math.isfinite(kind.bound):
             with torch.no_grad():
                 self.functions.clamp_(-kind.bound, kind.bound)
         hard = hard or "soft" not in kind.estimators
         drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
-        noise = None if drawn is None else torch.from_numpy(drawn).to(x.device)
+        device = self.functions.device
+        noise = None if drawn is None else torch.from_numpy(drawn).to(device)
         slope = kind.slope(self.functions.detach())
         noisy_outputs = rng is not None and drawn is None
         exact = None
         if hard and not noisy_outputs:
             parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
             tables = torch.from_numpy(kind.hard(parameters.cpu().numpy()))
-            exact = monomials(tables.to(x.device, torch.float32))
-        fuse = self.choice is None and groups > 0
-        y = fused(
-            x,
+            exact = monomials(tables.to(device, torch.float32))
+        return Nodes(
             self.source,
-            self._weights(hard),
             kind.coefficients(self.functions, temperature, noise),
+            self._weights(hard),
             exact,
-            slope=None if slope is None else monomials(slope),
-            noise=self._output_noise(len(x), temperature, rng) if rng and noisy_outputs else None,
-            logistic=kind.logistic,
-            hard=hard,
-            groups=groups if fuse else 0,
+            None if slope is None else monomials(slope),
+            self._output_noise(blocks, temperature, rng) if rng and noisy_outputs else None,
+            kind.logistic,
+            hard,
         )
-        return y if fuse or not groups else y.view(len(y), groups, -1, cpu.LANES).sum(2)
 
     def _output_noise(self, blocks: int, temperature: float, rng: np.random.Generator) -> Tensor:
         shape, key = (blocks, len(self.source), cpu.LANES), rng.integers(1 << 64, dtype=np.uint64)
