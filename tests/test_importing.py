@@ -1,6 +1,7 @@
 """`lgc import` from the command line to a compiled network."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,17 @@ def test_texts_that_cannot_be_read(given, message):
 def test_thresholds_from_an_array(tmp_path):
     np.save(tmp_path / "t.npy", np.array([[0.5, 1.5], [2.5, 3.5]], np.float32))
     assert importing.options(thresholds=str(tmp_path / "t.npy")).thresholds == ((0.5, 1.5), (2.5, 3.5))
+
+
+def test_help_names_every_format_and_every_option_has_a_line():
+    from lgc.frontend.importers import FORMATS
+
+    text = run("import", "--help").stdout
+    table, _, listed = text.partition("Options:")
+    assert [name for name in [*FORMATS, "netlist"] if f"  {name} " not in table] == []
+    assert len(re.findall(r"^ +--?[a-z]", listed, re.MULTILINE)) > 20
+    examples = [line.split()[2] for line in table.splitlines() if line.strip().startswith("lgc import ")]
+    assert len(examples) >= 8
 
 
 def test_names_that_do_not_exist(tmp_path):

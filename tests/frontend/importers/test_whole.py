@@ -1,7 +1,9 @@
 """Whole modules and described state dicts: built by the packages, saved, and read without their code."""
 
 import json
+import re
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +217,42 @@ def test_models_of_its_zoo(tmp_path):
     torch.save(packages.random_weights(model), tmp_path / "m.pth")
     facts = importing.run(tmp_path / "m.pth", tmp_path / "s.safetensors", "auto", None)
     assert facts["checked"].startswith("all scores of 256 random samples equal those of torchlogix")
+
+
+def test_a_convolutional_model_of_its_zoo(tmp_path):
+    """Three convolutions, three pools, three dense layers, as for MNIST."""
+    packages.torchlogix()
+    zoo = packages.torchlogix_part("models.conv").ClgnMnistTiny
+    model = zoo(thresholds=None, binarization="dummy", binarization_kwargs={}, parametrization="light")
+    torch.save(packages.random_weights(model), tmp_path / "m.pth")
+    facts = importing.run(tmp_path / "m.pth", tmp_path / "s.safetensors", "auto", None)
+    assert facts["checked"].startswith("all scores of 256 random samples equal those of torchlogix")
+    assert (facts["layers"], facts["classes"]) == (9, 10)
+
+
+def test_the_description_in_the_docs(tmp_path):
+    """The TOML of docs/import.md is read as it stands there."""
+    layers = packages.torchlogix()
+    text = (Path(__file__).parents[3] / "docs" / "import.md").read_text()
+    (tmp_path / "layers.toml").write_text(re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1])
+    rest = packages.random_weights(
+        torch.nn.Sequential(
+            layers.LogicConv2d(
+                32, channels=9, num_kernels=4, tree_depth=2, receptive_field_size=3, padding=1,
+                parametrization="light",
+            ),
+            layers.OrPooling2d(2, 2),
+            torch.nn.Flatten(),
+            layers.LogicDense(1024, 520, parametrization="light"),
+            layers.GroupSum(10, tau=8.0),
+        )
+    )  # fmt: skip
+    bits = layers.LearnableBinarization(torch.tensor([[0.25, 0.5, 0.75]] * 3), feature_dim=1)
+    torch.save(torch.nn.Sequential(bits, *rest).state_dict(), tmp_path / "state.pth")
+    given = {"config": tmp_path / "layers.toml", "inputs": "32x32x3", "scale": 255.0, "learned": "softplus"}
+    facts = importing.run(tmp_path / "state.pth", tmp_path / "m.safetensors", "auto", None, **given)
+    assert facts["checked"].startswith("all scores of 256 random samples equal those of torchlogix")
+    assert facts["inputs"] == "3,072 features of 8 bits, 3 thresholds: 9,216 input bits"
 
 
 def test_another_forward_is_found(tmp_path, monkeypatch):
