@@ -38,7 +38,7 @@ class Estimate:
         fmax_mhz: highest clock.
         latency_ns: from the last feature to the result at that clock.
         samples_per_second: throughput at that clock.
-        levels: LUTs on the slowest path.
+        levels: LUTs on the slowest path, carries and sums of a chain not counted.
         stage: stage of the fabric in which that path ends.
         critical: LUTs of the slowest path, each with its part of the design and what it takes with the
             wire before it, in ns; empty if the slowest path is outside of the fabric.
@@ -57,13 +57,14 @@ class Estimate:
     source: str
 
 
-def estimate(fabric: Fabric, rtl: RtlFiles, target: Target) -> Estimate:
-    """Estimate the clock of a design whose inputs are held, as `write_rtl(held=True)` writes it.
+def estimate(fabric: Fabric, rtl: RtlFiles, target: Target, *, held: bool = True) -> Estimate:
+    """Estimate the clock of a design.
 
     Args:
         fabric: the design's LUTs with stage numbers.
         rtl: the design, for its latency.
         target: the device.
+        held: whether its inputs are held, see `write_rtl`.
 
     Raises:
         LgcError: the target has no delays.
@@ -71,7 +72,7 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target) -> Estimate:
     delays = target.delay
     if delays is None:
         raise LgcError(f"The target {target.name} has no [delay], so nothing can be said about its clock.")
-    period, path, stage = slowest(fabric, target.cells.cells, delays)
+    period, path, stage = slowest(fabric, target.cells.cells, delays, held=held)
     fmax = 1e6 / max(period, delays.shell)
     inside = period >= delays.shell
     return Estimate(
@@ -79,7 +80,7 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target) -> Estimate:
         fmax_mhz=round(fmax, 1),
         latency_ns=round(rtl.latency * 1e3 / fmax, 1),
         samples_per_second=round(fmax * 1e6 / rtl.cycles_per_sample),
-        levels=len(path) if inside else 0,
+        levels=len(path) - _arithmetic(fabric, path) if inside else 0,
         stage=stage,
         critical=path if inside else (),
         limited_by="fabric" if inside else "shell",
@@ -87,8 +88,24 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target) -> Estimate:
     )
 
 
+def _arithmetic(fabric: Fabric, path: tuple[tuple[str, str, float], ...]) -> int:
+    """Count carries and sums on a path."""
+    net, free = fabric.netlist, set()
+    if fabric.carries is not None:
+        free |= set(fabric.carries.carry.tolist())
+    if fabric.chains is not None:
+        slices = Slices.of(fabric)
+        home, kept = np.flatnonzero(slices.home != OWN) + net.first_lut, set()
+        for _, chain in slices.chains:
+            kept |= {p.wire for p in chain}
+        free |= set(home.tolist()) - kept
+    split = net.first_lut + fabric.network_luts
+    numbers = (int(name[1:]) + (net.first_lut if name[0] == "n" else split) for name, _, _ in path)
+    return sum(number in free for number in numbers)
+
+
 def slowest(
-    fabric: Fabric, cells: str, delays: Delays
+    fabric: Fabric, cells: str, delays: Delays, *, held: bool = True
 ) -> tuple[int, tuple[tuple[str, str, float], ...], int]:
     """Return the longest delay between two registers in picoseconds, its LUTs, and the stage it ends in.
 
@@ -96,16 +113,17 @@ def slowest(
         fabric: LUTs with stage numbers.
         cells: what they are made of, see `fabric_text`.
         delays: of the target.
+        held: see `estimate`.
     """
     net = fabric.netlist
-    wires = Wires.of(fabric, writer_of(fabric, cells), held=True)
+    wires = Wires.of(fabric, writer_of(fabric, cells), held=held)
     fanin = net.fanin.astype(np.int64)
     stage = wires.stage[net.first_lut :, None]
     seen = np.minimum(stage, wires.latest[fanin])
-    held = (seen > wires.stage[fanin]) | (fanin < net.first_lut)
+    registered = (seen > wires.stage[fanin]) | (fanin < net.first_lut)
     pin = _pin_delays(fabric, fanin, seen, delays)
     arrival, before = np.zeros(net.signals, np.int64), np.full(net.signals, -1, np.int64)
-    _arrive(fanin, pin, held, net.first_lut, delays.clock_to_out, arrival, before)
+    _arrive(fanin, pin, registered, net.first_lut, delays.clock_to_out, arrival, before)
     kept = wires.latest > wires.stage
     ends = np.where(kept, arrival + delays.setup, 0)
     leaves = np.unique(net.roots())

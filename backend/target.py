@@ -73,6 +73,7 @@ class Target:
         pins: pins that a design may use where no board says which, the clock's first; needed only
             where nextpnr wants to be told.
         delay: for estimates of the clock, None if unknown.
+        part: name of device, package and speed in the vendor's own tool, for scripts.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Target:
     pack: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     delay: Delays | None = None
+    part: str = ""
 
     @property
     def cells(self) -> Family:
@@ -138,7 +140,11 @@ def _target(text: str, source: str) -> Target:
         raise LgcError(f"{source} is not valid TOML: {error}.") from error
     resources = _table(data, "resources", source)
     tools = _table(data, "tools", source)
-    _known(data, {"name", "family", "device", "package", "k", "resources", "tools", "pins", "delay"}, source)
+    _known(
+        data,
+        {"name", "family", "device", "package", "k", "resources", "tools", "pins", "delay", "part"},
+        source,
+    )
     _known(resources, {"lut", "ff", "bram", "io"}, f"[resources] of {source}")
     _known(tools, {"synth", "pnr", "pack"}, f"[tools] of {source}")
     target = Target(
@@ -154,6 +160,7 @@ def _target(text: str, source: str) -> Target:
         pnr=_words(tools, "pnr", source),
         pack=_words(tools, "pack", source),
         pins=_words(data, "pins", source),
+        part=_entry(data, "part", str, source) if "part" in data else "",
         delay=_delays(_table(data, "delay", source), source) if "delay" in data else None,
     )
     if target.family not in FAMILIES:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lgc import __version__, models, netlists
+from lgc import __version__, handover, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.ir import passes
@@ -82,6 +82,7 @@ class Options:
         with_scores: whether scores can be had over the interface.
         clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
         baud: of the UART.
+        scripts: other tools to write scripts for, see `lgc.backend.scripts`.
         timeout_ms: silence that ends a request over the UART.
         pipeline: "auto" as `levels` says, "none", or a number of register stages, argmax included.
         clock: "50MHz" for as few stages as reach that; "" for any.
@@ -106,6 +107,7 @@ class Options:
     with_scores: bool = False
     clock_hz: float | None = None
     baud: int = 115_200
+    scripts: tuple[str, ...] = ()
     timeout_ms: float = 50
     pipeline: str = "auto"
     clock: str = ""
@@ -170,6 +172,7 @@ class Flow:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
         _ = self.interface, self.pace  # what cannot be built should not wait for the steps before
+        handover.check(self)
         if self.board and self.pace.clock_mhz not in {None, self.board.clock_hz / 1e6}:
             raise UsageError(
                 f"{self.board.title} has a clock of {self.board.clock_hz / 1e6:g} MHz; designs have no PLL.",
@@ -185,7 +188,9 @@ class Flow:
         if self.options.until == "bitstream" and not self.target.cells.estimated:
             ran += [self.route(), self.pack()]
         elif self.options.until in {"synthesis", "bitstream"} and self.target.delay is not None:
-            ran.append(self.estimate())
+            ran.append(handover.estimate(self))
+        if self.options.scripts:
+            ran.append(handover.scripts(self))
         return self.report({step.name: step for step in ran})
 
     def step(self, name: str, run: Callable[[Path], Outcome], key: dict[str, Any], *inputs: Path) -> Step:
@@ -467,23 +472,6 @@ class Flow:
 
         key = self.target_key | {"yosys": yosys.identity, "low": low}
         return self.step("06-synthesise", run, key, *files.sources)
-
-    # 07
-    def estimate(self) -> Step:
-        """Say what clock to expect, where nothing is placed and routed."""
-        from lgc.backend.estimate import estimate
-
-        def run(_: Path) -> Outcome:
-            return Outcome(dataclasses.asdict(estimate(self.fabric, self.rtl_files, self.target)))
-
-        if self.target.cells.estimated:
-            self.warnings.append(
-                f"{self.target.name} is estimate only: no open tool places and routes it, so the clock is an "
-                "estimate and there is no bitstream."
-            )
-        expanded = self.build.path / "03-expand"
-        sources = (expanded / "fabric.npz", expanded / "fabric.json")
-        return self.step("07-estimate", run, self.target_key, *sources, *self.rtl_files.sources)
 
     # 07
     def route(self) -> Step:
