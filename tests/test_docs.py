@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BIN = Path(sys.executable).parent
+MNIST = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data")) / "mnist"
 
 BLOCK = re.compile(
     r"^(<!-- not run: .+ -->\n)?```(\w+)(?: title=\"(.+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL
@@ -57,6 +58,22 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     settings = (tmp_path / "reference" / "config.html").read_text()
     assert "lgc compile" in commands
     assert "lr_connections" in settings
+
+
+def test_the_example_of_a_table_runs(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "tabular.py", "--epochs", "4", "--images", "10"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 samples: hardware and network agree" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"the real MNIST is not at {MNIST}; set LGC_DATA")
+def test_the_example_of_mnist_runs(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "mnist.py", MNIST, "--epochs", "1", "--images", "5"]
+    command += ["--until", "simulation"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_example_of_a_design_around_it_runs(tmp_path: Path) -> None:
