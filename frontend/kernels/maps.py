@@ -15,7 +15,19 @@ import numpy as np
 from numba import njit
 
 from .._typing import F32x1, F32x2
-from .simd import WIDTH, alternate, load, sigmoid, softmaxes, splat, store, store_totals, swap
+from .simd import (
+    WIDTH,
+    alternate,
+    exp,
+    larger,
+    load,
+    sigmoid,
+    softmaxes,
+    splat,
+    store,
+    store_totals,
+    swap,
+)
 
 Kernel = Callable[..., None]
 Matrix = tuple[float, float, float, float]
@@ -178,3 +190,67 @@ def mixture_gradient(
         mean += g2 * out[o + np.uint64(2)] + g3 * out[o + np.uint64(3)]
         t = splat(g0) * b0 + splat(g1) * b1 + (splat(g2) * b2 + splat(g3) * b3)
         store(z_grad, i, load(weight, i) * (t - splat(mean)))
+
+
+@cache
+def softmax(count: int) -> tuple[Kernel, Kernel]:
+    """Softmax of rows of `count` logits and its gradient, compiled for 2, 4, 8 or a multiple of 16.
+
+    A vector holds several short rows: exchanging lanes inside a row joins its elements in all of them.
+    """
+    size = max(WIDTH, count)
+
+    @njit(cache=True, nogil=True)
+    def _most(v: Any) -> Any:
+        v = larger(v, swap(v, 1))
+        if count > 2:
+            v = larger(v, swap(v, 2))
+        if count > 4:
+            v = larger(v, swap(v, 4))
+        if count > 8:
+            v = larger(v, swap(v, 8))
+        return v
+
+    @njit(cache=True, nogil=True)
+    def _sum(v: Any) -> Any:
+        v = v + swap(v, 1)
+        if count > 2:
+            v = v + swap(v, 2)
+        if count > 4:
+            v = v + swap(v, 4)
+        if count > 8:
+            v = v + swap(v, 8)
+        return v
+
+    @njit(cache=True, nogil=True)
+    def forward(z: F32x1, out: F32x1, first: int, stop: int) -> None:
+        """Fill groups `first .. stop - 1` of `size` elements of flat arrays."""
+        for group in range(first, stop):
+            i = np.uint64(group * size)
+            most, total = load(z, i), splat(np.float32(0))
+            for chunk in range(WIDTH, size, WIDTH):
+                most = larger(most, load(z, i + np.uint64(chunk)))
+            most = _most(most)
+            for chunk in range(0, size, WIDTH):
+                v = exp(load(z, i + np.uint64(chunk)) - most)
+                store(out, i + np.uint64(chunk), v)
+                total = total + v
+            share = splat(np.float32(1)) / _sum(total)
+            for chunk in range(0, size, WIDTH):
+                store(out, i + np.uint64(chunk), load(out, i + np.uint64(chunk)) * share)
+
+    @njit(cache=True, nogil=True)
+    def backward(y: F32x1, y_grad: F32x1, z_grad: F32x1, first: int, stop: int) -> None:
+        """Fill groups of `z_grad`, `y` being what `forward` gave."""
+        for group in range(first, stop):
+            i = np.uint64(group * size)
+            total = splat(np.float32(0))
+            for chunk in range(0, size, WIDTH):
+                j = i + np.uint64(chunk)
+                total = total + load(y, j) * load(y_grad, j)
+            total = _sum(total)
+            for chunk in range(0, size, WIDTH):
+                j = i + np.uint64(chunk)
+                store(z_grad, j, load(y, j) * (load(y_grad, j) - total))
+
+    return forward, backward

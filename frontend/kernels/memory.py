@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from .._typing import Array
+from .._typing import F32x3
 from .simd import LANES
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -70,7 +70,7 @@ class Rows:
         fits = [i for i, each in enumerate(_SPARE) if size <= len(each) <= 2 * size]
         self._all: torch.Tensor | None = _SPARE.pop(fits[0]) if fits else torch.empty(size)
         flat, at = self._all.numpy(), 0
-        self.parts: list[Array] = []
+        self.parts: list[F32x3] = []
         for count in counts:
             end = at + slots * count * LANES
             self.parts.append(flat[at:end].reshape(slots, count, LANES))

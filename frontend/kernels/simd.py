@@ -221,6 +221,26 @@ def exponential(builder: Any, value: Any) -> Any:
 
 
 @intrinsic
+def exp(_: Any, value: Any) -> Any:
+    """The exponential of each element, to 2e-7 of it."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return exponential(builder, args[0])
+
+    return vector(value), generate
+
+
+@intrinsic
+def larger(_: Any, a: Any, b: Any) -> Any:
+    """The larger of each two elements."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return vector(a, b), generate
+
+
+@intrinsic
 def softmaxes(_: Any, rows: Any, scale: Any) -> Any:
     """exp(`scale` v) over its sum, for each vector v of a tuple of 1, 2, 4, 8 or 16; `scale` is a vector."""
     count = len(rows)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .._typing import Array, F32x2, I32x1
+from .._typing import Array, F32x2, F32x3, I32x1
 from . import fixed, mixed, threads
 from .memory import Rows
 from .simd import LANES, LOGISTIC, PLAIN, STEP
@@ -236,8 +236,8 @@ class _Pass:
 
     def _backward(
         self,
-        y_grad: Array,
-        x_grad: Array,
+        y_grad: F32x3,
+        x_grad: F32x3,
         found: Sequence[tuple[Array, Array]],
         lowest: int,
         first: int,
@@ -252,12 +252,12 @@ class _Pass:
             for block in reversed(self._range(slot)):
                 if self.held[slot] != block:
                     self._run(slot, block, self.layers if self._groups and top.kept else self.layers[:-1])
-                rows, grad = self._of(slot, block), cast(F32x2, y_grad[block])
+                rows, grad = self._of(slot, block), y_grad[block]
                 for i in reversed(range(lowest, len(self.layers))):
                     if i > lowest:
                         below = room[i % 2, : self.layers[i - 1].count]
                     else:
-                        below = cast(F32x2, x_grad[block]) if i == 0 and len(x_grad) else _NOTHING
+                        below = x_grad[block] if i == 0 and len(x_grad) else _NOTHING
                     self.layers[i].undo(rows[i], block, rows[i + 1], grad, below, found[i])
                     grad = below
         grads.give_back()

@@ -14,6 +14,7 @@ from ..config import LayerConfig
 from ..connections import Wiring
 from ..kernels import cpu
 from ..kernels.autograd import monomials, stacked
+from ..kernels.parameters import softmax
 from ..kernels.stack import Nodes
 from ..kernels.threads import share
 from ..relaxations import relaxation_for
@@ -58,7 +59,7 @@ class LutLayer(nn.Module):
     def _weights(self, hard: bool) -> Tensor | None:
         if self.choice is None:
             return None
-        soft = self.choice.softmax(dim=2)
+        soft = softmax(self.choice)
         if not hard and self.config.choose == "softmax":
             return soft
         exact = torch.zeros_like(soft).scatter_(2, soft.argmax(dim=2, keepdim=True), 1.0)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lgc.frontend.kernels import cpu, memory, threads
-from lgc.frontend.kernels.autograd import fused, monomials
+from lgc.frontend.kernels.autograd import fused, monomials, stacked
 from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
-from lgc.frontend.kernels.parameters import mixture, transform
+from lgc.frontend.kernels.parameters import mixture, softmax, transform
+from lgc.frontend.kernels.stack import Nodes
 from lgc.frontend.kernels.warp import warp
 from lgc.frontend.network import blocks
 
@@ -231,6 +232,79 @@ def test_mixtures_are_softmax_times_a_basis(nodes: int, spread: float, noisy: bo
         rtol=1e-4,
         atol=1e-4 * spread**0.5,
     )
+
+
+@given(
+    nodes=st.integers(1, 9),
+    count=st.sampled_from([1, 2, 3, 4, 8, 16, 32, 48]),
+    spread=st.sampled_from([1.0, 30.0, 1000.0]),
+)
+def test_softmaxes_of_short_rows(nodes: int, count: int, spread: float) -> None:
+    rng = torch.Generator().manual_seed(nodes)
+    ours = (torch.randn((nodes, 3, count), generator=rng) * spread).requires_grad_()
+    theirs = ours.detach().double().requires_grad_()
+    seed = torch.randn((nodes, 3, count), generator=rng)
+    found, expected = softmax(ours), theirs.softmax(-1)
+    (found * seed).sum().backward()
+    (expected * seed.double()).sum().backward()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-5)  # type: ignore[union-attr]
+
+
+def test_softmaxes_pass_nan_on() -> None:
+    z = torch.zeros((4, 8))
+    z[1, 3] = torch.nan
+    assert softmax(z).isnan().any(1).tolist() == [False, True, False, False]
+
+
+def layers(kinds: str) -> list[Nodes]:
+    """Layers of 2 or 4 pins, wired or with candidates (m), some logistic (s), the same for each call."""
+    rng = torch.Generator().manual_seed(len(kinds))
+    out, features = [], 40
+    for kind in kinds:
+        k, count, nodes = (4 if kind == "s" else 2), (3 if kind == "m" else 1), 30
+        source = torch.randint(0, features, (nodes, k, count), generator=rng, dtype=torch.int32)
+        table = torch.rand((nodes, 2**k), generator=rng)
+        weight = torch.rand((nodes, k, count), generator=rng).softmax(2).requires_grad_()
+        coef = monomials(table).detach().requires_grad_()
+        out.append(Nodes(source, coef, weight if kind == "m" else None, logistic=kind == "s"))
+        features = nodes
+    return out
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("groups", [0, 5])
+@pytest.mark.parametrize("kinds", ["ff", "fff", "fmf", "sfs", "mms", "msf", "f"])
+def test_a_stack_is_its_layers_one_by_one(
+    kinds: str, groups: int, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    rng = torch.Generator().manual_seed(0)
+    data = torch.rand((4, 40, cpu.LANES), generator=rng)
+    seed = torch.randn((4, groups or 30, cpu.LANES), generator=rng)
+    results = []
+    for together in (True, False):
+        x, parts = data.clone().requires_grad_(), layers(kinds)
+        if together:
+            y = stacked(x, parts, groups)
+        else:
+            y = x
+            for i, each in enumerate(parts, 1):
+                y = stacked(y, [each], groups if i == len(parts) else 0)
+        for _ in range(2):  # activations are gone the second time
+            (y * seed).sum().backward(retain_graph=True)
+        leaves = [x] + [leaf for each in parts for leaf in (each.coef, each.weight) if leaf is not None]
+        results.append([y, *(leaf.grad for leaf in leaves)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stack_sees_other_wiring() -> None:
+    x, parts = torch.rand((1, 40, cpu.LANES)), layers("ff")
+    stacked(x, parts)
+    parts[0].source.copy_(parts[0].source.flip(0))
+    again = stacked(stacked(x, parts[:1]), parts[1:])
+    torch.testing.assert_close(stacked(x, parts), again)
 
 
 def test_freed_memory_is_kept_in_large_pages() -> None:
