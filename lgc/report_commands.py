@@ -9,6 +9,7 @@ import click
 
 from lgc import console
 from lgc.console import as_json
+from lgc.errors import UsageError
 from lgc.manifest import write_text
 
 _PATH = click.Path(path_type=Path)
@@ -26,10 +27,29 @@ _markdown = click.option(
 
 @click.command()
 @click.argument("build", type=_PATH)
+@click.option(
+    "--estimate", is_flag=True, help="BUILD is a checkpoint: say what it would take, without any tool."
+)
+@click.option(
+    "-t", "--target", "targets", multiple=True, metavar="NAME",
+    help="For --estimate: a name that `lgc targets` lists, a TOML file, or all (the default).",
+)  # fmt: skip
+@click.option(
+    "--levels", type=click.IntRange(0), default=4, show_default=True,
+    help="For --estimate: LUTs between registers.",
+)  # fmt: skip
 @_html
 @_markdown
 @as_json
-def report(build: Path, html: Path | None, markdown: Path | None, as_json: bool) -> None:
+def report(
+    build: Path,
+    estimate: bool,
+    targets: tuple[str, ...],
+    levels: int,
+    html: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
     """Show the report of a BUILD: accuracy, agreement, LUTs by part, Fmax, latency, provenance.
 
     Every build holds the same as report.html, report.md and report.json.
@@ -38,15 +58,44 @@ def report(build: Path, html: Path | None, markdown: Path | None, as_json: bool)
     lgc report build
     lgc report build --html report.html
     lgc report build --markdown                     on the terminal
+    lgc report model.safetensors --estimate         LUTs, latency, whether it fits, for every target
     """  # noqa: D301
     from lgc.report import Report, render
 
+    if estimate:
+        _estimate(build, targets or ("all",), levels, html, markdown, as_json)
+        return
+    if targets:
+        raise UsageError("--target is for estimates.", hint="Add --estimate and give a checkpoint.")
+    if build.suffix == ".safetensors":
+        raise UsageError(
+            f"{build} is a checkpoint, not a build.", hint="Add --estimate, or compile it first."
+        )
     found = Report.load(build / "report.json")
     written = _write(html, found.to_html) + _write(markdown, lambda: render.markdown(found))
     if as_json:
         click.echo(found.to_json(), nl=False)
     elif not written:
         console.show(None, False, lambda: render.terminal(found))
+
+
+def _estimate(
+    model: Path,
+    targets: tuple[str, ...],
+    levels: int,
+    html: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    """Estimate a checkpoint on targets and show or write the result."""
+    from lgc import estimates
+    from lgc.report import estimating
+
+    found = estimates.estimate(model, targets, levels=levels)
+    written = _write(html, lambda: estimating.page(found))
+    written += _write(markdown, lambda: estimating.markdown(found))
+    if as_json or not written:
+        console.show(estimating.to_dict(found), as_json, lambda: estimating.terminal(found))
 
 
 @click.command()

@@ -60,8 +60,9 @@ def test_the_report_covers_every_stage(built: lgc.Build) -> None:
     )
     assert report.simulation.source == "digits, test split"
     assert report.post_synthesis is not None
-    assert report.post_synthesis.luts.network == report.netlist.network_luts
-    assert report.post_synthesis.luts.readout == report.netlist.popcount_luts
+    # scores of classes that cannot win are there for simulation only, and go in synthesis
+    assert 0 < report.post_synthesis.luts.network <= report.netlist.network_luts
+    assert 0 < report.post_synthesis.luts.readout <= report.netlist.popcount_luts
     assert report.post_synthesis.luts.argmax > 0
     assert report.post_synthesis.luts.encoder >= report.netlist.input_bits
     assert report.post_route is not None

@@ -90,11 +90,18 @@ def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostR
     synthesis = post_synthesis(values)
     assert synthesis is not None
     derived["area_delay"] = round(synthesis.luts.total * rtl["latency"] * 1e3 / fmax)
-    derived["critical"] = tuple(
-        sections.Hop(kind, name, part_of(name), ns) for kind, name, ns in facts["critical"]
-    )
+    derived["critical"] = _hops(facts["critical"])
     found: model.PostRoute = section(model.PostRoute, facts | derived)
     return found
+
+
+def _hops(path: list[tuple[str, str, float]]) -> tuple[sections.Hop, ...]:
+    """Return the steps of a path; what the router put in belongs to the part before it."""
+    found: list[sections.Hop] = []
+    for kind, name, ns in path:
+        part = found[-1].part if found and name.startswith("$nextpnr") else part_of(name)
+        found.append(sections.Hop(kind, name, part, ns))
+    return tuple(found)
 
 
 def floorplan(route: Path, values: dict[str, dict[str, Any]]) -> sections.Floorplan | None:

@@ -7,7 +7,7 @@ from html import escape
 
 from . import svg_bars, svg_grid
 from .markup import table, tag, text
-from .model import Check, Parts, Report
+from .model import Check, Parts, PostRoute, Report, Simulation
 from .sections import FANOUT, Hop
 from .style import STYLE
 from .words import PART_LABELS, equal, inputs_of, provenance, spread
@@ -15,7 +15,7 @@ from .words import PART_LABELS, equal, inputs_of, provenance, spread
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
 _HOPS = 60
 """Steps of the critical path that are listed."""
-_OPEN = 14
+_OPEN = 9
 """Steps up to which they are listed without asking."""
 
 
@@ -209,9 +209,23 @@ def _timing(report: Report) -> str:
         inner.append(
             tag("figure", tag("h3", "Seeds"), strip, tag("figcaption", text(words)), style="margin-top:16px")
         )
+    if report.simulation is not None:
+        inner.append(_speed(report.simulation, route))
     note = f"Post-route: {route.fmax_mhz:.1f} MHz{spread(route.sweep)}, seed {route.seed}, {route.router}."
     empty = tag("p", "The router reported no path between registers.", class_="sub")
     return card("Timing", note, *(inner or [empty]), width=5)
+
+
+def _speed(sim: Simulation, route: PostRoute) -> str:
+    """Return what clocks become at the maximum clock."""
+    rows = [
+        ("clock", f"{1e3 / route.fmax_mhz:.2f} ns", "1"),
+        ("latency after the last feature", f"{route.latency_ns:,.0f} ns", f"{sim.latency_cycles}"),
+        ("between results", f"{1e9 / route.samples_per_second:,.0f} ns", f"{sim.cycles_per_sample:g}"),
+    ]
+    return tag(
+        "div", table(("at the maximum clock", "time", "clocks"), rows, numbers=2), style="margin-top:16px"
+    )
 
 
 def _estimate(report: Report) -> str:
@@ -233,10 +247,14 @@ def _path_words(hops: tuple[Hop, ...]) -> list[str]:
     words = f"Critical path of {total:.1f} ns" + (f": {share}." if wires else ", wires included.")
     parts = dict.fromkeys(hop.part for hop in cells)
     legend = tag("div", *(key(part, part) for part in parts), class_="legend")
-    rows = [(text(hop.kind), key(hop.part, hop.name), f"{hop.ns:.2f}") for hop in hops[:_HOPS]]
+    taken = [hop for hop in hops if hop.ns]
+    rows = [
+        (tag("span", text(hop.kind), class_="nw"), key(hop.part, hop.name), f"{hop.ns:.2f}")
+        for hop in taken[:_HOPS]
+    ]
     listed = table(("", "cell or net", "ns"), rows, numbers=1)
-    more = f"{len(hops)} steps" + (f", the first {_HOPS}" if len(hops) > _HOPS else "")
-    details = tag("details", tag("summary", more), listed, **({"open": ""} if len(hops) <= _OPEN else {}))
+    more = f"{len(taken)} steps" + (f", the first {_HOPS}" if len(taken) > _HOPS else "")
+    details = tag("details", tag("summary", more), listed, **({"open": ""} if len(taken) <= _OPEN else {}))
     return [legend, tag("p", text(words), class_="sub", style="margin-top:8px"), details]
 
 

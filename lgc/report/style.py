@@ -60,7 +60,7 @@ td:last-child,th:last-child{padding-right:0}
 .sum td{font-weight:600}
 td{overflow-wrap:anywhere}
 .n,td.k{overflow-wrap:normal}
-td.k{color:var(--soft);white-space:nowrap}
+td.k{color:var(--soft);white-space:nowrap}.nw{white-space:nowrap}
 .key{display:inline-block;width:.72em;height:.72em;border-radius:3px;background:var(--c);margin-right:.5em}
 .legend{display:flex;flex-wrap:wrap;gap:3px 16px;font-size:12.5px;color:var(--soft);margin-top:10px}
 .yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import lgc
-from lgc.report import compare
+from lgc import estimates
+from lgc.report import compare, estimating
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -125,3 +126,8 @@ def test_light_and_dark_screenshots(built: lgc.Build, tmp_path: Path) -> None:
         brightness[name] = float(pixels.mean())
     assert brightness["light"] > 200
     assert brightness["dark"] < 80
+
+
+def test_estimates_fit(model: Path, tmp_path: Path) -> None:
+    page = estimating.page(estimates.estimate(model, ["all"]))
+    check(page, tmp_path, cards=2, pictures=15)

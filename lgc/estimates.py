@@ -1,0 +1,286 @@
+"""What a model will take of each target, before any tool has run: estimates, never measurements.
+
+The fabric is built for real, so network, readout and argmax are the LUTs that synthesis will leave as
+they are. Encoder and control are a formula; the clock is the delay model of `lgc.backend.estimate`.
+`benchmarks/estimates.py` measures how far all this is off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lgc.errors import LgcError
+
+if TYPE_CHECKING:
+    from lgc.backend.encoder import Plan
+    from lgc.backend.target import Delays, Target
+    from lgc.frontend.checkpoint import Checkpoint
+    from lgc.ir.fabric import Fabric
+    from lgc.ir.netlist import Netlist
+    from lgc.report.model import Parts
+
+PASSES = "simplify,merge,reduce"
+"""Pipeline of `lgc compile` if nothing else is said."""
+_CONTROL, _TOKEN = 8, 3
+"""LUTs of the encoder's rings and handshake, and of the output register's."""
+_SHELL_CLOCKS = 4
+"""Clocks of the encoder and the output register, around a fabric whose inputs are held."""
+_LEAST_BITS = 256
+"""Bits of thresholds from which a block RAM is worth it, as in synthesis."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An estimate for one target.
+
+    Attributes:
+        target: its name.
+        k: inputs per LUT.
+        luts: LUTs by part.
+        cells: logic cells or LUT sites, at least.
+        cells_available: what the target has.
+        brams: block RAMs for thresholds.
+        pins: of the stream interface, clock and reset included.
+        short_of: what the target has too little of; empty if the design fits.
+        clocks: from the last feature to the result.
+        fmax_mhz: clock to expect, None where the target has no delays.
+        latency_ns: `clocks` at that clock.
+        samples_per_second: at that clock.
+    """
+
+    target: str
+    k: int
+    luts: Parts
+    cells: int
+    cells_available: int
+    brams: int
+    pins: int
+    short_of: tuple[str, ...]
+    clocks: int
+    fmax_mhz: float | None
+    latency_ns: float | None
+    samples_per_second: float | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the target is large enough."""
+        return not self.short_of
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        return dataclasses.asdict(self) | {"stage": "ESTIMATE", "fits": self.fits, "LUTs": self.luts.total}
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates for several targets.
+
+    Attributes:
+        model: the checkpoint's name.
+        rows: one per target.
+        seconds: wall time of all.
+        skipped: targets that cannot be estimated, with the reason.
+    """
+
+    model: str
+    rows: tuple[Row, ...]
+    seconds: float
+    skipped: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        rows = [row.to_dict() for row in self.rows]
+        return {"model": self.model, "targets": rows, "skipped": self.skipped, "seconds": self.seconds}
+
+
+def estimate(model: Path, targets: Sequence[str], *, levels: int = 4, passes: str = PASSES) -> Estimates:
+    """Estimate a checkpoint on targets.
+
+    Args:
+        model: the checkpoint.
+        targets: names or TOML files; "all" stands for those that come with lgc.
+        levels: LUTs between registers, as in `lgc compile`.
+        passes: the pipeline.
+
+    Raises:
+        LgcError: the checkpoint cannot be read or compiled, or a target named by itself not estimated.
+    """
+    from lgc.backend import target as known
+    from lgc.frontend import checkpoint
+
+    start = time.perf_counter()
+    design = _Design(checkpoint.load(model), levels, passes)
+    names = [name for given in targets for name in (known.names() if given == "all" else [given])]
+    rows, skipped = [], {}
+    for name in dict.fromkeys(names):
+        try:
+            rows.append(design.on(known.load(name)))
+        except LgcError as error:
+            if name in targets:
+                raise
+            skipped[name] = str(error)
+    return Estimates(model.name, tuple(rows), round(time.perf_counter() - start, 3), skipped)
+
+
+class _Design:
+    """A checkpoint on its way to several targets, which share fabrics where they can."""
+
+    def __init__(self, checkpoint: Checkpoint, levels: int, passes: str) -> None:
+        self.checkpoint, self.levels, self.passes = checkpoint, levels, passes
+        self._fabrics: dict[tuple[int, bool, bool], Fabric] = {}
+        self._cells: dict[tuple[int, str], dict[str, int]] = {}
+        self._periods: dict[tuple[int, str, Delays], float] = {}
+
+    @cached_property
+    def optimised(self) -> Netlist:
+        """The network after the passes."""
+        from lgc.frontend.lower import lower
+        from lgc.ir import passes
+
+        pipeline = passes.know(passes.REGISTRY.parse(self.passes), self.checkpoint.encoder.code_levels)
+        return passes.run(pipeline, lower(self.checkpoint).netlist)
+
+    def fabric(self, k: int, *, carry: bool, slices: bool) -> Fabric:
+        """LUTs with popcount, argmax and stages, as `lgc compile` makes them."""
+        from lgc import models
+        from lgc.ir.passes.expand_argmax import add_argmax
+        from lgc.ir.passes.expand_readout import expand
+        from lgc.ir.slices import staged
+
+        key = (k, carry, slices)
+        if key not in self._fabrics:
+            place = models.positions(self.checkpoint)
+            counted = expand(self.optimised, k=k, fractured=slices, carry=slices, position=place)
+            self._fabrics[key] = add_argmax(staged(counted, self.levels), carry=carry)[0]
+        return self._fabrics[key]
+
+    def cells(self, fabric: Fabric, kind: str) -> dict[str, int]:
+        """Logic cells by part, counted once for all targets with the same cells."""
+        from lgc.backend.fit import least_cells
+
+        key = (id(fabric), kind)
+        if key not in self._cells:
+            own = fabric.chains is not None or not fabric.index_bits
+            self._cells[key] = least_cells(fabric, kind) if own else _needed_cells(fabric, kind)
+        return self._cells[key]
+
+    def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:
+        """Picoseconds of the fabric's slowest path, found once for all targets with the same delays."""
+        from lgc.backend.estimate import slowest
+
+        key = (id(fabric), kind, delays)
+        if key not in self._periods:
+            self._periods[key] = slowest(fabric, kind, delays)[0]
+        return self._periods[key]
+
+    def on(self, target: Target) -> Row:
+        """Estimate the design on a target."""
+        from lgc.backend.encoder import Plan
+        from lgc.report.model import Parts
+
+        family, encoder = target.cells, self.checkpoint.encoder
+        fabric = self.fabric(target.k, carry=family.carries, slices=family.own_cells)
+        plan = Plan(encoder, _used(fabric))
+        cells = self.cells(fabric, family.cells)
+        around, brams = _around(plan, target)
+        luts = {part: cells[part] for part in ("network", "readout", "argmax")}
+        if fabric.carries is not None:
+            luts["argmax"] = cells["argmax"] - int((fabric.carries.beside < 0).sum())
+        parts = Parts(encoder=cells["encoder"] + around, io=_TOKEN, **luts)
+        lone = sum(cells[part] - luts[part] for part in luts)
+        clocks = _SHELL_CLOCKS + fabric.latency
+        index = max(1, (len(self.checkpoint.class_names) - 1).bit_length())
+        pins = encoder.format.width + index + 6
+        fmax = None
+        if target.delay is not None:
+            period = self.period(fabric, family.cells, target.delay)
+            fmax = 1e6 / max(period, _shell(plan, target.delay))
+        has = target.resources
+        needs = {
+            "logic": (parts.total + lone, has.lut),
+            "block RAM": (brams, has.bram),
+            "pins": (pins, has.io),
+        }
+        return Row(
+            target=target.name,
+            k=target.k,
+            luts=parts,
+            cells=parts.total + lone,
+            cells_available=has.lut,
+            brams=brams,
+            pins=pins,
+            short_of=tuple(name for name, (need, there) in needs.items() if need > there),
+            clocks=clocks,
+            fmax_mhz=None if fmax is None else round(fmax, 1),
+            latency_ns=None if fmax is None else round(clocks * 1e3 / fmax, 1),
+            samples_per_second=None if fmax is None else round(fmax * 1e6 / (encoder.features + clocks - 1)),
+        )
+
+
+def _needed_cells(fabric: Fabric, kind: str) -> dict[str, int]:
+    """Count logic cells by part without scores that only simulation looks at: synthesis drops those."""
+    import numpy as np
+
+    from lgc.backend.fabric import Wires, writer_of
+    from lgc.ir import _kernels
+    from lgc.ir.carry_cells import ALONE
+
+    net = fabric.netlist
+    wires = Wires.of(fabric, writer_of(fabric, kind), held=True)
+    live = np.zeros(net.signals, np.bool_)
+    live[fabric.index_signals] = True
+    _kernels.live(net.fanin, net.first_lut, live)
+    bounds = {"encoder": (2, net.first_lut), "network": (net.first_lut, wires.split)}
+    bounds |= {"readout": (wires.split, wires.tail), "argmax": (wires.tail, net.signals)}
+    found = {part: int(live[start:stop].sum()) for part, (start, stop) in bounds.items()}
+    if fabric.carries is not None:
+        shared = (fabric.carries.beside != ALONE) & live[fabric.carries.carry]
+        found["argmax"] -= int(shared.sum())
+    return found
+
+
+def _used(fabric: Fabric) -> Any:
+    """Return the encoder bits that the fabric reads, ascending."""
+    import numpy as np
+
+    net = fabric.netlist
+    read = np.unique(np.append(net.fanin.ravel(), net.roots())).astype(np.int64)
+    return read[(read >= 2) & (read < net.first_lut)] - 2
+
+
+def _shell(plan: Plan, delays: Delays) -> float:
+    """Picoseconds of the slowest path of encoder and control.
+
+    Thresholds from memory add a comparator between two wires, whose carries are as many as bits.
+    """
+    if not plan.memory[1]:
+        return delays.shell
+    chain = delays.carry_in + plan.encoder.format.width * delays.carry
+    return delays.shell + 2 * delays.route + chain
+
+
+def _around(plan: Plan, target: Target) -> tuple[int, int]:
+    """LUTs of the encoder besides those that store bits, and its block RAMs.
+
+    A comparator with a constant takes about a LUT for each k - 1 bits, one with a threshold from memory
+    one per bit. Memory is a block RAM where the target has some to spare, else LUTs.
+    """
+    width, k = plan.encoder.format.width, target.k
+    constant = sum(plan.constant(column) is not None for column in range(plan.levels.size))
+    words, bits = plan.memory
+    luts = _CONTROL + constant * math.ceil((width - 1) / (k - 1))
+    if not bits:
+        return luts, 0
+    own = plan.levels.size - constant
+    luts += own * width + max(1, (words - 1).bit_length())
+    brams = min((-(-words // d) * -(-bits // w) for d, w in target.cells.shapes), default=0)
+    if brams and words * bits > _LEAST_BITS and brams <= target.resources.bram:
+        return luts, brams
+    return luts + round(1.2 * bits * math.ceil(words / 2**k)), 0

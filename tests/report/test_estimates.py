@@ -1,0 +1,101 @@
+"""Estimates before any tool has run, against what the tools then made of the same network."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import lgc
+from lgc import estimates
+from lgc.backend import target
+from lgc.cli import main
+from lgc.errors import LgcError, UsageError
+from lgc.report import estimating
+
+
+def test_the_fabric_is_counted_exactly_and_the_rest_nearly(built: lgc.Build) -> None:
+    found = estimates.estimate(built.path.with_suffix(".safetensors"), ["ice40-hx8k"])
+    (row,) = found.rows
+    synthesis, sim = built.report.post_synthesis, built.report.simulation
+    assert synthesis is not None
+    assert sim is not None
+    for part in ("network", "readout", "argmax"):
+        assert getattr(row.luts, part) == getattr(synthesis.luts, part), part
+    assert row.luts.encoder == pytest.approx(synthesis.luts.encoder, abs=12)
+    assert row.luts.io == pytest.approx(synthesis.luts.io, abs=2)
+    assert row.brams == synthesis.brams
+    assert row.clocks == sim.latency_cycles
+    assert row.fmax_mhz is not None
+    assert row.samples_per_second == pytest.approx(row.fmax_mhz * 1e6 / sim.cycles_per_sample, rel=1e-3)
+    assert row.cells_available == 7680
+    assert row.fits
+
+
+def test_every_target_is_estimated_or_left_out_with_a_reason(model: Path) -> None:
+    found = estimates.estimate(model, ["all"])
+    assert {row.target for row in found.rows} | set(found.skipped) == set(target.names())
+    for row in found.rows:
+        has = target.load(row.target).resources
+        over = (row.cells > has.lut, row.brams > has.bram, row.pins > has.io)
+        names = ("logic", "block RAM", "pins")
+        assert row.short_of == tuple(name for name, yes in zip(names, over, strict=True) if yes)
+        assert (row.fmax_mhz is None) == (target.load(row.target).delay is None)
+        if row.fmax_mhz is not None:
+            assert row.latency_ns == pytest.approx(row.clocks * 1e3 / row.fmax_mhz, rel=0.01)
+    wide = {row.luts.total for row in found.rows if row.k == 6}
+    narrow = {row.luts.total for row in found.rows if row.k == 4}
+    assert max(wide) < min(narrow)
+
+
+def test_more_registers_are_faster_and_later(model: Path) -> None:
+    slow, fast = (estimates.estimate(model, ["ice40-hx8k"], levels=n).rows[0] for n in (8, 1))
+    assert slow.fmax_mhz is not None
+    assert fast.fmax_mhz is not None
+    assert slow.fmax_mhz < fast.fmax_mhz
+    assert slow.clocks < fast.clocks
+
+
+def test_what_is_too_large_is_said(model: Path, tmp_path: Path) -> None:
+    ours = Path(lgc.__file__).parent / "backend" / "targets" / "ice40-hx8k.toml"
+    small = ours.read_text().replace("lut = 7680", "lut = 100").replace('"ice40-hx8k"', '"mine"')
+    (tmp_path / "mine.toml").write_text(small.replace("io = 206", "io = 5"))
+    found = estimates.estimate(model, [str(tmp_path / "mine.toml")])
+    assert found.rows[0].short_of == ("logic", "pins")
+    assert estimating.rows(found)[0][:2] == ("mine", "LUT4")
+    assert "NO: logic and pins" in estimating.rows(found)[0]
+
+
+def test_bad_names(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Unknown target 'ice40-hx8'"):
+        estimates.estimate(model, ["ice40-hx8"])
+    with pytest.raises(LgcError, match="Cannot read the checkpoint"):
+        estimates.estimate(tmp_path / "none.safetensors", ["all"])
+
+
+def test_the_command(model: Path, built: lgc.Build, tmp_path: Path) -> None:
+    base = ["report", str(model), "--estimate", "-t", "ice40-hx8k", "-t", "xc7a35t"]
+    done = CliRunner().invoke(main, [*base, "--json"])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [row["target"] for row in found["targets"]] == ["ice40-hx8k", "xc7a35t"]
+    assert {row["stage"] for row in found["targets"]} == {"ESTIMATE"}
+    page = tmp_path / "e.html"
+    done = CliRunner().invoke(main, [*base, "--html", str(page), "--markdown"])
+    assert "ESTIMATES: no tool has run." in done.stdout
+    assert "xc7a35t" in page.read_text()
+    done = CliRunner().invoke(main, base)
+    assert "ESTIMATES" in done.stdout
+    done = CliRunner().invoke(main, ["report", str(model)])
+    assert (done.exit_code, "Add --estimate, or compile it first." in done.stderr) == (2, True)
+    done = CliRunner().invoke(main, ["report", str(built.path), "-t", "ice40-hx8k"])
+    assert (done.exit_code, "--target is for estimates." in done.stderr) == (2, True)
+
+
+def test_errors_are_quoted_where_they_were_measured(model: Path) -> None:
+    found = estimates.estimate(model, ["ice40-hx8k", "xc7a35t"])
+    words = estimating.note(found)
+    facts = estimating.errors()["ice40"]
+    assert f"ice40 LUTs {facts['luts_worst']:g} %" in words
+    assert "Not compared with place and route: xc7." in words
+    assert 0 <= facts["luts_mean"] <= facts["luts_worst"]
