@@ -562,6 +562,7 @@ class Flow:
             post_route=assemble.post_route(values, self.target),
             estimate=assemble.estimate(values),
             bitstream=assemble.section(model.Bitstream, values.get("08-pack")),
+            link=assemble.link(self.rtl_files),
             steps=tuple(model.StepTime(s.name, round(s.seconds, 3), s.cached) for s in self.steps),
             tools=assemble.tools(values),
             warnings=tuple(self.warnings),

@@ -113,6 +113,12 @@ class Core:
         """Words of one score."""
         return -(-self.score_width // self.packing.word)
 
+    def frame(self, name: str) -> tuple[int, int]:
+        """Return the words of a request and of its answer, with what the interface `name` adds."""
+        more = {"uart": (2, 2), "spi": (1, 1)}.get(name, (0, 0))
+        answer = self.class_words if more != (0, 0) else self.reply_words if self.scores else self.class_words
+        return self.packing.words + more[0], answer + more[1]
+
     @property
     def reply_words(self) -> int:
         """Words of class and all scores."""

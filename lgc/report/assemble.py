@@ -17,6 +17,7 @@ from lgc.manifest import sha256
 from . import model, sections
 
 if TYPE_CHECKING:
+    from lgc.backend.rtl import RtlFiles
     from lgc.backend.target import Target
     from lgc.frontend.checkpoint import Checkpoint
 
@@ -73,6 +74,25 @@ def estimate(values: dict[str, dict[str, Any]]) -> model.Estimate | None:
     hops = tuple(sections.Hop("logic", name, part, ns) for name, part, ns in facts["critical"])
     found: model.Estimate = section(model.Estimate, facts | {"critical": hops})
     return found
+
+
+def link(rtl: RtlFiles) -> model.Link | None:
+    """Build the report's section on the interface, None for the plain stream."""
+    given, core = rtl.interface, rtl.core
+    if given.name == "stream":
+        return None
+    uart = given.name == "uart"
+    request, answer = core.frame(given.name)
+    return model.Link(
+        name=given.name,
+        word=core.packing.word,
+        pack=given.pack,
+        scores=given.scores,
+        request=request,
+        answer=answer,
+        baud=given.baud if uart else None,
+        samples_per_second=round(given.baud / (10 * request), 1) if uart else None,
+    )
 
 
 def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostRoute | None:

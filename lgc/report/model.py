@@ -228,6 +228,31 @@ class Bitstream:
 
 
 @dataclass(frozen=True)
+class Link:
+    """The interface, where it is not the plain stream; words are bytes of a UART or SPI.
+
+    Attributes:
+        name: `words`, `axi`, `uart` or `spi`.
+        word: bits per word.
+        pack: what is sent of a feature, `levels` or `codes`.
+        scores: whether scores can be had.
+        request: words of a sample, with command and checksum where there are such.
+        answer: words of an answer with the class alone, likewise.
+        baud: of a UART.
+        samples_per_second: what the line carries at that rate; None for others, which have no rate.
+    """
+
+    name: str
+    word: int
+    pack: str
+    scores: bool
+    request: int
+    answer: int
+    baud: int | None
+    samples_per_second: float | None
+
+
+@dataclass(frozen=True)
 class StepTime:
     """Wall time of a build step, and whether it was kept from an earlier run."""
 
@@ -265,6 +290,7 @@ class Report:
     passes: tuple[PassResult, ...] = ()
     floorplan: Floorplan | None = None
     estimate: Estimate | None = None
+    link: Link | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dictionaries and lists, fit for JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Estimate, Report
+from .model import Estimate, Link, Report
 from .sections import Accuracy, Layer
 from .words import PART_LABELS, equal, inputs_of, path, provenance, spread
 
@@ -60,6 +60,8 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
         yield "", f"{sim.scores_equal:,} of {sim.samples:,} score vectors", where
         yield "latency", f"{sim.latency_cycles} clocks after the last feature", where
         yield "throughput", f"one sample per {sim.cycles_per_sample:g} clocks", where
+    if report.link is not None:
+        yield from _link(report.link)
     if report.post_synthesis is not None:
         yield f"LUT{report.netlist.k}", f"{report.post_synthesis.luts.total:,}", "post-synthesis"
     if report.estimate is not None:
@@ -76,6 +78,15 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
             yield "area-delay product", f"{route.area_delay:,.0f} LUT·ns", "post-route"
     if report.bitstream is not None:
         yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
+
+
+def _link(found: Link) -> Iterator[tuple[str, ...]]:
+    rate = "" if found.baud is None else f"{found.baud:,} baud, "
+    unit = "bytes" if found.word == 8 else f"words of {found.word} bits"
+    frames = f"{found.request} {unit} in, {found.answer} out"
+    yield "interface", f"{found.name}, {rate}{frames} ({found.pack})", "as built"
+    if found.samples_per_second is not None:
+        yield "", f"{found.samples_per_second:,.1f} samples/s on the line", "baud rate"
 
 
 def _estimate(report: Report, found: Estimate) -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,7 @@ PART_LABELS = {
     "network": "network",
     "readout": "readout (counts of each class)",
     "argmax": "argmax",
-    "io": "stream control",
+    "io": "stream control, interface",
 }
 """Names of the parts of a design."""
 assert list(PART_LABELS) == list(Parts.__annotations__)
