@@ -39,7 +39,7 @@ __all__ = [
 
 FORMAT = 3
 """Version of the file format; a reader refuses newer ones. Files of dense layers alone are of version 1,
-with convolutions of 2, with weighted outputs of 3."""
+with convolutions of 2, with weighted outputs, detectors or formats by feature of 3."""
 _KEY = "lgc"
 _MAX_NODES = 1 << 28
 _MAX_SCORE = (1 << 31) - 1
@@ -73,7 +73,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     form = checkpoint.encoder.format
     header = {
         "format": _version(checkpoint),
-        "encoder": {"width": form.width, "fraction": form.fraction, "signed": form.signed},
+        "encoder": {"width": form.width, "fraction": form.fraction, "signed": form.signed}
+        | ({"shift": form.shift} if form.shift else {}),
         "layers": [_entry(layer) for layer in checkpoint.layers],
         "class_names": checkpoint.class_names,
         "tau": checkpoint.tau,
@@ -89,7 +90,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def _version(checkpoint: Checkpoint) -> int:
     """Oldest version of the format that can hold it."""
-    if checkpoint.weights is not None or isinstance(checkpoint.layers[0], Detectors):
+    new = checkpoint.weights is not None or isinstance(checkpoint.layers[0], Detectors)
+    if new or checkpoint.encoder.format.shift:
         return 3
     return 1 if all(isinstance(layer, Layer) for layer in checkpoint.layers) else 2
 
@@ -238,7 +240,12 @@ def _encoder(tensors: Mapping[str, Array], form: Mapping[str, Any]) -> Thermomet
     threshold: I32x2 = _tensor(tensors, "encoder.threshold", np.int32).astype(np.int32)
     if (np.diff(threshold, axis=1) < 0).any():
         raise LgcError("The thresholds of a feature are not ascending.")
-    return Thermometer(threshold, FixedPoint(width, fraction, signed))
+    shift = tuple(map(operator.index, form.get("shift", ())))
+    if shift and (len(shift) != len(threshold) or min(shift) < 0 or fraction + max(shift) > 64):
+        raise LgcError(
+            f"{len(shift)} formats of features are not those of {len(threshold)}, or out of range."
+        )
+    return Thermometer(threshold, FixedPoint(width, fraction, signed, shift))
 
 
 def _layer(tensors: Mapping[str, Array], i: int, name: str, sources: int) -> Layer:

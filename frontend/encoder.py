@@ -10,6 +10,9 @@ from lgc.ir.encoder import FixedPoint, Thermometer
 from ._typing import Array, Bool1, F64x1, I32x1, I32x2, I64x1
 from .config import EncoderConfig
 from .connections import Sources
+from .data import FLOAT_WIDTH, RESOLUTION
+
+_MOST_FRACTION = 64
 
 
 def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
@@ -30,8 +33,28 @@ def fit(config: EncoderConfig, x: Array, form: FixedPoint) -> Thermometer:
     flat = x.reshape(len(x), -1)
     if config.kind == "thresholds" or config.scope == "global":
         return Thermometer(np.tile(_row(config, flat.ravel(), form), (flat.shape[1], 1)), form)
+    form = separate(flat, form)
     # feature by feature: codes take eight times the room of pixels
-    return Thermometer(np.stack([_row(config, column, form) for column in flat.T]), form)
+    rows = [_row(config, column, form.of(i)) for i, column in enumerate(flat.T)]
+    return Thermometer(np.stack(rows), form)
+
+
+def separate(x: Array, form: FixedPoint) -> FixedPoint:
+    """Give each real feature `[samples, features]` its own point, where sharing one makes codes wide.
+
+    Every feature fills its codes, which get 16 bits, or as many as the one with the narrowest range for its
+    magnitude needs for `RESOLUTION` steps. Values beyond those of the samples saturate, on the same side
+    of all thresholds.
+    """
+    if x.dtype.kind != "f" or form.width <= FLOAT_WIDTH:
+        return form
+    whole = np.frexp(np.abs(x).max(axis=0).astype(np.float64))[1] + int(form.signed)
+    span = np.ptp(x.astype(np.float64), axis=0)
+    fine = np.frexp(RESOLUTION / np.where(span > 0, span, np.inf))[1]
+    width = min(max(FLOAT_WIDTH, int((whole + fine)[span > 0].max(initial=0))), form.width)
+    fraction = np.clip(width - whole, -_MOST_FRACTION, _MOST_FRACTION)
+    lowest = int(fraction.min())
+    return FixedPoint(width, lowest, form.signed, tuple((fraction - lowest).tolist()))
 
 
 def _row(config: EncoderConfig, x: Array, form: FixedPoint) -> I32x1:

@@ -103,7 +103,7 @@ class Classifier:
         """Scores of one piece."""
         program, encoder = self.program, self.encoder
         data = np.ascontiguousarray(data, data.dtype.newbyteorder("="))
-        if data.dtype not in _FUSED or encoder.format.fraction < 0:
+        if data.dtype not in _FUSED or (encoder.format.fractions < 0).any():
             data = encoder.codes(data)
             threshold, within = encoder.threshold.T.copy(), np.full_like(encoder.threshold.T, 255, np.uint8)
         else:
@@ -132,7 +132,7 @@ def optimised(net: Netlist) -> Netlist:
 def comparisons(encoder: Thermometer, kind: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
     """Thresholds on features of type `kind` as they are, instead of on their codes.
 
-    Exact: quantisation rounds down and saturates, so `code >= t` is `x >= t / 2**fraction`, for
+    Exact: quantisation rounds down and saturates, so `code >= t` is `x >= t / 2**fractions`, for
     integers rounded up. What no value of the type reaches has `within` 0.
 
     Returns:
@@ -142,14 +142,14 @@ def comparisons(encoder: Thermometer, kind: np.dtype[Any]) -> tuple[npt.NDArray[
     codes = encoder.threshold.T.astype(np.int64)
     within = codes <= form.high
     if kind.kind == "f":
-        exact = np.ldexp(codes.astype(np.float64), -form.fraction)
+        exact = np.ldexp(codes.astype(np.float64), -form.fractions)
         threshold = exact.astype(kind)
         below = threshold < exact
         threshold[below] = np.nextafter(threshold[below], kind.type(np.inf))
         threshold[codes <= form.low] = -np.inf
     else:
         info = np.iinfo(kind)
-        raw = np.where(codes <= form.low, info.min, -(-codes >> form.fraction))
+        raw = np.where(codes <= form.low, info.min, -(-codes >> form.fractions))
         within &= raw <= info.max
         threshold = np.clip(raw, info.min, info.max).astype(kind)
     return np.ascontiguousarray(threshold), np.where(within, np.uint8(255), np.uint8(0))

@@ -16,11 +16,32 @@ class FixedPoint:
 
     A real feature x is seen as `floor(x * 2**fraction)`, saturated to `width` bits.
     8-bit pixels are `FixedPoint(8)`.
+
+    Attributes:
+        width: bits per feature.
+        fraction: bits after the point; may be negative.
+        signed: two's complement.
+        shift: how many more bits after the point each feature has; empty for none. Hardware sees codes of
+            `width` bits and need not know.
     """
 
     width: int
     fraction: int = 0
     signed: bool = False
+    shift: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take lists, as JSON has them."""
+        object.__setattr__(self, "shift", tuple(self.shift))
+
+    @property
+    def fractions(self) -> npt.NDArray[np.int32]:
+        """Bits after the point, int32 `[features]`, or `[]` if all features share them."""
+        return np.array(self.shift or 0, np.int32) + np.int32(self.fraction)
+
+    def of(self, feature: int) -> FixedPoint:
+        """Return the format of one feature."""
+        return FixedPoint(self.width, self.fraction + (self.shift[feature] if self.shift else 0), self.signed)
 
     @property
     def low(self) -> int:
@@ -33,16 +54,21 @@ class FixedPoint:
         return (1 << (self.width - self.signed)) - 1
 
     def quantise(self, x: npt.ArrayLike) -> npt.NDArray[np.int32]:
-        """Turn real features into integer codes, int32 of the same shape."""
+        """Turn real features `[...]` into integer codes, int32 of the same shape.
+
+        With `shift`, the last axis is that of the features.
+        """
         values = np.asarray(x)
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
                 raise LgcError(
                     "The features hold NaN or infinite values.", hint="Clean or impute them first."
                 )
-            values = np.floor(np.ldexp(values.astype(np.float64), self.fraction))
+            values = np.floor(np.ldexp(values.astype(np.float64), self.fractions))
         else:
-            values = values.astype(np.int64) << self.fraction
+            values = (
+                values.astype(np.int64) << np.maximum(self.fractions, 0) >> np.maximum(-self.fractions, 0)
+            )
         codes: npt.NDArray[np.int32] = np.clip(values, self.low, self.high).astype(np.int32)
         return codes
 
@@ -57,7 +83,7 @@ class Thermometer:
 
     Attributes:
         threshold: int32 `[features, levels]`.
-        format: fixed-point format all features share.
+        format: fixed-point format of the features.
     """
 
     threshold: npt.NDArray[np.int32]

@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError
-from lgc.frontend import data, encoder
+from lgc.frontend import checkpoint, config, data, encoder
 from lgc.frontend.config import EncoderConfig
+from lgc.frontend.lower import lower
+from lgc.frontend.train import train
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 PIXELS = FixedPoint(8)
@@ -185,3 +189,67 @@ def test_snapping_pays_on_real_features() -> None:
     assert bits[1] < 0.7 * bits[0]
     changed = plain.encode(table.train_x) != snapped.encode(table.train_x)
     assert changed.mean(axis=0).max() <= 0.02
+
+
+@pytest.mark.parametrize(("name", "shared"), [("breast_cancer", 27), ("wine", 21)])
+def test_real_features_get_their_own_points(name: str, shared: int) -> None:
+    """Sixteen bits do where one point for all features takes more; every feature keeps its resolution."""
+    table = data.load(name)
+    assert table.format.width == shared
+    for kind in ("quantile", "uniform", "learned"):
+        fitted = encoder.fit(EncoderConfig(kind, 6), table.train_x, table.format)
+        form = fitted.format
+        assert form.width == 16
+        steps = np.ptp(form.quantise(table.train_x), axis=0)
+        assert steps.min() >= data.RESOLUTION - 1
+        assert form.quantise(table.train_x).max() < form.high  # no training sample saturates
+        plain = encoder.informative(fitted, table.train_x)
+        assert plain.mean() > 0.95
+    # thresholds in one unit need one point
+    for settings in (EncoderConfig("quantile", 6, "global"), EncoderConfig("thresholds", thresholds=(1.5,))):
+        assert encoder.fit(settings, table.train_x, table.format).format == table.format
+
+
+@given(seed=st.integers(0, 2**32), samples=st.integers(2, 30))
+def test_own_points_decide_as_the_numbers_do(seed: int, samples: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (samples, 4)) * 10.0 ** rng.integers(-6, 7, 4) + rng.normal(0, 1, 4)
+    form = encoder.separate(x, data.fixed_point(x))
+    codes = form.quantise(x).astype(np.float64)
+    assert 16 <= form.width <= 31
+    if form.shift:
+        back = np.ldexp(codes, -form.fractions)
+        assert (back <= x).all()
+        assert (x - back < np.ldexp(1.0, -form.fractions) * (1 + 1e-9)).all()
+
+
+def test_a_checkpoint_keeps_the_points(tmp_path: Path) -> None:
+    table = data.load("breast_cancer")
+    settings = config.TrainConfig.from_dict(
+        {
+            "data": {"source": "breast_cancer", "validation": 60},
+            "encoder": {"levels": 4},
+            "model": {"layers": [{"width": 60, "connections": "learned"}, {"width": 20}], "tau": 2.0},
+            "train": {"epochs": 3, "batch": 32, "lr": 0.05},
+        }
+    )
+    path = tmp_path / "m.safetensors"
+    trained = train(settings, table, out=path)
+    loaded = checkpoint.load(path)
+    assert loaded.encoder.format == trained.encoder.format
+    assert len(loaded.encoder.format.shift) == 30
+    model = lower(loaded)
+    assert (model.predict(table.test_x) == table.test_y).mean() == trained.metadata["test_accuracy"]
+    assert np.array_equal(
+        model.scores(table.test_x), model.scores_of_codes(loaded.encoder.codes(table.test_x))
+    )
+    tensors, header = checkpoint.read_tensors(path)
+    assert header["format"] == 3
+    for shift in ([1, 2], [-1] * 30, [200] * 30):
+        header["encoder"]["shift"] = shift
+        checkpoint.write_tensors(path, tensors, header)
+        with pytest.raises(LgcError, match="formats of features are not those of 30, or out of range"):
+            checkpoint.load(path)
+    del header["encoder"]["shift"]  # as older files have it
+    checkpoint.write_tensors(path, tensors, header)
+    assert not checkpoint.load(path).encoder.format.shift

@@ -38,3 +38,16 @@ def test_wrong_feature_count_is_refused() -> None:
     encoder = Thermometer(np.zeros((4, 1), np.int32))
     with pytest.raises(LgcError, match="^The data has 3 features per sample, the model expects 4"):
         encoder.encode(np.zeros((2, 3)))
+
+
+def test_features_of_their_own_points() -> None:
+    form = FixedPoint(8, -2, shift=(0, 5, 9))
+    assert form.fractions.tolist() == [-2, 3, 7]
+    assert [form.of(i) for i in range(3)] == [FixedPoint(8, -2), FixedPoint(8, 3), FixedPoint(8, 7)]
+    x = np.random.default_rng(0).uniform(0, [1020, 31, 1.9], (200, 3))
+    columns = [form.of(i).quantise(x[:, i]) for i in range(3)]
+    assert np.array_equal(form.quantise(x), np.stack(columns, axis=1))
+    whole = np.array([[1000, 3, 1], [7, 40, 2]])
+    assert form.quantise(whole).tolist() == [[250, 24, 128], [1, 255, 255]]
+    assert FixedPoint(**{"width": 8, "fraction": -2, "signed": False, "shift": [0, 5, 9]}) == form
+    assert FixedPoint(8, -1).quantise(np.array([7])).tolist() == [3]
