@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from .family import FAMILIES, Family
 PARTS = ("encoder", "network", "readout", "argmax", "io")
 """What a design consists of, in reports; `io` is handshake, control and output register."""
 
-_AROUND = ("inner", "core")
-"""Instances around the design where it has an interface."""
+_KERNELS = re.compile(r"layer\d+")
+"""Instances of folded layers, which stand between the pixels and the tail of the network."""
 
 _PART_OF = {
     "encoder": "encoder",
@@ -87,6 +88,8 @@ def part_of(cell: str) -> str:
         path = path[1:]
     while path[0] in _AROUND:
         path = path[1:] or [""]
+    if path[0] == "encoder" and any(_KERNELS.fullmatch(name) for name in path):
+        return "network"
     return _PART_OF.get(path[0], _PART_OF.get(".".join(path[:2]), "io")) if len(path) > 1 else "io"
 
 

@@ -259,6 +259,8 @@ def test_cells_belong_to_parts_by_their_instance() -> None:
     assert parse.part_of("fabric.popcount.lut_p3") == "readout"
     assert parse.part_of("$flatten\\argmax.$auto$1") == "argmax"
     assert parse.part_of("fabric.argmax.carry_p7") == "argmax"
+    assert parse.part_of("encoder.layer0.kernel.lut_n3") == "network"
+    assert parse.part_of("encoder.chain.layer12.line.words_SB_DFF") == "network"
     assert parse.part_of("inner.core.fabric.network.lut_n3") == "network"
     assert parse.part_of("inner.core.result__valid_SB_LUT4_O") == "io"
     assert parse.part_of("inner.feeder.left_SB_LUT4_O") == "io"
