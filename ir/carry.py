@@ -73,15 +73,26 @@ class Chains:
         reaching[self.start[:-1]] = self.carry_in
         return reaching
 
+    def luts(self, net: Netlist) -> int:
+        """LUTs of `net` that are no sums or carries of the chains."""
+        return net.luts - int(self.free(net).sum())
+
+    def free(self, net: Netlist) -> Bool1:
+        """Tell which LUTs of `net` are sums and carries, which cost nothing; bool `[luts]`."""
+        s, below, _ = self._inputs()
+        return self._rows(net, self.sum, [s, below]) | self._rows(net, self.carry, self._inputs())
+
+    def _inputs(self) -> list[I64x1]:
+        """Propagate, carry from below and generate of each position."""
+        return [self.propagate, self.below(), self.generate]
+
     def hosted(self, net: Netlist) -> Bool1:
         """LUTs of `net` that need no site besides those of the chains, bool `[luts]`.
 
         These are sums and carries, LUTs that drive `propagate`, and those that drive `generate`
         and nothing else.
         """
-        below, none = self.below(), np.full(self.positions, GONE, np.int64)
-        free = self._rows(net, self.sum, [self.propagate, below, none])
-        free |= self._rows(net, self.carry, [self.propagate, below, self.generate])
+        free = self.free(net)
         held = free.copy()
         held[_luts(net, self.propagate[self.propagate & 1 == 0])] = True
         readers = np.bincount(net.fanin[~free].ravel(), minlength=net.signals)
@@ -114,8 +125,7 @@ class Chains:
         bottom = (np.arange(self.positions) - begins) % SLICE == 0
         below, none = self.below(), np.full(self.positions, GONE, np.int64)
         ordinary = np.zeros(net.signals, np.bool_)
-        ordinary[net.first_lut :] = ~self._rows(net, self.sum, [self.propagate, below, none])
-        ordinary[net.first_lut :] &= ~self._rows(net, self.carry, [self.propagate, below, self.generate])
+        ordinary[net.first_lut :] = ~self.free(net)
         for made, of in ((self.sum, none), (self.carry, self.generate)):
             free = self._rows(net, made, [self.propagate, below, of])
             at = np.flatnonzero((made >= 0) & (made >> 1 >= net.first_lut))
@@ -149,9 +159,9 @@ class Chains:
                 readers[below >> 1] -= {x >> 1 for x in (sums[i], carries[i]) if x >= 0}
         outside = {x >> 1 for x in self.carry_in.tolist()} | {x >> 1 for x in self.propagate.tolist()}
         leaves = set(sums) | {x for x in carries if not readers[x >> 1] and x >> 1 not in outside}
+        own = net.first_lut + np.flatnonzero(self._rows(net, self.carry, self._inputs()))
         for i, c in enumerate(carries):
-            fixed = (self.propagate[i] >> 1, self.generate[i] >> 1)
-            if c > 1 and c not in leaves and c >> 1 not in fixed:
+            if c not in leaves and c >> 1 in own:
                 raise LgcError(
                     f"The carry of position {i} of the carry chains leaves its chain, literal {c}."
                 )

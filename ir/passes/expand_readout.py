@@ -8,6 +8,7 @@ See docs/readout.md for the blocks and what they cost.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -69,8 +70,8 @@ class ExpandReadout:
         if self.strategy not in ("auto", *STRATEGIES[self.k]):
             known = ", ".join(STRATEGIES[self.k])
             raise ValueError(f"strategy must be auto or, with k={self.k}, {known}, not {self.strategy!r}")
-        if self.carry and not (self.fractured and self.k == 6):
-            raise ValueError("carry needs k=6 and fractured=true")
+        if self.carry and self.k != 6:
+            raise ValueError("carry needs k=6")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with class-major unsigned score bits as outputs, see `Fabric`."""
@@ -108,20 +109,17 @@ def expand(
             map with each and take the one with the fewest LUTs.
         fractured: take the one with the fewest sites of two LUTs instead, see `sites`; with k=6, for
             Xilinx.
-        carry: count with carry chains where that takes fewer sites; see `Fabric.chains`. With k=6
-            and `fractured` only.
+        carry: count with carry chains where that takes fewer sites or LUTs; see `Fabric.chains`. With k=6.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
 
     Raises:
         LgcError: the netlist has no readout, or has other outputs besides; or `carry` is asked for
-            without `fractured` or with k below 6.
+            with k below 6.
     """
-    if carry and not (fractured and k == 6):
-        raise LgcError(
-            "Carry chains are built with fractured 6-input LUTs only.", hint="Give k=6, fractured=True."
-        )
+    if carry and k != 6:
+        raise LgcError("Carry chains are built with 6-input LUTs only.", hint="Give k=6.")
     if net.readout is None or net.outputs.size:
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
@@ -131,12 +129,39 @@ def expand(
     names = every if strategy == "auto" else [strategy]
     fronts = (_front(net, k, name, place) for name in names)
     if fractured:
-        ways = (False, True) if carry else (False,)
-        built = (_build(net, front, k, carry=way) for front in fronts for way in ways)
+        built = (fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry))
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
+    if carry:
+        return min((_legal(net, front, k, carry=True) for front in fronts), key=_luts)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     squeezed = (_squeezed(_build(net, front, k), k) for front in chosen)
     return min(squeezed, key=lambda fabric: size(fabric.netlist))
+
+
+def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool) -> Iterator[Fabric]:
+    """Yield ways to count for few sites."""
+    plain = _build(net, front, k)
+    yield plain
+    if net.luts <= _SMALL:
+        yield _squeezed(plain, k)
+    if carry:
+        yield _legal(net, front, k, carry=True, fractured=True)
+
+
+def _legal(net: Netlist, front: _Front, k: int, *, carry: bool, fractured: bool = False) -> Fabric:
+    """Count in chains, or without where constants and complements would make a carry leave one."""
+    fabric = _build(net, front, k, carry=carry, fractured=fractured)
+    try:
+        if fabric.chains is not None:
+            fabric.chains.check(fabric.netlist)
+    except LgcError:
+        return _build(net, front, k)
+    return fabric
+
+
+def _luts(fabric: Fabric) -> int:
+    """LUTs, chains being free."""
+    return fabric.netlist.luts if fabric.chains is None else fabric.chains.luts(fabric.netlist)
 
 
 def _squeezed(fabric: Fabric, k: int) -> Fabric:
@@ -155,7 +180,7 @@ def _squeezed(fabric: Fabric, k: int) -> Fabric:
     )
 
 
-def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False) -> Fabric:
+def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False, fractured: bool = False) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
     builder = ChainBuilder(mapped, k=k) if carry else Builder(mapped, k=k)
@@ -166,7 +191,7 @@ def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False) -> Fabri
     ]
     for tally in tallies:
         if carry:
-            count_in_chains(tally)
+            count_in_chains(tally, fractured=fractured)
         else:
             count(tally, k)
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])

@@ -76,4 +76,4 @@ def test_fractured_picks_the_fewest_sites() -> None:
     every = [sites(expand(net, k=6, strategy=name).netlist).count for name in names]
     best = expand(net, k=6, fractured=True)
     check_sites(best.netlist)
-    assert sites(best.netlist).count == min(every)
+    assert sites(best.netlist).count <= min(every)
