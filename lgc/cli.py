@@ -250,6 +250,8 @@ def compile_(model: Path, out: Path | None, quiet: bool, as_json: bool, **option
     with console.step_lines(quiet) as watch:
         build = lgc.compile(model, out=out, watch=watch, **options)  # type: ignore[arg-type]
     console.show(build.report.to_dict(), as_json, lambda: terminal(build.report))
+    if not quiet:
+        click.echo(f"The same with pictures: {build.path / 'report.html'}", err=True)
 
 
 @main.command()
