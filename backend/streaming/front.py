@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -96,39 +95,34 @@ class Store(wiring.Component):  # type: ignore[misc]
         return m
 
 
-class Front(wiring.Component):  # type: ignore[misc]
-    """Everything before the tail, with the ports of `Encoder` in its place.
+class Chain(wiring.Component):  # type: ignore[misc]
+    """Encoder and kernels, one after the other.
 
     Args:
         encoder: thresholds.
         folded: the network.
         layers: its kernels as they are built.
-        used: int64 `[bits]`, inputs of the tail that are read, ascending.
+
+    Ports:
+        features: stream of codes.
+        image: stream of places of the last image.
+        whole: high for one clock with the last feature of a frame, where `ahead` is not 0.
     """
 
-    held = True
-
-    def __init__(
-        self,
-        encoder: Thermometer,
-        folded: Folded,
-        layers: tuple[Layer, ...],
-        used: npt.NDArray[np.int64],
-    ) -> None:
+    def __init__(self, encoder: Thermometer, folded: Folded, layers: tuple[Layer, ...]) -> None:
         early = any(layer.ends_early for layer in layers)
+        # each layer may hold the last place of a frame, the encoder another
+        self.ahead = len(layers) + 2 if early else 0
         self.pixels = Pixels(encoder, folded, counted=early)
         self.layers = layers
-        last = folded.kernels[-1]
-        self.plan = Stored(encoder, used, math.prod(last.window.positions))
-        # each layer may hold the last place of a frame, the encoder another
-        self.store = Store(self.plan, last.channels, ahead=len(layers) + 2 if early else 0)
-        ports = {
-            "features": In(stream.Signature(self.pixels.features.payload.shape())),
-            "hold": In(1),
-            "taken": Out(1),
-            "frame": Out(1),
-        }
-        super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(self.plan.chunks)})
+        form = encoder.format
+        super().__init__(
+            {
+                "features": In(stream.Signature(Shape(form.width, form.signed))),
+                "image": Out(stream.Signature(folded.kernels[-1].channels)),
+                "whole": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -142,11 +136,42 @@ class Front(wiring.Component):  # type: ignore[misc]
             m.submodules[f"layer{n}"] = built
             wiring.connect(m, before, built.image)
             before = built.result
-        m.submodules.store = store = self.store
-        wiring.connect(m, before, store.image)
+        wiring.connect(m, before, wiring.flipped(self.image))
+        m.d.comb += self.whole.eq(self.pixels.whole)
+        return m
+
+
+class Front(wiring.Component):  # type: ignore[misc]
+    """Everything before the tail, with the ports of `Encoder` in its place.
+
+    Args:
+        chain: encoder and kernels.
+        plan: which bits are kept.
+    """
+
+    held = True
+
+    def __init__(self, chain: Chain, plan: Stored) -> None:
+        self.chain, self.plan = chain, plan
+        self.store = Store(plan, len(chain.image.payload), ahead=chain.ahead)
+        ports = {
+            "features": In(stream.Signature(chain.features.payload.shape())),
+            "hold": In(1),
+            "taken": Out(1),
+            "frame": Out(1),
+        }
+        super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        m.submodules.chain, m.submodules.store = chain, store = self.chain, self.store
+        wiring.connect(m, wiring.flipped(self.features), chain.features)
+        wiring.connect(m, chain.image, store.image)
         m.d.comb += [
             store.hold.eq(self.hold),
-            store.whole.eq(self.pixels.whole),
+            store.whole.eq(chain.whole),
             self.taken.eq(store.frame),
             self.frame.eq(store.frame),
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +17,13 @@ from ..interfaces.settings import Interface
 from ..lut4 import CELLS
 from ..rtl import HEADER, TOP, RtlFiles, make_directory, write_shell
 from ..tools import Tool, find
-from .front import Front
+from . import serial
+from .front import Chain, Front, Stored
 from .pixels import per_place
 from .plan import Layer, blocks_of, layers_of
+from .serial import Shapes, Tail, fewest
 from .timing import Timing, timing
-from .top import AFTER, FoldedTop
-
-Shapes = tuple[tuple[int, int], ...]
-"""Words and bits per word that a block RAM can have."""
+from .top import AFTER, FoldedTop, SerialTop
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +34,19 @@ class Design:
         encoder: thresholds.
         folded: the network.
         layers: its kernels.
-        tail: LUTs, popcount and argmax of what follows.
-        text: their Verilog.
         timing: clocks.
         shapes: of block RAMs.
+        fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
+        serial: the tail as a program, and how many of its instructions go to block RAM.
     """
 
     encoder: Thermometer
     folded: Folded
     layers: tuple[Layer, ...]
-    tail: Fabric
-    text: FabricText
     timing: Timing
     shapes: Shapes
+    fabric: tuple[Fabric, FabricText] | None = None
+    serial: tuple[Tail, int] | None = None
 
     @property
     def kernel_luts(self) -> int:
@@ -54,24 +55,33 @@ class Design:
 
     def model(self) -> str:
         """Return what it will take, before synthesis, as a table with a last line on clocks."""
-        head = ("part", "positions", "LUT4", "flip-flops", "line buffer, bits", "block RAM")
-        rows = [head]
+        rows: list[tuple[str, ...]] = [
+            ("part", "positions", "LUT4", "flip-flops", "line buffer, bits", "block RAM")
+        ]
         for layer in self.layers:
             kernel, (width, depth) = layer.kernel, layer.line
             blocks = blocks_of(layer.line, self.shapes) if layer.in_block else 0
             counts = (kernel.outputs // kernel.channels, layer.luts, layer.registers, width * depth, blocks)
             rows.append((kernel.text, *(f"{count:,}" for count in counts)))
-        stored, luts = self.text.inputs.size, self.tail.netlist.luts
-        rows.append(("stored bits", "", "", f"{stored:,}", "", ""))
-        rows.append(("other layers and readout", "1", f"{luts:,}", f"{sum(self.text.registers):,}", "", ""))
+        if self.fabric is not None:
+            tail, text = self.fabric
+            rows.append(("stored bits", "", "", f"{text.inputs.size:,}", "", ""))
+            registers = f"{sum(text.registers):,}"
+            rows.append(("other layers and readout", "1", f"{tail.netlist.luts:,}", registers, "", ""))
+        if self.serial is not None:
+            program, inside = self.serial
+            values = 4 * fewest(program.program.depth, 1, self.shapes)
+            words, bits = program.memory
+            rows.append(("values, four copies", "", "", "", "", f"{values:,}"))
+            blocks = program.blocks(self.shapes, inside)
+            rows.append((f"program of {words:,} × {bits} bits", "", "", "", "", f"{blocks:,}"))
+            if inside < words:
+                rows.append((f"  {words - inside:,} of them in LUTs", "", "", "", "", ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(w) if n else cell.ljust(w)
-                for n, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
+        lines = []
+        for row in rows:
+            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+            lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
         clocks = self.timing
         lines.append(
             f"one sample per {clocks.cycles_per_sample:,} clocks, class {clocks.latency:,} clocks after the "
@@ -83,7 +93,7 @@ class Design:
 def design(
     encoder: Thermometer, folded: Folded, tail: Fabric, *, shapes: Shapes = (), blocks: int = 0
 ) -> Design:
-    """Lay out a folded design.
+    """Lay out a folded design with its tail in LUTs.
 
     Args:
         encoder: thresholds.
@@ -101,7 +111,32 @@ def design(
     text = fabric_text(tail, held=True)
     layers = layers_of(folded.kernels, shapes=shapes, blocks=blocks)
     clocks = timing(layers, per_place=per_place(encoder, folded), tail=text.latency + AFTER)
-    return Design(encoder, folded, layers, tail, text, clocks, shapes)
+    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text))
+
+
+def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), blocks: int = 0) -> Design:
+    """Lay out a folded design with its tail as a program, one LUT per clock.
+
+    Args:
+        encoder: thresholds.
+        folded: the network, kernels and tail mapped to LUTs of four inputs.
+        shapes: of block RAMs, none if there are none.
+        blocks: block RAMs that there are; the program goes first.
+
+    Raises:
+        UsageError: padding as wide as a window, or features that do not come row by row.
+    """
+    tail = Tail.of(folded.tail, folded.kernels[-1])
+    inside = tail.inside(shapes, blocks)
+    left = blocks - tail.blocks(shapes, inside) - 4 * fewest(tail.program.depth, 1, shapes)
+    layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0))
+    clocks = timing(
+        layers,
+        per_place=per_place(encoder, folded),
+        tail=tail.program.length + serial.AFTER,
+        bits=len(tail.wanted),
+    )
+    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside))
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -112,41 +147,76 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     """
     yosys = yosys or find("yosys")
     make_directory(out)
-    text, tail, encoder = made.text, made.tail, made.encoder
-    front = Front(encoder, made.folded, made.layers, text.inputs)
-    memory = front.pixels.plan.memory
-    top = FoldedTop(front, text, made.timing)
-    facts = {
+    encoder, folded, clocks = made.encoder, made.folded, made.timing
+    chain = Chain(encoder, folded, made.layers)
+    files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
+    top: FoldedTop | SerialTop
+    if made.fabric is not None:
+        tail, text = made.fabric
+        places = math.prod(folded.kernels[-1].window.positions)
+        stored = Stored(encoder, text.inputs, places)
+        top = FoldedTop(Front(chain, stored), text, clocks)
+        files["fabric.v"] = text.verilog
+        facts = _Facts(
+            classes=tail.classes,
+            score_width=tail.score_width,
+            offset=tail.offset,
+            input_bits=int(text.inputs.size),
+            network_luts=made.kernel_luts + tail.network_luts,
+            popcount_luts=tail.netlist.luts - tail.network_luts,
+            pipeline_registers=sum(text.registers),
+        )
+    else:
+        assert made.serial is not None
+        program, inside = made.serial
+        top = SerialTop(chain, program)
+        files["program.v"] = program.text(inside)
+        facts = _Facts(
+            classes=len(program.program.bias),
+            score_width=program.score_width,
+            offset=program.low,
+            input_bits=program.program.inputs,
+            network_luts=made.kernel_luts,
+            popcount_luts=0,
+            pipeline_registers=0,
+        )
+    head = {
         "features": encoder.features,
         "width": encoder.format.width,
-        "luts": made.kernel_luts + tail.netlist.luts,
-        "network": made.kernel_luts + tail.network_luts,
-        "classes": tail.classes,
-        "latency": top.latency,
+        "luts": facts.network_luts + facts.popcount_luts,
+        "network": facts.network_luts,
+        "classes": facts.classes,
+        "latency": clocks.latency,
     }
-    kernels = "\n".join(layer.text for layer in made.layers)
-    (out / "fabric.v").write_text(HEADER.format(what="LUT fabric", **facts) + text.verilog)
-    (out / "kernels.v").write_text(HEADER.format(what="Kernels and line memories", **facts) + kernels)
+    for name, verilog in files.items():
+        (out / name).write_text(HEADER.format(what=name.removesuffix(".v").capitalize(), **head) + verilog)
     (out / "cells.v").write_text(CELLS)
-    command = write_shell(top, TOP, out / "shell.v", HEADER.format(what="Shell", **facts), yosys, timeout_s)
+    command = write_shell(top, TOP, out / "shell.v", HEADER.format(what="Shell", **head), yosys, timeout_s)
     return RtlFiles(
-        sources=tuple(out / name for name in ("shell.v", "kernels.v", "fabric.v")),
+        sources=tuple(out / name for name in ("shell.v", *files)),
         cells=out / "cells.v",
         features=encoder.features,
         feature_width=encoder.format.width,
         signed=encoder.format.signed,
-        classes=tail.classes,
         class_width=len(top.result.payload),
-        score_width=tail.score_width,
-        offset=tail.offset,
-        memory=memory,
-        input_bits=int(text.inputs.size),
-        network_luts=made.kernel_luts + tail.network_luts,
-        popcount_luts=tail.netlist.luts - tail.network_luts,
-        pipeline_registers=sum(text.registers),
-        latency=top.latency,
-        cycles_per_sample=top.cycles_per_sample,
+        memory=chain.pixels.plan.memory if made.fabric is not None else (0, 0),
+        latency=clocks.latency,
+        cycles_per_sample=clocks.cycles_per_sample,
         yosys=yosys.identity,
         commands=(command,),
         interface=Interface(),
+        **dataclasses.asdict(facts),
     )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What `RtlFiles` says of a tail."""
+
+    classes: int
+    score_width: int
+    offset: int
+    input_bits: int
+    network_luts: int
+    popcount_luts: int
+    pipeline_registers: int

@@ -76,22 +76,23 @@ def _stage(layer: Layer) -> _Stage:
     return _Stage(takes, gives, start, int(layer.accumulates))
 
 
-def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int) -> Timing:
+def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 0) -> Timing:
     """Count clocks.
 
     Args:
         layers: the layers.
         per_place: features per place of the first image.
-        tail: clocks from the last stored bit to the result, `FoldedTop` says how many.
+        tail: clocks from storing the last bit to the result, see `AFTER` of `top` and of `serial`.
+        bits: clocks in which a place of the last image is stored; 0 for all its bits at once.
     """
     stages = [_stage(layer) for layer in layers]
     features = per_place * math.prod(layers[0].kernel.window.extent)
     last = math.prod(layers[-1].kernel.window.positions)
     accepted: list[int] = []
     results: list[int] = []
-    code, complete, sent, stored, busy, clock = False, False, 0, 0, 0, 0
+    code, complete, sent, stored, left, busy, clock = False, False, 0, 0, 0, 0, 0
     while len(results) < _FRAMES:
-        after = room = not busy and not complete
+        after = room = not busy and not complete and left <= 1
         rooms = []
         for stage in reversed(stages):
             rooms.append(after)
@@ -104,12 +105,13 @@ def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int) -> Timing:
             before, valid = valid, stage.full
             stage.clock(before, free)
         busy -= busy > 0
-        if complete and len(accepted) > len(results):
+        if complete and not left and len(accepted) > len(results):
             complete, busy = False, tail - 1
             results.append(clock + busy)
         if take:
             stored = (stored + 1) % last
             complete = not stored
+        left = bits if take else max(left - 1, 0)
         if not code or move:
             code = True
             sent += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fabric import FabricText
 from ..top import StreamTop
-from .front import Front
+from .front import Chain, Front
+from .serial import SerialTail, Tail
 from .timing import Timing
 
 AFTER = 2
@@ -33,3 +35,38 @@ class FoldedTop(StreamTop):
     def cycles_per_sample(self) -> int:
         """Clocks between results when features never wait for the source and results are taken at once."""
         return self.timing.cycles_per_sample
+
+
+class SerialTop(wiring.Component):  # type: ignore[misc]
+    """Kernels, then the tail as a program.
+
+    Ports: as those of `StreamTop`.
+
+    Internal signals for simulation: `scores`, class-major, right while `scores_valid` is high.
+    """
+
+    def __init__(self, chain: Chain, tail: Tail) -> None:
+        self.chain = chain
+        self.tail = SerialTail(tail, ahead=chain.ahead)
+        features = stream.Signature(chain.features.payload.shape())
+        result = stream.Signature(len(self.tail.result.payload))
+        super().__init__({"features": In(features), "result": Out(result)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the module."""
+        del platform
+        m = Module()
+        chain, tail = self.chain, self.tail
+        m.submodules.encoder = chain
+        m.submodules.fabric = fabric = Module()  # in reports the tail is the network
+        fabric.submodules.network = tail
+        scores, scores_valid = Signal(len(tail.scores)), Signal()
+        wiring.connect(m, wiring.flipped(self.features), chain.features)
+        wiring.connect(m, chain.image, tail.image)
+        wiring.connect(m, tail.result, wiring.flipped(self.result))
+        m.d.comb += [
+            tail.whole.eq(chain.whole),
+            scores.eq(tail.scores),
+            scores_valid.eq(tail.scores_valid),
+        ]
+        return m

@@ -43,6 +43,20 @@ opt_clean -purge
 write_verilog -noattr -noexpr -nohex core.v
 """
 
+# The vendor's cells are what their models say.
+_READ_BACK_MODELS = """\
+read_verilog {source} {cells}
+hierarchy -top lgc_fabric
+proc
+flatten
+techmap -map transparent.v
+opt
+techmap
+opt
+opt_clean -purge
+write_verilog -noattr -noexpr -nohex core.v
+"""
+
 _BLACKBOX = """\
 module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
 endmodule
@@ -78,7 +92,10 @@ def fabric_to_verilog(subject: Subject) -> tuple[str, int]:
     out = fresh(subject.work / "core")
     (out / "blackbox.v").write_text(_BLACKBOX)
     (out / "transparent.v").write_text(_TRANSPARENT)
-    (out / "core.ys").write_text(_READ_BACK.format(source=tools.relative(source, out)))
+    own = subject.rtl.cells.read_text()
+    script = _READ_BACK if "module lgc_lut4" in own else _READ_BACK_MODELS
+    files = {"source": tools.relative(source, out), "cells": tools.relative(subject.rtl.cells, out)}
+    (out / "core.ys").write_text(script.format(**files))
     yosys = tools.find("yosys")
     tools.run(yosys, ["-q", "-s", "core.ys"], cwd=out, log=out / "core.log", timeout_s=subject.timeout_s)
     if not (out / "core.v").is_file():
@@ -89,7 +106,8 @@ def fabric_to_verilog(subject: Subject) -> tuple[str, int]:
         raise MismatchError(
             f"The Verilog of the fabric has {len(core.outputs)} output bits, the netlist {len(want.outputs)}."
         )
-    found = compare(want, core, seed=subject.seed, levels=subject.levels, prove=want.luts <= PROOF_LUTS)
+    levels = subject.fabric_levels
+    found = compare(want, core, seed=subject.seed, levels=levels, prove=want.luts <= PROOF_LUTS)
     if not found.equal:
         assert found.counterexample is not None
         a, b = (outputs(net, found.counterexample[None])[0] for net in (want, core))

@@ -9,7 +9,7 @@ from lgc.build import Build, Watch
 from lgc.errors import UsageError, nearest
 from lgc.manifest import BuildDir, check_files
 
-from . import bitstream, board, hardware, software
+from . import bitstream, board, folded, hardware, software
 from .rungs import LEVELS, Ladder, climb
 from .subject import Subject
 
@@ -89,7 +89,10 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
     """Yield level, name and comparison of each rung that the build has reached."""
     yield "model", "model ↔ network", software.model_to_netlist
     yield "netlist", "network ↔ optimised", software.netlist_to_optimised
-    yield "netlist", "optimised ↔ LUTs with popcount", software.optimised_to_fabric
+    to_luts = folded.optimised_to_luts if subject.folded else software.optimised_to_fabric
+    yield "netlist", "optimised ↔ LUTs with popcount", to_luts
+    if subject.folded:
+        yield "rtl", "kernels ↔ Verilog", folded.kernels_to_verilog
     yield "rtl", "LUTs with popcount ↔ Verilog", hardware.fabric_to_verilog
     yield "rtl", "network ↔ RTL", hardware.network_to_rtl
     if subject.has("06-synthesise"):

@@ -104,6 +104,16 @@ class Subject:
         """Bits per thermometer code that the network's inputs are; 1 if they are not codes."""
         return self.network.encoder.code_levels
 
+    @property
+    def folded(self) -> bool:
+        """Whether kernels were kept, so that the fabric is the network's tail."""
+        return bool(self.key("02-optimise").get("fold"))
+
+    @property
+    def fabric_levels(self) -> int:
+        """Bits per thermometer code that the fabric's inputs are; 1 if they are not codes."""
+        return 1 if self.folded else self.levels
+
     @cached_property
     def samples(self) -> models.Samples:
         """The test split, or random codes where there is no data."""

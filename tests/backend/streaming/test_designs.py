@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lgc.backend.streaming.rtl import Design, design, write_folded
+from lgc.backend.streaming.rtl import Design, design, serial_design, write_folded
 from lgc.errors import LgcError, UsageError
 from lgc.frontend.checkpoint import Checkpoint, OrPool
 from lgc.frontend.fold import fold
@@ -106,6 +106,20 @@ def test_several_features_per_place(shared: bool, tmp_path: Path) -> None:
 def test_a_readout_right_behind_the_kernels(tmp_path: Path) -> None:
     model = network(31, image=(5, 5), tail=False)
     check(model, made(model, levels=0), tmp_path)
+
+
+def serial(model: Checkpoint, *, blocks: int = 100) -> Design:
+    folded = mapped(model)
+    folded = replace(folded, tail=LutMap(k=4)(folded.tail))
+    return serial_design(model.encoder, folded, shapes=BLOCKS, blocks=blocks)
+
+
+@pytest.mark.parametrize(
+    ("seed", "image", "tail"), [(1, (6, 6), True), (5, (9, 4), True), (4, (1, 1), True), (31, (5, 5), False)]
+)
+def test_tails_as_programs(seed: int, image: Shape, tail: bool, tmp_path: Path) -> None:
+    model = network(seed, image=image, tail=tail)
+    check(model, serial(model), tmp_path)
 
 
 def test_padding_as_wide_as_the_window() -> None:
