@@ -323,7 +323,7 @@ def connected(build: Path, port: str) -> Iterator[Client]:
     rtl = read_rtl(build)
     if port != "simulate":
         with open_port(port, rtl.interface.baud) as line:
-            yield Client.of(build, line)
+            yield Client.of(build, line, answer_s=ANSWER_S)
         return
     from lgc.hw_tests.chip import simulated_chip
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 import lgc
+from lgc.build import read_rtl
 from lgc.cli import main
 from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError
 from lgc.frontend import checkpoint
 from lgc.frontend.checkpoint import Checkpoint, Layer
+from lgc.hw_tests.chip import simulated_chip
 from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.manifest import sha256
 from lgc.report import Report
@@ -247,3 +250,34 @@ def test_each_interface_down_to_the_decoded_bitstream(options: dict[str, object]
     what = "classes and scores" if options.get("with_scores") else "classes"
     assert f"vectors ({what} at the {options['interface']} pins of " in ladder.rungs[2].method
     assert ladder.rungs[2].compared > 8
+
+
+def test_the_chip_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verilog in place of a board: asked by `verify --board`, by `lgc host`, and over a serial port."""
+    checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
+    build = lgc.compile(
+        tmp_path / "tiny.safetensors",
+        images=2, until="simulation", interface="uart", baud=1_000_000, with_scores=True, timeout_ms=1,
+    )  # fmt: skip
+    link = Report.load(build.path / "report.json").link
+    assert link is not None
+    assert (link.name, link.baud, link.request, link.answer) == ("uart", 1_000_000, 18, 3)
+    rung = verify(build.path, levels=["board"], images=2, port="simulate").rungs[0]
+    assert (rung.verdict, rung.compared) == (EQUAL, 2), rung
+    assert "2 samples over the UART (simulated Verilog" in rung.method
+    out = tmp_path / "classes.txt"
+    command = ["host", str(build.path), "--simulate", "--images", "2", "--out", str(out), "--json"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["scores as the network's"] == "2 of 2"
+    assert len(out.read_text().split()) == 2
+    with pytest.raises(UsageError, match=r"^The level board needs to know the serial port\."):
+        verify(build.path, levels=["board"])
+    assert CliRunner().invoke(main, ["host", str(build.path)]).exit_code == 2
+    if find_spec("serial") is None:
+        pytest.skip("pyserial is not installed, so no serial port was opened")
+    monkeypatch.setattr("lgc.host.ANSWER_S", 60.0)
+    with simulated_chip(read_rtl(build.path), tmp_path / "chip") as terminal:
+        rung = verify(build.path, levels=["board"], images=2, port=terminal).rungs[0]
+    assert (rung.verdict, rung.compared) == (EQUAL, 2), rung
+    assert terminal in rung.method

@@ -1,0 +1,141 @@
+"""How near the fabric's clock is to the best of the device: ours beside a bare chain, in one flow.
+
+    python benchmarks/fmax.py MODEL [-t ice40-hx8k] [--levels 1] [--seeds 3] [--whole]
+
+Place and route three designs with the same tools:
+
+- chain: a shift register, and LUTs each with a register behind it that read their neighbours, as many as
+  the fabric has: nothing on the device is faster;
+- fabric: network, popcount and argmax of MODEL, a register behind every `--levels` LUTs and new inputs
+  every clock (`--throughput full`), between a shift register of all input bits and the class;
+- whole, with `--whole`: what `lgc compile --throughput full` builds, with encoder and streams.
+
+Prints cells and Fmax of each as the router reports it, the best of the seeds, and the ratio to the chain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from lgc import models
+from lgc.backend import tools
+from lgc.backend.fabric import fabric_text
+from lgc.backend.parse import read_netlist
+from lgc.backend.pnr import Routing, place_and_route
+from lgc.backend.rtl import TOP, RtlFiles, write_rtl
+from lgc.backend.sweep import sweep
+from lgc.backend.synth import Synthesis, synthesise
+from lgc.backend.target import Target, load
+from lgc.frontend import checkpoint
+from lgc.frontend.lower import lower
+from lgc.ir import passes
+from lgc.ir.fabric import Fabric
+from lgc.ir.passes.expand_readout import expand
+from lgc.pace import Pace
+
+CHAIN = """\
+module {top} (input clk, input d, output reg q);
+  reg [{last}:0] s = 0, c = 0;
+  integer i;
+  always @(posedge clk) begin
+    s <= {{s[{last}-1:0], d}};
+    c[0] <= d;
+    for (i = 1; i <= {last}; i = i + 1) c[i] <= (c[i-1] & s[i-1]) ^ (s[i] | (s[i-1] & ~c[i-1]));
+    q <= c[{last}];
+  end
+endmodule
+"""
+
+
+def chain(target: Target, luts: int, out: Path) -> Synthesis:
+    """Synthesise a bare chain of so many LUTs."""
+    out.mkdir(parents=True)
+    (out / "chain.v").write_text(CHAIN.format(top=TOP, last=luts))
+    family = target.cells
+    command = f"{family.synth[0]} {' '.join(target.synth)} -top {TOP}"
+    (out / "chain.ys").write_text(f"read_verilog chain.v\n{command}\nwrite_json netlist.json\n")
+    tools.run(tools.find("yosys"), ["-q", "-s", "chain.ys"], cwd=out, log=out / "yosys.log", timeout_s=600)
+    found = read_netlist(out / "netlist.json", TOP, family)
+    return Synthesis(
+        family.name, out / "netlist.json", found.luts, found.ffs, found.carries, found.brams, found.cells,
+        found.io, "", (), 0.0,
+    )  # fmt: skip
+
+
+def harness(fabric: Fabric, rtl: RtlFiles, out: Path) -> RtlFiles:
+    """Put the fabric between a shift register and registers of the class."""
+    out.mkdir(parents=True)
+    text = fabric_text(fabric)
+    (out / "fabric.v").write_text(text.verilog)
+    bits, width = text.inputs.size, text.index_bits
+    ports = [".clk(clk)", ".index(index)"]
+    ports += [f".x{n}(s[{min(32 * n + 31, bits - 1)}:{32 * n}])" for n in range(-(-bits // 32))]
+    lines = [
+        f"module {TOP} (input clk, input d, output reg [{width - 1}:0] q);",
+        f"  reg [{bits - 1}:0] s = 0;",
+        f"  wire [{width - 1}:0] index;",
+        f"  always @(posedge clk) begin s <= {{s[{bits - 2}:0], d}}; q <= index; end",
+        f"  lgc_fabric fabric ({', '.join(ports)});",
+        "endmodule",
+    ]
+    (out / "harness.v").write_text("\n".join([*lines, ""]))
+    return dataclasses.replace(rtl, sources=(out / "harness.v", out / "fabric.v"), memory=(0, 0))
+
+
+def expanded(model: Path, target: Target, pace: Pace) -> Fabric:
+    """Compile a checkpoint to the fabric that is placed."""
+    found = checkpoint.load(model)
+    net = lower(found).netlist
+    for step in passes.know(passes.REGISTRY.parse("simplify,merge,reduce"), found.encoder.code_levels, None):
+        net = step(net)
+    return pace(expand(net, k=target.k, position=models.positions(found)), target)[1]
+
+
+def best(synthesis: Synthesis, target: Target, out: Path, seeds: int, timeout_s: float) -> Routing:
+    """Place and route with several seeds."""
+
+    def route(seed: int, folder: Path) -> Routing:
+        return place_and_route(synthesis, target, out=folder, seed=seed, timeout_s=timeout_s)
+
+    return sweep(route, range(1, seeds + 1), out=out, jobs=1)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("-t", "--target", default="ice40-hx8k")
+    parser.add_argument("--levels", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--timeout", type=float, default=1800)
+    given = parser.parse_args()
+    target = load(given.target)
+    pace = Pace(levels=given.levels, full=True)
+    fabric = expanded(given.model, target, pace)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        rtl = write_rtl(
+            lower(checkpoint.load(given.model)).encoder, fabric, out=out / "rtl", argmax_registers=True
+        )
+        designs = {
+            "chain": chain(target, min(fabric.netlist.luts, target.luts // 3), out / "chain"),
+            "fabric": synthesise(harness(fabric, rtl, out / "harness"), target, out=out / "synth"),
+        }
+        if given.whole:
+            designs["whole"] = synthesise(rtl, target, out=out / "whole")
+        first = 0.0
+        print(f"{target.name}, {given.levels} LUT per stage, {fabric.latency} stages, {given.seeds} seeds")
+        for name, synthesis in designs.items():
+            found = best(synthesis, target, out / f"route-{name}", given.seeds, given.timeout)
+            first = first or found.fmax_mhz
+            share = f"{found.fmax_mhz / first:.0%} of the chain"
+            print(f"{name:<7} {found.cells:>6,} cells {found.fmax_mhz:>7.1f} MHz {share}, {found.router}")
+            for kind, cell, ns in found.critical:
+                print(f"        {ns:6.3f} ns {kind} {cell}")
+
+
+if __name__ == "__main__":
+    main()
