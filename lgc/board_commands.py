@@ -22,7 +22,8 @@ def complete_board(_ctx: click.Context, _param: click.Parameter, incomplete: str
 def targets(as_json: bool) -> None:
     """List the FPGA targets, the tools they need and whether those are installed.
 
-    `-t` also takes a TOML file of your own.
+    Designs for some end in a bitstream, for others in an estimate: no open tool places and routes
+    them, and --script hands them on to the vendor's. `-t` also takes a TOML file of your own.
 
     \b
     lgc compile model.safetensors -t ice40-up5k
@@ -31,7 +32,8 @@ def targets(as_json: bool) -> None:
     from lgc import commands
 
     found = commands.list_targets()
-    console.show(found, as_json, lambda: commands.dict_table("Targets", found))
+    brief = [{key: row[key] for key in ("name", "LUTs", "to", "needs", "installed")} for row in found]
+    console.show(found, as_json, lambda: commands.dict_table("Targets", brief))
 
 
 @click.command()

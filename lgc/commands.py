@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from lgc import console, manifest, models
 from lgc.errors import LgcError
@@ -174,12 +175,16 @@ def _describe_checkpoint(file: Path) -> dict[str, Any]:
     found = checkpoint.load(file)
     form = found.encoder.format
     facts: dict[str, Any] = {
-        "features": f"{found.encoder.features} of {form.width} bits",
+        "features": f"{found.encoder.features} of {form.width} bits{', signed' * form.signed}",
+        "bits after the point": ", ".join(map(str, form.fractions.ravel().tolist())),
         "thermometer levels": found.encoder.levels,
         "classes": ", ".join(found.class_names),
     }
     for i, layer in enumerate(found.layers, 1):
         facts[f"layer {i}"] = layer.text
+    if found.weights is not None:
+        counts = np.bincount(found.weights)
+        facts["weights of outputs"] = ", ".join(f"{counts[w]:,} × {w}" for w in np.flatnonzero(counts))
     known = ("source", "epoch", "validation_accuracy", "test_accuracy")
     facts |= {name.replace("_", " "): found.metadata[name] for name in known if name in found.metadata}
     seed = models.seed_of(found)
@@ -238,7 +243,8 @@ def list_targets() -> list[dict[str, str]]:
                 "family": t.family,
                 "device": t.device,
                 "package": t.package,
-                "LUTs": f"{t.luts:,}",
+                "LUTs": f"{t.luts:,} LUT{t.k}",
+                "to": "estimate only" if t.cells.estimated else "bitstream",
                 "needs": ", ".join(t.cells.tools),
                 "installed": "yes" if not missing else missing[0].fix,
             }

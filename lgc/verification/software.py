@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from lgc import models
 from lgc.errors import MismatchError, ToolMissingError
-from lgc.ir import passes
 from lgc.ir._typing import Bool1, Bool2, I64x2
 from lgc.ir.equivalence import compare, patterns
 from lgc.ir.fabric import Fabric
@@ -228,11 +227,12 @@ def remade(subject: Subject) -> Remade:
     """
     key = subject.key("03-expand")
     stored = subject.fabric
-    fabric = expand(subject.optimised, k=int(key["k"]), position=models.positions(subject.checkpoint))
-    staged = passes.Pipeline(levels=int(key["levels"]))(fabric.netlist)
-    made, argmax = add_argmax(replace(fabric, netlist=staged), carry=bool(key["carry"]))
-    kept = all(np.array_equal(getattr(staged, name), getattr(fabric.netlist, name)) for name in _ARRAYS)
-    if not kept or made.facts() != stored.facts():
+    slices = bool(key.get("slices"))
+    place = models.positions(subject.checkpoint)
+    fabric = expand(subject.optimised, k=int(key["k"]), fractured=slices, carry=slices, position=place)
+    # stages are not made again: they are no part of the function
+    made, argmax = add_argmax(fabric, carry=stored.carries is not None and stored.carries.carry.size > 0)
+    if made.facts() != stored.facts():
         return Remade(fabric, argmax, reason="this version of lgc makes another fabric")
     if all(np.array_equal(getattr(made.netlist, n), getattr(stored.netlist, n)) for n in _ARRAYS):
         return Remade(fabric, argmax)

@@ -1,0 +1,89 @@
+"""The flow for a target without open place and route: labelled estimates, scripts, and the Verilog proved."""
+
+from pathlib import Path
+
+import pytest
+
+import lgc
+from lgc.backend import tools
+from lgc.errors import DoesNotFitError, ToolMissingError, UsageError
+from lgc.frontend import checkpoint
+from lgc.hw_tests.runner import choose
+from lgc.report import render
+from lgc.verification import verify
+
+from .test_flow import tiny
+
+
+def complete() -> bool:
+    try:
+        return bool(tools.find("yosys") and choose("auto", clocks=1))
+    except ToolMissingError:
+        return False
+
+
+needs_tools = pytest.mark.skipif(not complete(), reason="Yosys, cocotb or a Verilog simulator is missing")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> lgc.Build:
+    folder = tmp_path_factory.mktemp("xilinx")
+    checkpoint.save(folder / "tiny.safetensors", tiny())
+    return lgc.compile(
+        folder / "tiny.safetensors", target="xc7a35t", images=10, scripts=("vivado", "fusesoc")
+    )
+
+
+@needs_tools
+def test_it_ends_with_an_estimate_that_is_called_one(built: lgc.Build) -> None:
+    report = built.report
+    assert report.simulation is not None
+    assert (report.simulation.classes_equal, report.simulation.scores_equal) == (10, 10)
+    assert (report.post_route, report.bitstream) == (None, None)
+    assert report.estimate is not None
+    assert 20 < report.estimate.fmax_mhz < 1000
+    assert report.estimate.latency_ns > 0
+    assert "Yosys' xilinx/cells_sim.v" in report.estimate.source
+    assert report.post_synthesis is not None
+    assert report.post_synthesis.cells is not None
+    assert report.post_synthesis.luts.total <= report.post_synthesis.cells < 20_800
+    assert any(warning.startswith("xc7a35t is estimate only: ") for warning in report.warnings)
+    clocks = [row for row in render.markdown(report).splitlines() if "MHz" in row or "ns after" in row]
+    assert clocks
+    assert all(row.endswith("| ESTIMATE |") for row in clocks)
+    assert [step.name for step in report.steps][-2:] == ["07-estimate", "09-scripts"]
+
+
+@needs_tools
+def test_scripts_are_written_with_the_verilog(built: lgc.Build) -> None:
+    out = built.path / "09-scripts"
+    assert {path.name for path in out.iterdir()} == {"lgc_vivado.tcl", "lgc.core", "lgc.sdc", "rtl"}
+    assert (out / "rtl" / "fabric.v").read_text() == (built.path / "04-rtl" / "fabric.v").read_text()
+
+
+@needs_tools
+def test_the_verilog_is_proved_with_the_vendor_s_models(built: lgc.Build) -> None:
+    ladder = verify(built.path, levels=("netlist", "rtl"), images=5)
+    rungs = {rung.name: rung for rung in ladder.rungs}
+    found = rungs["LUTs with popcount ↔ Verilog"]
+    assert (found.verdict, found.detail) == ("equal", "")
+    assert found.method.startswith("proof (SAT")
+
+
+def test_a_script_for_another_vendor_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny())
+    with pytest.raises(UsageError, match=r"^Quartus does not know xc7a35t\. Try --script vivado\.$"):
+        lgc.compile(path, target="xc7a35t", scripts=("quartus",))
+    assert not (tmp_path / "tiny" / "03-expand").exists()
+
+
+@needs_tools
+def test_too_large_a_network_is_refused_before_synthesis(tmp_path: Path) -> None:
+    path = tmp_path / "big.safetensors"
+    checkpoint.save(path, tiny(nodes=2000))
+    with pytest.raises(DoesNotFitError) as caught:
+        lgc.compile(path, target="ice40-hx1k", images=3)
+    assert "it needs at least" in str(caught.value)
+    assert "By part: " in str(caught.value)
+    assert not (tmp_path / "big" / "04-rtl").exists()
