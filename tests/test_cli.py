@@ -145,6 +145,9 @@ def test_passes_explains_every_pass() -> None:
 def test_targets_lists_devices() -> None:
     found = {row["name"]: row for row in json.loads(lgc("targets", "--json").output)}
     assert found["ice40-hx8k"]["LUTs"] == "7,680"
+    assert found["ice40-hx8k"]["to"] == "bitstream"
+    assert (found["xc7a35t"]["k"], found["xc7a35t"]["to"]) == ("6", "estimate only")
+    assert found["xc7a35t"]["needs"] == "yosys"
 
 
 def test_doctor_lists_tools() -> None:
