@@ -198,8 +198,11 @@ def _conv(part: Part, shape: tuple[int, ...], where: str) -> tuple[int, ...]:
     _same(given, "num_kernels", int(indices.shape[1]))
     _same(given, "tree_depth", sum(key.startswith("tree_weights.") for key in part.tensors))
     given["lut_rank"] = int(indices.shape[0])
+    channels = sides(given["channels"], 1, "channels", 1)[0]
+    given |= {"in_dim": size, "receptive_field_size": field, "stride": stride, "padding": padding}
+    given["channels"] = channels
     last = [int(n) for n in indices.reshape(-1, axes + 1).max(axis=0)]
-    there = [*(n + 2 * padding for n in size), int(given["channels"])]
+    there = [*(n + 2 * padding for n in size), channels]
     if "Transpose" not in part.kind and any(n >= end for n, end in zip(last, there, strict=True)):
         raise UsageError(
             f"{where} reads element {last} of {there}.", hint="Check in_dim, channels and padding."
@@ -299,7 +302,7 @@ def _geometry(part: Part, state: dict[str, Any]) -> dict[str, Any]:
     """Attributes of a convolution as torchlogix computes them; returns those of its connections."""
     given, axes = part.arguments, _axes(part.kind)
     size, field = (sides(given[name], axes, name) for name in ("in_dim", "receptive_field_size"))
-    stride, padding = int(given["stride"]), int(given["padding"])
+    stride, padding = given["stride"], given["padding"]
     state |= {"conv_dimension": axes, "in_dim": size}
     state["tree_weights"] = list(_trees(part.tensors))
     links = {"receptive_field_size": field, "stride": stride, "padding": padding}

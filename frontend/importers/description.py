@@ -85,6 +85,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def _refuse_unknown(layer: Mapping[str, Any], where: str) -> None:
     kind = layer.get("type")
+    for name in ("type", "name", "parametrization"):
+        if not isinstance(layer.get(name, ""), str):
+            raise UsageError(
+                f"{where}: {name} = {layer[name]!r:.40} is no text.", hint='Write "..." around it.'
+            )
     if kind not in ARGUMENTS:
         raise UsageError(f"{where} has the type {str(kind)[:40]!r}.", hint=nearest(str(kind), ARGUMENTS))
     known = {*ARGUMENTS[kind], *_OF_TENSORS, "type", "name", "parametrization"}

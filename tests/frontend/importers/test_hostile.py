@@ -198,6 +198,39 @@ def test_other_tensors_in_torch_files(small, tmp_path, which, seed, dtype, chang
         assert not attempt(path, kind, options)
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32), st.sampled_from(["bytes", "dtype", "range", "shape", "drop"]))
+def test_damaged_connections_and_scores(tmp_path, seed, change):
+    """The files next to a network: wiring, and the scores to compare with."""
+    rng = np.random.default_rng(seed)
+    layers = foreign.network(np.random.default_rng(1), widths=(6, 6))
+    file = foreign.save_difflogic(tmp_path, np.random.default_rng(1), layers)
+    x = foreign.every_pattern(12)[:40]
+    np.savez(tmp_path / "scores.npz", bits=x, scores=foreign.run(layers, x, 3))
+    victim = tmp_path / ("wiring.npz" if seed % 2 else "scores.npz")
+    if change == "bytes":
+        damaged = bytearray(victim.read_bytes())
+        for at in rng.integers(0, len(damaged), 1 + seed % 5):
+            damaged[at] = rng.integers(0, 256)
+        victim.write_bytes(bytes(damaged))
+    else:
+        found = dict(np.load(victim))
+        name = sorted(found)[seed % len(found)]
+        value = found[name]
+        found[name] = {
+            "dtype": lambda: value.astype(rng.choice(["f4", "i1", "u8", "?", "U3", "c8"])),
+            "range": lambda: np.full_like(value, -1 if value.dtype.kind == "i" else 1) * rng.integers(1, 99),
+            "shape": lambda: value[None],
+            "drop": lambda: value[:-1],
+        }[change]()
+        np.savez(victim, **found)
+    options = Options(inputs=(12,), classes=3, connections=tmp_path / "wiring.npz")
+    try:
+        importing.check(importing.read(file, options=options), tmp_path / "scores.npz")
+    except LgcError:
+        return
+
+
 def test_the_undamaged_ones_are_fine(small, tmp_path):
     for data, suffix, kind, options in small:
         path = tmp_path / f"fine{suffix}"

@@ -407,6 +407,35 @@ def test_any_attribute_of_a_module(tmp_path, case, which, value):
     assert lower(checkpoint.load(tmp_path / "m.safetensors")).netlist.luts > 0
 
 
+ARGUMENTS = st.sampled_from(
+    ["in_dim", "channels", "receptive_field_size", "stride", "padding", "kernel_size", "out_dim", "k", "tau", "beta",
+     "type", "name", "num_kernels", "tree_depth", "parametrization", "feature_dim", "output_padding", "lut_rank"]
+)  # fmt: skip
+VALUES = (
+    st.integers(-3, 9)
+    | st.sampled_from(
+        [0.5, 1e300, 10**30, "raw", "light", "", "0", "3", "LogicConv2d", "Flatten", None, True, {}]
+    )
+    | st.lists(st.integers(-2, 7), max_size=3)
+)
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 4), ARGUMENTS, VALUES)
+def test_any_argument_of_a_description(tmp_path, layer, name, value):
+    """One argument is something else: an error, or a network."""
+    model, _, layers = seen("warp", 2, "conv2d")
+    torch.save(torch.nn.Sequential(*model).state_dict(), tmp_path / "m.pth")
+    layers[layer] |= {name: value}
+    (tmp_path / "c.json").write_text(json.dumps({"layers": layers, "parametrization": "warp"}))
+    try:
+        imported = importing.read(tmp_path / "m.pth", options=Options(config=tmp_path / "c.json"))
+        checkpoint.save(tmp_path / "m.safetensors", imported.checkpoint)
+    except LgcError:
+        return
+    assert lower(checkpoint.load(tmp_path / "m.safetensors")).netlist.luts > 0
+
+
 def test_classes_of_a_file_are_never_called(tmp_path):
     """A class that asks to be called with arguments is not built, whatever its name."""
 
