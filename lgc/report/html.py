@@ -15,8 +15,6 @@ from .words import PART_LABELS, equal, inputs_of, provenance, spread
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
 _HOPS = 60
 """Steps of the critical path that are listed."""
-_OPEN = 9
-"""Steps up to which they are listed without asking."""
 
 
 def page(report: Report) -> str:
@@ -254,7 +252,7 @@ def _path_words(hops: tuple[Hop, ...]) -> list[str]:
     ]
     listed = table(("", "cell or net", "ns"), rows, numbers=1)
     more = f"{len(taken)} steps" + (f", the first {_HOPS}" if len(taken) > _HOPS else "")
-    details = tag("details", tag("summary", more), listed, **({"open": ""} if len(taken) <= _OPEN else {}))
+    details = tag("details", tag("summary", more), listed)
     return [legend, tag("p", text(words), class_="sub", style="margin-top:8px"), details]
 
 

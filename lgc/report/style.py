@@ -25,7 +25,7 @@ p{margin:0}
 .grid{display:grid;grid-template-columns:repeat(12,minmax(0,1fr));gap:16px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:18px 20px;
 grid-column:span 12;min-width:0;break-inside:avoid}
-@media (min-width:860px){.w4{grid-column:span 4}.w5{grid-column:span 5}.w6{grid-column:span 6}
+@media (min-width:860px),print{.w4{grid-column:span 4}.w5{grid-column:span 5}.w6{grid-column:span 6}
 .w7{grid-column:span 7}.w8{grid-column:span 8}}
 .tiles{display:flex;flex-wrap:wrap;gap:1px;
 background:var(--line);border:1px solid var(--line);border-radius:12px;overflow:hidden;margin-bottom:16px}
@@ -63,7 +63,7 @@ td{overflow-wrap:anywhere}
 td.k{color:var(--soft);white-space:nowrap}.nw{white-space:nowrap}
 .key{display:inline-block;width:.72em;height:.72em;border-radius:3px;background:var(--c);margin-right:.5em}
 .legend{display:flex;flex-wrap:wrap;gap:3px 16px;font-size:12.5px;color:var(--soft);margin-top:10px}
-.yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
+.yes,.no{white-space:nowrap}.yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(240px,100%),1fr));gap:22px 28px}
 figure{margin:0;min-width:0}
 figure svg{width:100%;height:auto}
@@ -87,7 +87,9 @@ footer{color:var(--soft);font-size:12.5px;margin-top:20px}
 @media (max-width:520px){main{padding:18px 12px 32px}.card{padding:15px 14px}
 .way li{flex-basis:100%;margin-right:0}.way li+li::before{display:none}
 .tile{padding:11px 12px;flex-basis:130px}.tile b{font-size:20px}}
-@media print{:root{--page:#fff;--card:#fff}body{font-size:11px}main{max-width:none;padding:0}
+@page{margin:12mm}
+@media print{:root{--page:#fff;--card:#fff}main{max-width:none;padding:0;zoom:.66}
+.mid{max-width:340px}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.card,.tiles,.way li{border-radius:4px}}
 """
 """CSS; colours of the parts of a design are `--encoder` to `--io`."""
