@@ -409,7 +409,8 @@ def test_any_attribute_of_a_module(tmp_path, case, which, value):
 
 ARGUMENTS = st.sampled_from(
     ["in_dim", "channels", "receptive_field_size", "stride", "padding", "kernel_size", "out_dim", "k", "tau", "beta",
-     "type", "name", "num_kernels", "tree_depth", "parametrization", "feature_dim", "output_padding", "lut_rank"]
+     "type", "name", "num_kernels", "tree_depth", "parametrization", "feature_dim", "output_padding", "lut_rank",
+     "in_channels", "out_channels", "downsample"]
 )  # fmt: skip
 VALUES = (
     st.integers(-3, 9)
@@ -421,12 +422,12 @@ VALUES = (
 
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 4), ARGUMENTS, VALUES)
-def test_any_argument_of_a_description(tmp_path, layer, name, value):
+@given(st.sampled_from(["conv2d", "residual", "transposed"]), st.integers(0, 4), ARGUMENTS, VALUES)
+def test_any_argument_of_a_description(tmp_path, case, layer, name, value):
     """One argument is something else: an error, or a network."""
-    model, _, layers = seen("warp", 2, "conv2d")
+    model, _, layers = seen("warp", 2, case)
     torch.save(torch.nn.Sequential(*model).state_dict(), tmp_path / "m.pth")
-    layers[layer] |= {name: value}
+    layers[layer % len(layers)] |= {name: value}
     (tmp_path / "c.json").write_text(json.dumps({"layers": layers, "parametrization": "warp"}))
     try:
         imported = importing.read(tmp_path / "m.pth", options=Options(config=tmp_path / "c.json"))
