@@ -235,6 +235,13 @@ def staged(fabric: Fabric, levels: int) -> Fabric:
     return replace(fabric, netlist=replace(net, stage=stage[group].astype(np.uint16)))
 
 
+def luts(fabric: Fabric) -> int:
+    """Count the LUTs of a fabric, two to a site where they share one; carries and sums are none."""
+    slices = Slices.of(fabric)
+    inside = (bool(p.pins) + (p.five is not None) for _, chain in slices.chains for p in chain)
+    return int((slices.home == OWN).sum()) + sum(inside)
+
+
 def depth(fabric: Fabric) -> int:
     """LUTs on the longest path, a carry chain counting as one."""
     net = fabric.netlist

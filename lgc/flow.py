@@ -43,7 +43,7 @@ from lgc.ir.passes.expand_argmax import Argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
-from lgc.ir.slices import depth
+from lgc.ir.slices import depth, luts
 from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
 from lgc.pace import Pace
 from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
@@ -290,7 +290,7 @@ class Flow:
             (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
             names = ("classes", "score_width", "offset", "network_luts")
             values = {name: getattr(fabric, name) for name in names}
-            values |= {"luts": counted.netlist.luts, "depth": depth(counted), "stages": fabric.latency}
+            values |= {"luts": luts(counted), "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 

@@ -15,7 +15,7 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.passes.pipeline import Pipeline
 from lgc.ir.simulate import scores
 from lgc.ir.sites import sites
-from lgc.ir.slices import OWN, Slices, depth, staged
+from lgc.ir.slices import OWN, Slices, depth, luts, staged
 from lgc.ir.verify import check
 
 from .netlists import difflogic, netlists
@@ -36,7 +36,8 @@ def test_places_are_those_that_the_site_count_assumes(fabric: Fabric) -> None:
     assert found.positions == fabric.chains.positions
     hosted = fabric.chains.hosted(fabric.netlist)
     assert np.array_equal(found.home != OWN, hosted)
-    assert sites(fabric.netlist, fabric.chains).count < fabric.netlist.luts
+    assert sites(fabric.netlist, fabric.chains).count < luts(fabric) < fabric.netlist.luts
+    assert fabric.netlist.luts - luts(fabric) > fabric.chains.positions  # a sum each, most a carry too
 
 
 @pytest.mark.parametrize("levels", [1, 2, 4])
@@ -59,6 +60,7 @@ def test_without_chains_stages_are_those_of_the_pass() -> None:
     ours, plain = staged(fabric, 3).netlist.stage, Pipeline(levels=3)(fabric.netlist).stage
     assert ours is not None
     assert np.array_equal(ours, plain)
+    assert luts(fabric) == fabric.netlist.luts
 
 
 @settings(max_examples=25, deadline=None)
