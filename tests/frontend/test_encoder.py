@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lgc import commands
 from lgc.errors import LgcError
 from lgc.frontend import checkpoint, config, data, encoder
 from lgc.frontend.config import EncoderConfig
@@ -243,6 +244,9 @@ def test_a_checkpoint_keeps_the_points(tmp_path: Path) -> None:
     assert np.array_equal(
         model.scores(table.test_x), model.scores_of_codes(loaded.encoder.codes(table.test_x))
     )
+    told = commands.describe(path)  # what somebody who feeds the hardware must know
+    assert told["features"] == "30 of 16 bits"
+    assert told["bits after the point"].split(", ") == list(map(str, loaded.encoder.format.fractions))
     tensors, header = checkpoint.read_tensors(path)
     assert header["format"] == 3
     for shift in ([1, 2], [-1] * 30, [200] * 30):
