@@ -155,7 +155,9 @@ def _inner(net: Netlist, fanin: I32x2) -> I64x1:
 
 def _entries(head: Readout) -> tuple[I32x1, I32x1, Bool1]:
     """Signals counted, their weights, and which end a class; a class of none counts signal 0."""
-    signals, weights, last = [], [], []
+    signals: list[int] = []
+    weights: list[int] = []
+    last: list[bool] = []
     for c in range(head.classes):
         entries = slice(int(head.start[c]), int(head.start[c + 1]))
         own = head.signal[entries].tolist() or [0]

@@ -20,10 +20,9 @@ from lgc.ir._typing import Bool2, F64x2
 from lgc.ir.equivalence import compare
 from lgc.ir.kernels import Folded, Kernel, Sliding
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.expand_argmax import add_argmax
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.simulate import outputs
-from lgc.ir.slices import depth, staged
+from lgc.ir.slices import depth
 from lgc.manifest import Outcome, Step
 from lgc.report import describe, model
 
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 FACTS = "folded.json"
 """File that says which window each kernel has."""
+
+TAILS = ("parallel", "serial")
+"""How what follows the kernels is built: in LUTs all at once, or as a program, one LUT per clock."""
 
 PROOF_LUTS = 100_000
 """Largest unrolled network that is proved equal; larger ones are simulated."""
@@ -84,9 +86,16 @@ class FoldedFlow(Flow):
             raise UsageError(
                 "A folded design has plain streams only.", hint="Leave --interface or --fold out."
             )
+        if options.throughput != "held":
+            raise UsageError(
+                "The inputs of a folded design's tail stand still.", hint="Leave --throughput out."
+            )
+        if options.tail not in TAILS:
+            raise UsageError(f"There is no tail {options.tail!r}.", hint=f"Tails: {', '.join(TAILS)}.")
         super().__init__(path, options, watch)
         if self.target.cells.own_cells:
             raise UsageError(f"A folded design cannot be built for {self.target.family} yet.")
+        self.target = replace(self.target, delay=None)  # estimates know fabrics, not kernels
         self.first_pipeline = self.pipeline
         self.pipeline = passes.know(pipeline, 1)
         _ = self.folded  # what cannot be folded should not wait for other steps
@@ -184,40 +193,83 @@ class FoldedFlow(Flow):
     def expand(self) -> Step:
         """Map kernels and tail, add popcount and argmax, number the tail's stages, and compare."""
         source = self.build.path / "02-optimise"
-        carry = self.target.cells.carries
 
         def run(out: Path) -> Outcome:
             before = self.stored("02-optimise")
-            mapped = [self.map(n, kernel) for n, kernel in enumerate(before.kernels)]
-            checks = [check for _, check in mapped if check is not None]
-            fabric = expand(before.tail, k=self.target.k, position=self.places)
-            checks.append(self.check_fabric(before.tail, fabric))
-            counted = staged(fabric, self.options.levels)
-            fabric, argmax = add_argmax(counted, carry=carry)
-            checks.append(self.check_argmax(counted, fabric, argmax))
-            folded = replace(before, kernels=tuple(kernel for kernel, _ in mapped))
+            mapped = [self.map(f"kernel {n}", kernel.netlist) for n, kernel in enumerate(before.kernels)]
+            kernels = tuple(
+                replace(kernel, netlist=net) for kernel, (net, _) in zip(before.kernels, mapped, strict=True)
+            )
+            checks = [check for kernel, (_, check) in zip(kernels, mapped, strict=True) if not kernel.pool]
+            folded = replace(before, kernels=kernels)
+            if self.options.tail == "serial":
+                values, folded = self.programmed(folded, checks)
+            else:
+                values = self.expanded(folded, checks, out)
             save(folded, out)
-            netlists.write(out / "fabric.npz", fabric.netlist)
-            (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
-            kernels = folded.luts - folded.tail.luts
-            values = {name: getattr(fabric, name) for name in ("classes", "score_width", "offset")}
-            values |= {"network_luts": kernels + fabric.network_luts, "luts": kernels + counted.netlist.luts}
-            values |= {"depth": depth(counted), "stages": fabric.latency}
-            values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        key = {"k": self.target.k, "levels": self.options.levels, "carry": carry, "fold": True}
+        key = {"k": self.target.k, "fold": True, "tail": self.options.tail}
+        key |= {"pace": dataclasses.asdict(self.pace)} | self.target_key
         inputs = [*files(source), self.path]
         return self.step("03-expand", run, key | self.sample_key, *inputs)
 
-    def map(self, number: int, kernel: Kernel) -> tuple[Kernel, model.Check | None]:
-        """Map a kernel to the target's LUTs and compare."""
-        after = passes.LutMap(k=self.target.k)(kernel.netlist)
-        found = compare(kernel.netlist, after)
+    def check_fit(self) -> None:
+        """Compare the tail's LUTs with the target; a program needs none."""
+        if self.options.tail == "parallel":
+            super().check_fit()
+
+    def expanded(self, folded: Folded, checks: list[model.Check], out: Path) -> dict[str, Any]:
+        """Build and write the tail's fabric; return figures."""
+        tail = folded.tail
+        fabric = expand(tail, k=self.target.k, position=self.places)
+        checks.append(self.check_fabric(tail, fabric))
+        counted, fabric, argmax = self.pace(fabric, self.target)
+        checks.append(self.check_argmax(counted, fabric, argmax))
+        netlists.write(out / "fabric.npz", fabric.netlist)
+        (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
+        kernels = folded.luts - tail.luts
+        return {
+            "classes": fabric.classes,
+            "score_width": fabric.score_width,
+            "offset": fabric.offset,
+            "network_luts": kernels + fabric.network_luts,
+            "luts": kernels + counted.netlist.luts,
+            "depth": depth(counted),
+            "stages": fabric.latency,
+            "argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts,
+        }
+
+    def programmed(self, folded: Folded, checks: list[model.Check]) -> tuple[dict[str, Any], Folded]:
+        """Map the tail and prove its program equal; return figures and the network."""
+        from lgc.backend.streaming.serial import Tail
+
+        net, check = self.map("tail", folded.tail)
+        checks.append(check)
+        made = Tail.of(net, folded.kernels[-1])
+        found = compare(net, made.program.netlist(), data=self.sample_bits)
         if not found.equal:
-            raise MismatchError(f"Kernel {number} was mapped to something else.", hint="Please report this.")
-        check = model.Check(f"kernel {number} ↔ its LUTs", found.method, found.patterns, True)
-        return replace(kernel, netlist=after), None if kernel.pool else check
+            raise MismatchError("The program differs from the tail.", hint="Please report this.")
+        checks.append(model.Check("tail ↔ its program", found.method, found.patterns, True))
+        values = {
+            "classes": len(made.program.bias),
+            "score_width": made.score_width,
+            "offset": made.low,
+            "network_luts": folded.luts - folded.tail.luts,
+            "luts": folded.luts - folded.tail.luts,
+            "depth": 1,
+            "stages": 0,
+            "argmax_luts": 0,
+        }
+        return values, replace(folded, tail=net)
+
+    def map(self, name: str, net: Netlist) -> tuple[Netlist, model.Check]:
+        """Map a netlist to the target's LUTs and compare."""
+        after = passes.LutMap(k=self.target.k)(net)
+        found = compare(net, after)
+        if not found.equal:
+            raise MismatchError(f"The {name} was mapped to something else.", hint="Please report this.")
+        return after, model.Check(f"{name} ↔ its LUTs", found.method, found.patterns, True)
 
     @property
     def places(self) -> F64x2:
@@ -231,16 +283,13 @@ class FoldedFlow(Flow):
     @cached_property
     def design(self) -> Design:
         """The design, laid out."""
-        from lgc.backend.streaming.rtl import design
+        from lgc.backend.streaming.rtl import design, serial_design
 
-        cells = self.target.cells
-        return design(
-            self.lowered.encoder,
-            self.stored("03-expand"),
-            self.fabric,
-            shapes=cells.shapes,
-            blocks=self.target.resources.bram,
-        )
+        encoder, folded = self.lowered.encoder, self.stored("03-expand")
+        room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
+        if self.options.tail == "serial":
+            return serial_design(encoder, folded, **room)
+        return design(encoder, folded, self.fabric, **room)
 
     def rtl(self) -> Step:
         """Write the Verilog and tell what it will take."""
@@ -258,7 +307,9 @@ class FoldedFlow(Flow):
             return Outcome(values, files.commands)
 
         expanded = self.build.path / "03-expand"
-        inputs = [expanded / "fabric.npz", expanded / "fabric.json", *files(expanded), self.path]
+        inputs = [*files(expanded), self.path]
+        if self.options.tail == "parallel":
+            inputs += [expanded / "fabric.npz", expanded / "fabric.json"]
         key = {
             "yosys": yosys.identity,
             "shapes": self.target.cells.shapes,

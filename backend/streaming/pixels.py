@@ -39,7 +39,7 @@ class Pixels(Encoder):
         self.used: npt.NDArray[np.bool_] = np.logical_or.reduce(folded.kernels[0].used, axis=(0, 1))
         places = encoder.features // self.per_place
         self.plan = Plan(encoder, np.flatnonzero(np.tile(self.used, places)))
-        self.restartable = False
+        self.restartable = self.early = False
         form = encoder.format
         wiring.Component.__init__(
             self,

@@ -93,7 +93,8 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
     yield "netlist", "optimised ↔ LUTs with popcount", to_luts
     if subject.folded:
         yield "rtl", "kernels ↔ Verilog", folded.kernels_to_verilog
-    yield "rtl", "LUTs with popcount ↔ Verilog", hardware.fabric_to_verilog
+    if not subject.serial:
+        yield "rtl", "LUTs with popcount ↔ Verilog", hardware.fabric_to_verilog
     yield "rtl", "network ↔ RTL", hardware.network_to_rtl
     if subject.has("06-synthesise"):
         yield "gates", "network ↔ post-synthesis netlist", hardware.network_to_gates

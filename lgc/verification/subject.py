@@ -110,6 +110,11 @@ class Subject:
         return bool(self.key("02-optimise").get("fold"))
 
     @property
+    def serial(self) -> bool:
+        """Whether the network's tail is a program, and there is no fabric."""
+        return self.key("03-expand").get("tail") == "serial"
+
+    @property
     def fabric_levels(self) -> int:
         """Bits per thermometer code that the fabric's inputs are; 1 if they are not codes."""
         return 1 if self.folded else self.levels
