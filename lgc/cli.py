@@ -222,6 +222,10 @@ def train(
     metavar="MS", help="Silence that ends a request over the UART.",
 )  # fmt: skip
 @click.option("--fold", is_flag=True, help="Keep kernels of convolutions and stream images through them.")
+@click.option(
+    "--tail", type=click.Choice(["parallel", "serial"]), default="parallel", show_default=True,
+    help="With --fold, dense layers in LUTs, or as a program in block RAM, one LUT per clock.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",

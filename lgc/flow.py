@@ -89,6 +89,7 @@ class Options:
         throughput: "held" where a sample's bits stand still until its class is out, "full" where the
             fabric takes new ones every clock.
         fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
+        tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
     """
 
     target: str = "ice40-hx8k"
@@ -113,6 +114,7 @@ class Options:
     clock: str = ""
     throughput: str = "held"
     fold: bool = False
+    tail: str = "parallel"
 
 
 def compile(
