@@ -1,0 +1,140 @@
+"""`lgc compile --fold` on a small network: files, checks, the model printed, and what is refused."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import lgc
+from lgc import folding
+from lgc.build import Build
+from lgc.cli import main
+from lgc.errors import MismatchError, ToolMissingError, UsageError
+from lgc.frontend import checkpoint
+from lgc.frontend.fold import fold
+from lgc.ir.equivalence import compare
+from lgc.verification import folded, verify
+from lgc.verification.subject import Subject
+
+from ...frontend.networks import random_checkpoint
+from .networks import network
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fold") / "tiny.safetensors"
+    checkpoint.save(path, network(5, image=(7, 9)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(model: Path) -> Build:
+    try:
+        return lgc.compile(model, fold=True, until="simulation", images=5)
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+
+
+def test_the_hardware_agrees_with_the_network(built: Build) -> None:
+    found = built.report.simulation
+    assert found is not None
+    assert (found.samples, found.classes_equal, found.scores_equal) == (5, 5, 5)
+    checks = {check.rung: check for check in built.report.checks}
+    assert checks["network ↔ kernels at all positions"].method.startswith("proof")
+    assert all(check.equal for check in checks.values())
+
+
+def test_a_tail_as_a_program(model: Path, tmp_path: Path) -> None:
+    try:
+        report = lgc.compile(
+            model, out=tmp_path / "serial", fold=True, tail="serial", until="simulation", images=5
+        ).report
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    assert report.simulation is not None
+    assert (report.simulation.classes_equal, report.simulation.scores_equal) == (5, 5)
+    checks = {check.rung: check.method for check in report.checks}
+    assert checks["tail ↔ its program"].startswith("proof")
+    ladder = verify(tmp_path / "serial", levels=("netlist", "rtl"), images=3, model=model)
+    assert {rung.verdict for rung in ladder.rungs} == {"equal"}
+    assert not any("popcount ↔ Verilog" in rung.name for rung in ladder.rungs)
+
+
+def test_every_rung_of_a_folded_build(built: Build, model: Path) -> None:
+    ladder = verify(built.path, levels=("netlist", "rtl"), images=3, model=model)
+    assert [rung.verdict for rung in ladder.rungs] == ["equal"] * 5
+
+
+def test_a_wrong_kernel_is_found(built: Build, model: Path, tmp_path: Path) -> None:
+    """One table entry in the Verilog, then another kernel on disk."""
+    shutil.copytree(built.path, tmp_path / "build")
+    subject = Subject(Build.open(tmp_path / "build"), model, "", 3, "auto", 0, 300)
+    assert folded.kernels_to_verilog(subject)[0].startswith("proof")
+    source = tmp_path / "build" / "04-rtl" / "kernels.v"
+    tables = re.findall(r"16'h([0-9a-f]{4})", source.read_text())
+    wrong = f"{int(tables[0], 16) ^ 0xFFFF:04x}"
+    source.write_text(source.read_text().replace(f"16'h{tables[0]}", f"16'h{wrong}", 1))
+    with pytest.raises(MismatchError, match=r"computes something else than its netlist"):
+        folded.kernels_to_verilog(subject)
+    stored = folding.load(tmp_path / "build" / "03-expand")
+    n = max(range(len(stored.kernels)), key=lambda n: stored.kernels[n].netlist.luts)
+    kernels = list(stored.kernels)
+    kernels[n] = replace(kernels[n], netlist=replace(kernels[n].netlist, table=~kernels[n].netlist.table))
+    folding.save(replace(stored, kernels=tuple(kernels)), tmp_path / "build" / "03-expand")
+    with pytest.raises(MismatchError, match=rf"^Kernel {n} computes something else than before its mapping"):
+        folded.optimised_to_luts(subject)
+
+
+def test_a_network_is_read_as_it_was_written(built: Build, model: Path, tmp_path: Path) -> None:
+    written = folding.load(built.path / "03-expand")
+    assert compare(fold(checkpoint.load(model)).unrolled(), written.unrolled()).equal
+    folding.save(written, tmp_path)
+    again = folding.load(tmp_path)
+    assert [kernel.window for kernel in again.kernels] == [kernel.window for kernel in written.kernels]
+    assert np.array_equal(again.unrolled().fanin, written.unrolled().fanin)
+
+
+def test_the_command_shows_the_model_and_keeps_steps(built: Build, model: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["compile", str(model), "--fold", "--until", "simulation", "--images", "5", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    shown = (built.path / "04-rtl" / "model.txt").read_text()
+    for line in shown.splitlines():
+        assert line in result.stderr
+    values = json.loads((built.path / "manifest.json").read_text())["steps"]["04-rtl"]["values"]
+    assert f"one sample per {values['cycles_per_sample']:,} clocks" in shown
+    assert all(step["cached"] for step in json.loads(result.stdout)["steps"])
+
+
+def test_a_build_can_be_simulated_again(built: Build) -> None:
+    found = built.simulate(images=3, seed=7)
+    assert (found["samples"], found["classes_equal"], found["scores_equal"]) == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interface": "uart"}, r"^A folded design has plain streams only"),
+        ({"target": "xc7a35t"}, r"^A folded design cannot be built for"),
+        ({"tail": "curly"}, r"^There is no tail 'curly'"),
+        ({"throughput": "full"}, r"^The inputs of a folded design's tail stand still"),
+        ({"passes": "drop-outputs"}, r"^Passes that go by data do not work on kernels"),
+    ],
+)
+def test_what_folding_does_not_go_with(
+    model: Path, tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        lgc.compile(model, out=tmp_path / "out", fold=True, until="verilog", **options)
+
+
+def test_a_network_without_convolutions(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "dense.safetensors", random_checkpoint(0))
+    with pytest.raises(UsageError, match=r"^The network does not begin with a convolution"):
+        lgc.compile(tmp_path / "dense.safetensors", fold=True, until="verilog")
