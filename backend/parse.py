@@ -90,8 +90,6 @@ def part_of(cell: str) -> str:
         path = path[1:] or [""]
     if path[0] == "encoder" and any(_KERNELS.fullmatch(name) for name in path):
         return "network"
-    if path[0] == "encoder" and "kernel" in path[1:-1]:
-        return "network"  # of a folded design
     return _PART_OF.get(path[0], _PART_OF.get(".".join(path[:2]), "io")) if len(path) > 1 else "io"
 
 

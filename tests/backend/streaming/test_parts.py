@@ -10,8 +10,7 @@ from lgc.backend.parse import part_of
     [
         ("encoder.chain.layer0.kernel.lut_3", "network"),
         ("encoder.layer1.kernel.lut_0", "network"),
-        ("encoder.layer1.kernel", "encoder"),
-        ("encoder.chain.layer0.line.words_RAM.0.0", "encoder"),
+        ("encoder.chain.pixels.code_SB_DFFE_Q", "encoder"),
         ("encoder.store.place0_SB_DFFE_Q", "encoder"),
         ("fabric.network.values0.words.0.0", "network"),
         ("fabric.popcount.lut_p7", "readout"),
