@@ -41,6 +41,7 @@ class Delays:
         carry_out: out of it.
         shell: the slowest path outside of the fabric.
         source: where the figures come from.
+        memory: from the clock to the output of a block RAM, 0 if not known.
     """
 
     clock_to_out: int
@@ -54,6 +55,7 @@ class Delays:
     carry_out: int
     shell: int
     source: str
+    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _delays(table: Mapping[str, Any], source: str) -> Delays:
     """Read what things take."""
     hints = {f.name: str if f.name == "source" else int for f in fields(Delays)}
     _known(table, set(hints), f"[delay] of {source}")
-    return Delays(**{name: _entry(table, name, kind, source) for name, kind in hints.items()})
+    needed = {name: kind for name, kind in hints.items() if name != "memory" or name in table}
+    return Delays(**{name: _entry(table, name, kind, source) for name, kind in needed.items()})
 
 
 def _table(data: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:

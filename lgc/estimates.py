@@ -189,19 +189,19 @@ class _Design:
         fabric = self.fabric(target.k, carry=family.carries, slices=family.own_cells)
         plan = Plan(encoder, _used(fabric))
         cells = self.cells(fabric, family.cells)
-        around, brams = _around(plan, target)
+        around, chains, brams = _around(plan, target)
         luts = {part: cells[part] for part in ("network", "readout", "argmax")}
         if fabric.carries is not None:
             luts["argmax"] = cells["argmax"] - int((fabric.carries.beside < 0).sum())
         parts = Parts(encoder=cells["encoder"] + around, io=_TOKEN, **luts)
-        lone = sum(cells[part] - luts[part] for part in luts)
+        lone = chains + sum(cells[part] - luts[part] for part in luts)
         clocks = _SHELL_CLOCKS + fabric.latency
         index = max(1, (len(self.checkpoint.class_names) - 1).bit_length())
         pins = encoder.format.width + index + 6
         fmax = None
         if target.delay is not None:
             period = self.period(fabric, family.cells, target.delay)
-            fmax = 1e6 / max(period, _shell(plan, target.delay))
+            fmax = 1e6 / max(period, _shell(plan, target.delay, brams))
         has = target.resources
         needs = {
             "logic": (parts.total + lone, has.lut),
@@ -255,32 +255,36 @@ def _used(fabric: Fabric) -> Any:
     return read[(read >= 2) & (read < net.first_lut)] - 2
 
 
-def _shell(plan: Plan, delays: Delays) -> float:
+def _shell(plan: Plan, delays: Delays, brams: int) -> float:
     """Picoseconds of the slowest path of encoder and control.
 
-    Thresholds from memory add a comparator between two wires, whose carries are as many as bits.
+    Thresholds from memory add a comparator between two wires, whose carries are as many as bits. The clock
+    to the output of that memory may be slower than the rest of the shell.
     """
     if not plan.memory[1]:
         return delays.shell
-    chain = delays.carry_in + plan.encoder.format.width * delays.carry
-    return delays.shell + 2 * delays.route + chain
+    chain = delays.carry_in + plan.encoder.format.width * delays.carry + 2 * delays.route
+    behind = delays.carry_out + delays.lut + delays.route + delays.setup
+    return chain + max(delays.shell, delays.memory + behind if brams else 0)
 
 
-def _around(plan: Plan, target: Target) -> tuple[int, int]:
-    """LUTs of the encoder besides those that store bits, and its block RAMs.
+def _around(plan: Plan, target: Target) -> tuple[int, int, int]:
+    """LUTs of the encoder besides those that store bits, cells of its carry chains, its block RAMs.
 
     A comparator with a constant takes about a LUT for each k - 1 bits, one with a threshold from memory
-    one per bit. Memory is a block RAM where the target has some to spare, else LUTs.
+    one per bit, or as much of a carry chain where chains have cells of their own. Memory is a block RAM
+    where the target has some to spare, else LUTs.
     """
     width, k = plan.encoder.format.width, target.k
     constant = sum(plan.constant(column) is not None for column in range(plan.levels.size))
     words, bits = plan.memory
     luts = _CONTROL + constant * math.ceil((width - 1) / (k - 1))
     if not bits:
-        return luts, 0
-    own = plan.levels.size - constant
-    luts += own * width + max(1, (words - 1).bit_length())
+        return luts, 0, 0
+    compared = (plan.levels.size - constant) * width
+    chains = compared if any(target.cells.chains.values()) else 0
+    luts += compared - chains + max(1, (words - 1).bit_length())
     brams = min((-(-words // d) * -(-bits // w) for d, w in target.cells.shapes), default=0)
     if brams and words * bits > _LEAST_BITS and brams <= target.resources.bram:
-        return luts, brams
-    return luts + round(1.2 * bits * math.ceil(words / 2**k)), 0
+        return luts, chains, brams
+    return luts + round(1.2 * bits * math.ceil(words / 2**k)), chains, 0

@@ -144,8 +144,10 @@ def _way(report: Report) -> str:
         lines = [tag("span", text(line)) for line in (words, cost) if line]
         return tag("li", tag("b", text(title)), *lines, class_=f"c-{part}")
 
+    link = report.link
+    through = "" if link is None else f" by {link.name.upper() if link.name != 'words' else link.name}"
     steps = [
-        step("io", "Features in", f"{model.features:,} of {model.feature_bits} bits"),
+        step("io", f"Features in{through}", f"{model.features:,} of {model.feature_bits} bits"),
         step("encoder", "Encoder", f"{net.input_bits:,} threshold bits used"),
         step("network", "Network", f"{net.nodes:,} nodes, {net.simplified:,} left"),
         step("readout", "Class counts", f"{net.counted_bits:,} bits counted"),
