@@ -50,9 +50,7 @@ _OF_TENSORS = {
     "device",
     "grad_factor",
 }
-_OWN = re.compile(
-    r"(?:(.*)\.)?(?:weight|connections\.\w+|tree_weights\.\d+|thresholds|raw_diffs|_export_\w+)"
-)
+_OWN = re.compile(r"(?:(.*)\.)?(?:weight|connections\.\w+|tree_weights\.\d+|thresholds|raw_diffs)")
 _MAX_LAYERS = 1024
 
 

@@ -109,7 +109,13 @@ def torch_file(path: Path) -> Any:
             f"{path} is no state dict but a {type(found).__name__}.",
             hint="Save it with torch.save(model.state_dict(), file).",
         )
-    return {key.removeprefix("_orig_mod."): _array(value, key) for key, value in found.items()}
+    kept = {key: value for key, value in found.items() if not is_derived(key)}
+    return {key.removeprefix("_orig_mod."): _array(value, key) for key, value in kept.items()}
+
+
+def is_derived(key: str) -> bool:
+    """Tell whether a tensor is what torchlogix' export mode makes of others, by strides of 0."""
+    return key.rpartition(".")[2].startswith("_export_")
 
 
 def inner(found: Any, shell: type) -> Any:

@@ -68,10 +68,12 @@ def _value(value: Any, key: str, depth: int = 0) -> Any:
     """Keep modules, plain values and tensors as arrays, and what holds them; drop all else."""
     import torch
 
+    if files.is_derived(key):
+        return None
     if isinstance(value, torch.Tensor):
         return files.plain(value, key)
     if isinstance(value, Mapping) and depth < _DEPTH:
-        return {name: _value(item, key, depth + 1) for name, item in value.items()}
+        return {name: _value(item, str(name), depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple) and depth < _DEPTH:
         return tuple(_value(item, key, depth + 1) for item in value)
     return value if isinstance(value, Shell | np.ndarray | bool | int | float | str) else None

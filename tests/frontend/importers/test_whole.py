@@ -113,6 +113,32 @@ def test_every_score(tmp_path, kind, k, case, form):
     assert np.array_equal(importing.Imported(checkpoint.load(tmp_path / "m.safetensors"), "", imported.place).scores(bits), expected)  # fmt: skip
 
 
+@pytest.mark.parametrize("case", ["learnable", "conv2d", "residual"])
+@pytest.mark.parametrize("form", ["module", "state dict"])
+def test_saved_in_export_mode(tmp_path, case, form):
+    """torchlogix then keeps resolved gates and wiring next to the parameters."""
+    found, shape, description = seen("raw", 2, case)
+    model = packages.random_weights(torch.nn.Sequential(*found))
+    bits = structured(np.random.default_rng(1), shape)
+    expected = packages.counts(model, bits.reshape(-1, *shape), 4.0, 1.5)
+    packages.torchlogix_part("utils").set_export_mode(model)
+    torch.save(model if form == "module" else model.state_dict(), tmp_path / "m.pth")
+    (tmp_path / "c.json").write_text(json.dumps({"layers": description}))
+    given = {} if form == "module" else {"config": tmp_path / "c.json"}
+    assert np.array_equal(importing.read(tmp_path / "m.pth", options=Options(**given)).scores(bits), expected)
+    facts = importing.run(tmp_path / "m.pth", tmp_path / "m.safetensors", "auto", None, **given)
+    if (case, form) != ("residual", "module"):  # its relaxed OR does not take booleans
+        assert facts["checked"].startswith("all scores of 256 random samples equal those of torchlogix")
+
+
+def test_convolutions_learn_no_connections_in_torchlogix():
+    """So fixed ones are all that there are to import."""
+    layers = packages.torchlogix()
+    for kind in (layers.LogicConv2d, layers.LogicConv3d, layers.LogicConvTranspose2d):
+        with pytest.raises(ValueError, match="Unknown connections method: learnable"):
+            kind(4, tree_depth=1, connections="learnable")
+
+
 THRESHOLDS = torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.5, 0.6]])
 
 
