@@ -59,7 +59,7 @@ def report(
     lgc report build --html report.html
     lgc report build --markdown                     on the terminal
     lgc report model.safetensors --estimate         LUTs, latency, whether it fits, for every target
-    """  # noqa: D301
+    """
     from lgc.report import Report, render
 
     if estimate:
@@ -119,7 +119,7 @@ def compare(
     \b
     lgc compare build-4-levels build-2-levels
     lgc compare build --against mnist --html comparison.html
-    """  # noqa: D301
+    """
     from lgc.report import compare as comparing
 
     found = comparing.compare(list(builds), against=against)

@@ -33,7 +33,8 @@ def test_links_resolve_to_the_mapped_folder() -> None:
 def test_data_files_are_listed() -> None:
     for package, patterns in SETUPTOOLS["package-data"].items():
         for pattern in patterns:
-            assert list((ROOT / SETUPTOOLS["package-dir"][package]).glob(pattern)), f"{package}: {pattern}"
+            folder = SETUPTOOLS["package-dir"].get(package, package.replace(".", "/"))
+            assert list((ROOT / folder).glob(pattern)), f"{package}: {pattern}"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,8 @@ def test_wheel_holds_the_modules_and_data(built: Path) -> None:
         "lgc/py.typed",
         "lgc/ir/passes/lut_map.py",
         "lgc/frontend/presets/digits.toml",
+        "lgc/report/published.toml",
+        "lgc/report/estimate_errors.toml",
         "lgc/backend/targets/ice40-hx8k.toml",
         "lgc/hw_tests/stream_bench.v",
     }
