@@ -35,6 +35,16 @@ SPREAD = 0.7
 ROUTER1_S = 60.0, 0.06
 """Seconds that `auto` grants router1, at all and per logic cell: it finds clocks up to twice as fast."""
 
+EAGER = ("--placer-heap-beta", "0.9", "--placer-heap-critexp", "4", "--placer-heap-timingweight", "40")
+"""Options for a design with registers nearly everywhere, where congestion is no concern and each wire counts:
+dense, and with timing before wire length; then clocks of iCE40 are nearly doubled, see docs/hardware.md."""
+
+_OPTIMISE = {"ice40": ("--opt-timing",)}
+"""Options of single families, likewise."""
+
+AIM_MHZ = 300.0
+"""Clock that the router is told then, if no other is asked for."""
+
 TUNED = (0, 7)
 """Version of nextpnr from which on its finer options are used."""
 
@@ -88,6 +98,7 @@ def place_and_route(
     seed: int = 1,
     router: str = "auto",
     freq_mhz: float | None = None,
+    eager: bool = False,
     pins: Path | Mapping[str, str] | None = None,
     nextpnr: Tool | None = None,
     timeout_s: float = 1800,
@@ -101,6 +112,7 @@ def place_and_route(
         seed: of the placer.
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
+        eager: place for the highest clock, see `EAGER`, and try router1 first whatever the utilisation.
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
@@ -124,10 +136,12 @@ def place_and_route(
     args = [*target.pnr, "--json", relative(synthesis.netlist, out), option, asc.name]
     args += [] if option == "--write" else ["--write", _CELLS]
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
-    args += ["--placer-heap-beta", str(SPREAD)] if _tuned(nextpnr) else []
-    args += ["--freq", f"{freq_mhz:g}"] if freq_mhz else []
+    if _tuned(nextpnr):
+        args += [*EAGER, *_OPTIMISE.get(family.name, ())] if eager else ["--placer-heap-beta", str(SPREAD)]
+    aim = freq_mhz or (AIM_MHZ if eager else None)
+    args += ["--freq", f"{aim:g}"] if aim else []
     args += _pins(synthesis, target, pins, out)
-    attempts = _attempts(router, synthesis.cells, target, timeout_s)
+    attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
     if found.fmax_mhz is None or not asc.is_file():
@@ -180,11 +194,13 @@ def _pins(
     return [*before, f"cst={name}" if suffix == ".cst" else name, *after]
 
 
-def _attempts(router: str, cells: int, target: Target, timeout_s: float) -> list[tuple[str, float]]:
+def _attempts(
+    router: str, cells: int, target: Target, timeout_s: float, *, eager: bool = False
+) -> list[tuple[str, float]]:
     """Routers to try for a design of so many logic cells, each with its time limit."""
     if router != "auto":
         return [(router, timeout_s)]
-    if cells > DENSE * target.resources.lut:
+    if cells > DENSE * target.resources.lut and not eager:
         return [("router2", timeout_s)]
     first = min(ROUTER1_S[0] + ROUTER1_S[1] * cells, timeout_s / 2)
     return [("router1", first), ("router2", timeout_s - first)]

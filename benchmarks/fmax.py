@@ -98,7 +98,7 @@ def best(synthesis: Synthesis, target: Target, out: Path, seeds: int, timeout_s:
     """Place and route with several seeds."""
 
     def route(seed: int, folder: Path) -> Routing:
-        return place_and_route(synthesis, target, out=folder, seed=seed, timeout_s=timeout_s)
+        return place_and_route(synthesis, target, out=folder, seed=seed, eager=True, timeout_s=timeout_s)
 
     return sweep(route, range(1, seeds + 1), out=out, jobs=1)[0]
 

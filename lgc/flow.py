@@ -32,6 +32,7 @@ import numpy as np
 
 from lgc import __version__, handover, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
+from lgc.critical import named
 from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
@@ -507,6 +508,7 @@ class Flow:
                 nextpnr=nextpnr,
                 pins=pins or None,
                 freq_mhz=freq_mhz,
+                eager=self.pace.full,
             )
 
         seeds = range(self.options.seed, self.options.seed + self.options.seeds)
@@ -519,10 +521,12 @@ class Flow:
                 result, spread = sweep(route, seeds, out=out)
             values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
             values |= {"sweep": [dataclasses.asdict(seed) for seed in spread]}
+            levels = self.checkpoint.encoder.code_levels
+            values["critical"] = named(result.critical, self.fabric, self.lowered.netlist, levels=levels)
             return Outcome(values | {"board": self.options.board}, result.commands)
 
         key = self.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
-        key |= {"board": self.options.board, "clock": freq_mhz}
+        key |= {"board": self.options.board, "clock": freq_mhz, "eager": self.pace.full}
         return self.step("07-route", run, key, synthesis.netlist)
 
     # 08

@@ -42,7 +42,11 @@ def path(hops: tuple[Hop, ...]) -> str:
     total = sum(hop.ns for hop in hops)
     wires = sum(hop.ns for hop in hops if hop.kind == "routing")
     parts = list(dict.fromkeys(hop.part for hop in hops if hop.kind != "routing"))
-    return f"{total:.1f} ns, {wires / total:.0%} of it wires, through {', '.join(parts)}" if total else "none"
+    if not total:
+        return "none"
+    terms = list(dict.fromkeys(hop.name.partition(" (")[2].rstrip(")") for hop in hops if " (" in hop.name))
+    ends = f" ({', '.join(terms[:1] + terms[1:][-1:])})" if terms else ""
+    return f"{total:.1f} ns, {wires / total:.0%} of it wires, through {', '.join(parts)}{ends}"
 
 
 def provenance(report: Report) -> list[tuple[str, str]]:

@@ -12,23 +12,35 @@ LANES = 64
 RESET_CLOCKS = 4
 """Clocks for which reset is held first."""
 
+_COPY = 0xAAAA
+"""Table of a wire from input 0."""
+
 _Array = npt.NDArray[Any]
+
+
+@numba.njit(cache=True, nogil=True)
+def _pair(table: Any, low: int, a: Any) -> Any:  # pragma: no cover
+    """Choose between two rows of a table by input 0."""
+    one = np.uint64(1)
+    first, second = -(table >> np.uint64(low) & one), -(table >> np.uint64(low + 1) & one)
+    return first ^ ((first ^ second) & a)
+
+
+@numba.njit(cache=True, nogil=True)
+def _half(table: Any, low: int, a: Any, b: Any, c: Any) -> Any:  # pragma: no cover
+    """Choose among eight rows of a table by inputs 0 to 2."""
+    p, q = _pair(table, low, a), _pair(table, low + 2, a)
+    r, s = _pair(table, low + 4, a), _pair(table, low + 6, a)
+    p ^= (p ^ q) & b
+    r ^= (r ^ s) & b
+    return p ^ ((p ^ r) & c)
 
 
 @numba.njit(cache=True, nogil=True)
 def _lookup(table: Any, a: Any, b: Any, c: Any, d: Any) -> Any:  # pragma: no cover
     """Evaluate a table of 16 rows on 64 lanes at once."""
-    ones = ~np.uint64(0)
-    zero = np.uint64(0)
-    leaf = np.empty(8, np.uint64)
-    for i in range(8):
-        low, high = table >> (2 * i) & 1, table >> (2 * i + 1) & 1
-        leaf[i] = (a if high else zero) if not low else (ones if high else ~a)
-    for i in range(4):
-        leaf[i] = leaf[2 * i] ^ ((leaf[2 * i] ^ leaf[2 * i + 1]) & b)
-    for i in range(2):
-        leaf[i] = leaf[2 * i] ^ ((leaf[2 * i] ^ leaf[2 * i + 1]) & c)
-    return leaf[0] ^ ((leaf[0] ^ leaf[1]) & d)
+    low, high = _half(table, 0, a, b, c), _half(table, 8, a, b, c)
+    return low ^ ((low ^ high) & d)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -43,9 +55,16 @@ def _random(state: Any) -> Any:  # pragma: no cover
 def _settle(value: _Array, table: _Array, fanin: _Array, out: _Array) -> None:  # pragma: no cover
     """Evaluate all tables."""
     for i in range(len(out)):
-        value[out[i]] = _lookup(
-            table[i], value[fanin[i, 0]], value[fanin[i, 1]], value[fanin[i, 2]], value[fanin[i, 3]]
-        )
+        if table[i] == _COPY:
+            value[out[i]] = value[fanin[i, 0]]
+        else:
+            value[out[i]] = _lookup(
+                np.uint64(table[i]),
+                value[fanin[i, 0]],
+                value[fanin[i, 1]],
+                value[fanin[i, 2]],
+                value[fanin[i, 3]],
+            )
 
 
 @numba.njit(cache=True, nogil=True)

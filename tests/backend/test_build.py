@@ -242,6 +242,10 @@ def test_routers_by_size() -> None:
     target = load("ice40-hx8k")
     assert [name for name, _ in pnr._attempts("auto", 1000, target, 1800)] == ["router1", "router2"]
     assert pnr._attempts("auto", 7000, target, 1800) == [("router2", 1800)]
+    assert [name for name, _ in pnr._attempts("auto", 7000, target, 1800, eager=True)] == [
+        "router1",
+        "router2",
+    ]
     assert pnr._attempts("router1", 7000, target, 50) == [("router1", 50)]
     assert sum(limit for _, limit in pnr._attempts("auto", 1000, target, 1800)) == 1800
 
@@ -286,3 +290,12 @@ def test_a_design_of_thousands_of_cells(tmp_path: Path) -> None:
     assert np.isclose(routed.cells, result.cells, rtol=0.05)
     assert routed.fmax_mhz > 60
     assert pack(routed.asc, out=tmp_path / "pack").path.stat().st_size == 135100
+
+
+@needs_all
+def test_placing_for_the_highest_clock(netlist: Synthesis, tmp_path: Path) -> None:
+    """The options are known to the router, and no clock is demanded."""
+    found = place_and_route(netlist, load("ice40-hx1k"), out=tmp_path, eager=True, timeout_s=300)
+    assert "--placer-heap-timingweight 40" in found.commands[0]
+    assert "--opt-timing" in found.commands[0]
+    assert found.fmax_mhz > 0
