@@ -157,13 +157,13 @@ def program_text(words: list[int], width: int, inside: int) -> str:
     for style, first, last in parts:
         lines += [
             f'  (* rom_style = "{style}" *)',
-            f"  reg [{width - 1}:0] {style} [0:{last - first - 1}];",
+            f"  reg [{width - 1}:0] in_{style} [0:{last - first - 1}];",
             f"  reg [{width - 1}:0] q_{style} = 0;",
             f"  wire [{address - 1}:0] at_{style} = at - {address}'d{first};",
             "  initial begin",
-            *(f"    {style}[{n}] = {width}'h{word:x};" for n, word in enumerate(words[first:last])),
+            *(f"    in_{style}[{n}] = {width}'h{word:x};" for n, word in enumerate(words[first:last])),
             "  end",
-            f"  always @(posedge clk) q_{style} <= {style}[at_{style}];",
+            f"  always @(posedge clk) q_{style} <= in_{style}[at_{style}];",
         ]
     if len(parts) == 1:
         lines.append(f"  assign q = q_{parts[0][0]};")

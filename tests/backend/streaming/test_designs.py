@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lgc.backend.streaming.rtl import Design, design, serial_design, write_folded
+from lgc.backend.streaming.serial import Shapes
 from lgc.errors import LgcError, UsageError
 from lgc.frontend.checkpoint import Checkpoint, OrPool
 from lgc.frontend.fold import fold
@@ -108,10 +109,10 @@ def test_a_readout_right_behind_the_kernels(tmp_path: Path) -> None:
     check(model, made(model, levels=0), tmp_path)
 
 
-def serial(model: Checkpoint, *, blocks: int = 100) -> Design:
+def serial(model: Checkpoint, *, blocks: int = 100, shapes: Shapes = BLOCKS) -> Design:
     folded = mapped(model)
     folded = replace(folded, tail=LutMap(k=4)(folded.tail))
-    return serial_design(model.encoder, folded, shapes=BLOCKS, blocks=blocks)
+    return serial_design(model.encoder, folded, shapes=shapes, blocks=blocks)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,17 @@ def serial(model: Checkpoint, *, blocks: int = 100) -> Design:
 def test_tails_as_programs(seed: int, image: Shape, tail: bool, tmp_path: Path) -> None:
     model = network(seed, image=image, tail=tail)
     check(model, serial(model), tmp_path)
+
+
+@pytest.mark.parametrize(("blocks", "inside"), [(0, 0), (26, 8), (100, 12)])
+def test_a_program_beyond_block_ram(blocks: int, inside: int, tmp_path: Path) -> None:
+    """Instructions that block RAM has no room for lie in LUTs: all, some, none."""
+    model = network(1, image=(6, 6))
+    laid_out = serial(model, blocks=blocks, shapes=((4, 16),))
+    assert laid_out.serial is not None
+    assert laid_out.serial[0].program.length == 12
+    assert laid_out.serial[1] == inside
+    check(model, laid_out, tmp_path, samples=3)
 
 
 def test_padding_as_wide_as_the_window() -> None:
