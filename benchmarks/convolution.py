@@ -25,7 +25,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -35,7 +34,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from training import peak
+from workers import call, engines, peak
 
 if TYPE_CHECKING:
     from lgc.frontend.config import TrainConfig
@@ -216,18 +215,10 @@ def worker(options: argparse.Namespace) -> None:
     print(json.dumps({"seconds": statistics.median(times), "bytes": peak() - before}))
 
 
-def measure(engine: str, layer: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
-    """Run a worker, twice or as often as asked for; None, with a word on stderr, if the engine is missing."""
-    command = [sys.executable, __file__, "--engine", engine, "--layer", layer, "--threads", str(threads)]
-    command += ["--batch", str(options.batch), "--seconds", str(options.seconds)]
-    if options.peers:
-        command += ["--peers", str(options.peers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(f"{engine}, {layer}: missing, {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-        return None
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def measured(engine: str, layer: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
+    """Run a worker; None if the engine is missing."""
+    task = ["--engine", engine, "--layer", layer, "--threads", str(threads)]
+    return call(__file__, task, options, ("batch", "seconds"))
 
 
 def best(runs: list[dict[str, float] | None]) -> dict[str, float] | None:
@@ -248,7 +239,7 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
             runs: dict[str, list[dict[str, float] | None]] = {engine: [] for engine in names}
             for _ in range(options.runs):
                 for engine in names:
-                    runs[engine].append(measure(engine, name, threads, options))
+                    runs[engine].append(measured(engine, name, threads, options))
             found = {engine: best(each) for engine, each in runs.items()}
             line = f"{name:<11}{threads:>8}"
             for each in found.values():
@@ -273,7 +264,7 @@ def whole(options: argparse.Namespace) -> None:
         f"{'preset':<24}{'batch':>6}{'s per step':>12}{'min per epoch':>15}{'epochs':>8}{'hours':>8}{'MiB':>8}"
     )
     for name in options.presets:
-        found = best([measure("preset", name, 1, options) for _ in range(options.runs)])
+        found = best([measured("preset", name, 1, options) for _ in range(options.runs)])
         settings = config.load(name)
         if found:
             steps = -(-SAMPLES[settings.data.source] // settings.train.batch)
@@ -307,13 +298,7 @@ def main() -> None:
     if options.presets or options.unroll:
         (whole if options.presets else unroll)(options)
         return
-    names = ["lgc"]
-    if options.peers and (options.peers / "torchlogix").is_dir():
-        names.append("torchlogix")
-    else:
-        where = f"there is no {options.peers / 'torchlogix'}" if options.peers else "--peers is not given"
-        print(f"torchlogix: missing, {where}; see --help", file=sys.stderr)
-    compare(names, options)
+    compare(engines(options), options)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from workers import call
 
 INPUTS, CLASSES = 784, 10
 NODES = {
@@ -36,6 +36,7 @@ NODES = {
     "WARP 6": ("warp", "warp", 6),
     "raw 2 of 8": ("dlgn", None, 2),  # learned connections; ours only
 }
+KEYS = ("device", "layers", "width", "batch", "steps")
 Step = Callable[[], object]
 
 
@@ -163,22 +164,6 @@ def check(node: str, options: argparse.Namespace) -> dict[str, float]:
     return {"output": float((a - b).abs().max()), "gradient": worst}
 
 
-def run(arguments: list[str], options: argparse.Namespace) -> dict[str, float] | None:
-    """Call this script for one task; None, with a word on stderr, if that fails."""
-    command = [sys.executable, __file__, *arguments, "--device", options.device]
-    for key in ("layers", "width", "batch", "steps"):
-        command += [f"--{key}", str(getattr(options, key))]
-    if options.peers:
-        command += ["--peers", str(options.peers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        print(f"{' '.join(arguments)}: missing, {reason}", file=sys.stderr)
-        return None
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -213,7 +198,7 @@ def main() -> int:
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in ENGINES if has(name, node)}
         for _ in range(options.runs):
             for name in runs:
-                found = run(["--engine", name, "--node", node], options)
+                found = call(__file__, ["--engine", name, "--node", node], options, KEYS)
                 runs[name] += [found] if found else []
         best = {
             name: {"ms": min(r["ms"] for r in found), "MiB": min(r["bytes"] for r in found) / 2**20}
@@ -228,7 +213,7 @@ def main() -> int:
                 line += f" ({r['ms'] / best['lgc']['ms']:.1f}x)"
         print(line, flush=True)
     for node in nodes:
-        found = run(["--check", "--node", node], options)
+        found = call(__file__, ["--check", "--node", node], options, KEYS)
         if found:
             print(f"{node:<11}  GPU - CPU: output {found['output']:.1e}, gradient {found['gradient']:.1e}")
     if options.json:

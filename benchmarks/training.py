@@ -21,8 +21,6 @@ import gc
 import importlib
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from workers import call, engines, forget_peak, peak
 
 INPUTS, CLASSES = 784, 10
 NODES = {
@@ -121,22 +120,6 @@ def load(engine: str, options: argparse.Namespace) -> None:
 ENGINES = {"lgc": ours, "torchlogix": torchlogix}
 
 
-def peak() -> int:
-    """Largest resident memory of this process so far, or since `forget_peak`, bytes."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        lines = (line.split() for line in status.read_text().splitlines())
-        return next(int(line[1]) for line in lines if line[0] == "VmHWM:") * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def forget_peak() -> None:
-    """Where the system can: compilers and imports needed more memory for a while."""
-    clear = Path("/proc/self/clear_refs")
-    if clear.exists():
-        clear.write_text("5")
-
-
 def worker(options: argparse.Namespace) -> None:
     """Measure one engine and node, print seconds per step and bytes."""
     load(options.engine, options)
@@ -153,22 +136,6 @@ def worker(options: argparse.Namespace) -> None:
         step()
         times.append(clock() - start)
     print(json.dumps({"seconds": min(times[1:]), "bytes": peak() - before}))
-
-
-def measure(engine: str, node: str, threads: int, options: argparse.Namespace) -> dict[str, float] | None:
-    """Run a worker; None, with a word on stderr, if the engine is missing."""
-    command = [sys.executable, __file__, "--engine", engine, "--node", node, "--threads", str(threads)]
-    for key in ("layers", "width", "batch", "seconds"):
-        command += [f"--{key}", str(getattr(options, key))]
-    command += ["--adam"] * options.adam
-    if options.peers:
-        command += ["--peers", str(options.peers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(f"{engine}, {node}: missing, {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-        return None
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def main() -> None:
@@ -191,12 +158,7 @@ def main() -> None:
     if options.engine:
         worker(options)
         return
-    names = ["lgc"]
-    if options.peers and (options.peers / "torchlogix").is_dir():
-        names.append("torchlogix")
-    else:
-        where = f"there is no {options.peers / 'torchlogix'}" if options.peers else "--peers is not given"
-        print(f"torchlogix: missing, {where}; see --help", file=sys.stderr)
+    names = engines(options)
     gates = options.layers * options.width * options.batch
     results = []
     print(
@@ -212,7 +174,9 @@ def main() -> None:
             runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
             for _ in range(options.runs):
                 for name in names:
-                    found = measure(name, node, threads, options)
+                    task = ["--engine", name, "--node", node, "--threads", str(threads)]
+                    task += ["--adam"] * options.adam
+                    found = call(__file__, task, options, ("layers", "width", "batch", "seconds"))
                     runs[name] += [found] if found else []
             best = {
                 name: {
