@@ -142,7 +142,7 @@ def test_to_torch_says_what_others_cannot_count() -> None:
     net, encoder = small(READOUTS["pattern"], 0)
     model = Checkpoint(encoder, net.hardened(), ("a", "b", "c"), 1.0, {}, net.head.hardened())
     with pytest.raises(UsageError, match=r"^difflogic counts every output once"):
-        rebuild._dense(model, "difflogic")
+        rebuild._only_dense(model, "difflogic")
 
 
 @pytest.mark.parametrize(
