@@ -99,7 +99,7 @@ def import_(file: Path, out: Path, kind: str, scores: Path | None, as_json: bool
     lgc import gates.blif --group-sum 10
 
     Where the original package is installed, it is asked whether the scores agree; --check asks a file.
-    """  # noqa: D301 - click wants the control character
+    """
     from lgc import commands, importing
 
     facts = importing.run(file, out, kind, scores, **given)
