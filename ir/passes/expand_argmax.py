@@ -27,7 +27,7 @@ from ._polarity import invert
 from ._squeeze import size, squeeze
 from .dce import Dce
 
-_LEVELS = 80
+_LEVELS = 400
 """So many levels are worth as much as all LUTs."""
 
 _SMALL = 20_000
@@ -202,7 +202,7 @@ def best_argmax(
     fractured: bool = False,
     bounds: I64x2 | None = None,
 ) -> tuple[Argmax, Netlist]:
-    """Add the cheapest argmax; a level is worth about one per cent of the LUTs.
+    """Add the cheapest argmax; a level is worth a quarter of a per cent of the LUTs.
 
     Tried are groups of every size and, with `carry`, tournaments in carry chains; see `expand_argmax` for the
     arguments. Without carries network, counters and argmax are mapped once more, see `squeeze`. With
