@@ -32,7 +32,7 @@ import numpy as np
 
 from lgc import __version__, handover, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
-from lgc.critical import named
+from lgc.critical import Hops, named
 from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
@@ -521,13 +521,17 @@ class Flow:
                 result, spread = sweep(route, seeds, out=out)
             values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
             values |= {"sweep": [dataclasses.asdict(seed) for seed in spread]}
-            levels = self.checkpoint.encoder.code_levels
-            values["critical"] = named(result.critical, self.fabric, self.lowered.netlist, levels=levels)
+            values["critical"] = self.in_words(result.critical)
             return Outcome(values | {"board": self.options.board}, result.commands)
 
         key = self.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
         key |= {"board": self.options.board, "clock": freq_mhz, "eager": self.pace.full}
         return self.step("07-route", run, key, synthesis.netlist)
+
+    def in_words(self, path: Hops) -> Hops:
+        """Say what the cells of a path are in the network."""
+        levels = self.checkpoint.encoder.code_levels
+        return tuple(named(path, self.fabric, self.lowered.netlist, levels=levels))
 
     # 08
     def pack(self) -> Step:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lgc import netlists
 from lgc.build import Watch
+from lgc.critical import Hops
 from lgc.errors import MismatchError, UsageError
 from lgc.flow import Flow, Options
 from lgc.ir import passes
@@ -270,6 +271,10 @@ class FoldedFlow(Flow):
         if not found.equal:
             raise MismatchError(f"The {name} was mapped to something else.", hint="Please report this.")
         return after, model.Check(f"{name} ↔ its LUTs", found.method, found.patterns, True)
+
+    def in_words(self, path: Hops) -> Hops:
+        """Leave cells their names: those of kernels and of the tail are not the lowered network's."""
+        return path
 
     @property
     def places(self) -> F64x2:
