@@ -72,15 +72,23 @@ def arranging(k: int) -> tuple[Kernel, Kernel]:
     @njit(cache=True, nogil=True)
     def total(given: F32x3, order: I32x1, out: F32x2) -> None:
         """Set `out[order[t]]` to the sum of the blocks' rows t, `given` being `[blocks, nodes, 2**k]`."""
-        blocks, nodes = np.uint64(len(given)), np.uint64(len(order))
+        blocks, nodes, length = np.uint64(len(given)), np.uint64(len(order)), np.uint64(size)
         old, new = given.ravel(), out.ravel()
         for t in range(nodes):
-            i = np.uint64(order[t])
-            for s in range(size):
-                value = np.float32(0)
-                for b in range(blocks):
-                    value += old[(b * nodes + t) * np.uint64(size) + np.uint64(s)]
-                new[i * np.uint64(size) + np.uint64(s)] = value
+            i, j = np.uint64(order[t]) * length, t * length
+            if size < WIDTH:
+                for s in range(length):
+                    value = old[j + s]
+                    for b in range(np.uint64(1), blocks):
+                        value += old[b * nodes * length + j + s]
+                    new[i + s] = value
+            else:
+                for chunk in range(0, size, WIDTH):
+                    c = np.uint64(chunk)
+                    row = load(old, j + c)
+                    for b in range(np.uint64(1), blocks):
+                        row = row + load(old, b * nodes * length + j + c)
+                    store(new, i + c, row)
 
     return arrange, total
 

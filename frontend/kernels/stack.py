@@ -265,7 +265,7 @@ class _Pass:
 
 def _recalled(layers: Sequence[Nodes]) -> bool:
     """Whether evaluating a block again takes less than fetching its activations from memory."""
-    return all(each.source.shape[1] <= 3 and each.weight is None for each in layers)
+    return all(each.source.shape[1] <= 4 and each.weight is None for each in layers)
 
 
 class _Stack(torch.autograd.Function):
