@@ -35,6 +35,7 @@ class Family:
         routed: option that names the routed design, and the file.
         pins: options before and after the name of a pin file, and its suffix.
         all_pins: whether nextpnr wants a place for each pin.
+        only_router1: whether its other router cannot route the family's clocks.
         cell_bels: router's names of logic cells; the first says how many there are.
         bram_bels: of block RAMs.
         io_bels: of pins.
@@ -63,6 +64,7 @@ class Family:
     routed: tuple[str, str] = ("", "")
     pins: tuple[tuple[str, ...], tuple[str, ...], str] = ((), (), "")
     all_pins: bool = False
+    only_router1: bool = False
     cell_bels: tuple[str, ...] = ()
     bram_bels: tuple[str, ...] = ()
     io_bels: tuple[str, ...] = ()
@@ -233,6 +235,7 @@ _NEXUS = Family(
     routed=("--fasm", "design.fasm"),
     pins=(("--pdc",), (), ".pdc"),
     all_pins=True,
+    only_router1=True,
     cell_bels=("OXIDE_COMB",),
     bram_bels=("OXIDE_EBR",),
     io_bels=("SEIO33_CORE", "SEIO18_CORE", "DIFFIO18_CORE"),

@@ -200,6 +200,8 @@ def _attempts(
     """Routers to try for a design of so many logic cells, each with its time limit."""
     if router != "auto":
         return [(router, timeout_s)]
+    if target.cells.only_router1:
+        return [("router1", timeout_s)]
     if cells > DENSE * target.resources.lut and not eager:
         return [("router2", timeout_s)]
     first = min(ROUTER1_S[0] + ROUTER1_S[1] * cells, timeout_s / 2)
