@@ -136,6 +136,7 @@ class _Design:
         self.checkpoint, self.levels, self.passes = checkpoint, levels, passes
         self._fabrics: dict[tuple[int, bool, bool], Fabric] = {}
         self._cells: dict[tuple[int, str], dict[str, int]] = {}
+        self._bare: dict[tuple[int, str], int] = {}
         self._periods: dict[tuple[int, str, Delays], float] = {}
 
     @cached_property
@@ -169,6 +170,7 @@ class _Design:
         if key not in self._cells:
             own = fabric.chains is not None or not fabric.index_bits
             self._cells[key] = least_cells(fabric, kind) if own else _needed_cells(fabric, kind)
+            self._bare[key] = _bare(fabric)
         return self._cells[key]
 
     def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:
@@ -193,6 +195,7 @@ class _Design:
         luts = {part: cells[part] for part in ("network", "readout", "argmax")}
         if fabric.carries is not None:
             luts["argmax"] = cells["argmax"] - int((fabric.carries.beside < 0).sum())
+        luts["readout"] -= self._bare[id(fabric), family.cells]
         parts = Parts(encoder=cells["encoder"] + around, io=_TOKEN, **luts)
         lone = chains + sum(cells[part] - luts[part] for part in luts)
         clocks = _SHELL_CLOCKS + fabric.latency
@@ -244,6 +247,16 @@ def _needed_cells(fabric: Fabric, kind: str) -> dict[str, int]:
         shared = (fabric.carries.beside != ALONE) & live[fabric.carries.carry]
         found["argmax"] -= int(shared.sum())
     return found
+
+
+def _bare(fabric: Fabric) -> int:
+    """Count positions of carry chains whose LUT is not used, though its site is taken."""
+    from lgc.ir.slices import Slices
+
+    if fabric.chains is None:
+        return 0
+    positions = (p for _, chain in Slices.of(fabric).chains for p in chain)
+    return sum(not p.pins and p.five is None for p in positions)
 
 
 def _used(fabric: Fabric) -> Any:

@@ -7,11 +7,18 @@ import pytest
 from click.testing import CliRunner
 
 import lgc
-from lgc import estimates
+from lgc import estimates, models
 from lgc.backend import target
 from lgc.cli import main
 from lgc.errors import LgcError, UsageError
+from lgc.frontend import checkpoint
+from lgc.frontend.lower import lower
+from lgc.ir import passes
+from lgc.ir.passes.expand_readout import expand
+from lgc.ir.slices import Slices, staged
 from lgc.report import estimating
+
+from .conftest import network
 
 
 def test_the_fabric_is_counted_exactly_and_the_rest_nearly(built: lgc.Build) -> None:
@@ -99,3 +106,17 @@ def test_errors_are_quoted_where_they_were_measured(model: Path) -> None:
     assert f"ice40 LUTs {facts['luts_worst']:g} %" in words
     assert "Not compared with place and route: xc7." in words
     assert 0 <= facts["luts_mean"] <= facts["luts_worst"]
+
+
+def test_sites_of_slices_are_more_than_their_luts(tmp_path: Path) -> None:
+    """A carry whose LUT is not used takes a site, and is no LUT."""
+    path = tmp_path / "wide.safetensors"
+    checkpoint.save(path, network(widths=(1500, 1000)))
+    (row,) = estimates.estimate(path, ["xc7a35t"]).rows
+    simple = passes.run(passes.REGISTRY.parse(estimates.PASSES), lower(network(widths=(1500, 1000))).netlist)
+    place = models.positions(network(widths=(1500, 1000)))
+    fabric = staged(expand(simple, k=6, fractured=True, carry=True, position=place), 4)
+    positions = [p for _, chain in Slices.of(fabric).chains for p in chain]
+    bare = sum(not p.pins and p.five is None for p in positions)
+    assert len(positions) > bare > 0
+    assert row.cells - row.luts.total == bare
