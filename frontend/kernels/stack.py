@@ -188,8 +188,8 @@ class _Pass:
         slots = self.blocks if keep else min(threads.cores(), self.blocks)
         self.held = [-1] * slots
         top = self.layers[-1]
-        self.out = x.new_empty((self.blocks, groups or top.count, LANES))
-        self._out, self._groups = self.out.numpy(), groups
+        # not what is returned, which will refer to this pass by its gradient: nobody would free either
+        self._out, self._groups = x.new_empty((self.blocks, groups or top.count, LANES)), groups
         spare = top.count if groups and top.kept else 0
         self._counts = [layer.count for layer in self.layers[:-1]] + [spare]
         self._y: Rows | None = None
@@ -199,7 +199,7 @@ class _Pass:
         assert self._y is not None
         rows = [self.x[block], *[y[slot] for y in self._y.parts]]
         if not self._groups:
-            rows[-1] = self._out[block]
+            rows[-1] = self._out.numpy()[block]
         return rows
 
     def _range(self, slot: int) -> range:
@@ -212,7 +212,7 @@ class _Pass:
         share(self._forward, len(self.held))
         if not grad:
             self._y.give_back()
-        return self.out
+        return self._out.detach()
 
     def backward(self, *given: Any) -> None:
         """Fill gradients, see `_backward`; a second time activations are computed again."""
@@ -230,7 +230,7 @@ class _Pass:
     def _run(self, slot: int, block: int, layers: Sequence[_Layer]) -> None:
         rows = self._of(slot, block)
         for i, layer in enumerate(layers):
-            counts = self._out[block] if self._groups and i + 1 == len(self.layers) else _NOTHING
+            counts = self._out.numpy()[block] if self._groups and i + 1 == len(self.layers) else _NOTHING
             layer.run(rows[i], block, rows[i + 1], counts)
         self.held[slot] = block
 

@@ -1,5 +1,7 @@
+import gc
 import itertools
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lgc.frontend.kernels import cpu, memory, threads
+from lgc.frontend.kernels import cpu, memory, stack, threads
 from lgc.frontend.kernels.autograd import fused, monomials, stacked
 from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
 from lgc.frontend.kernels.parameters import mixture, softmax, transform
@@ -297,6 +299,25 @@ def test_a_stack_is_its_layers_one_by_one(
         results.append([y, *(leaf.grad for leaf in leaves)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_pass_ends_with_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    begin = stack._Pass.__init__
+
+    def watched(self: stack._Pass, *given: object) -> None:
+        begin(self, *given)  # type: ignore[arg-type]
+        passes.append(weakref.ref(self))
+
+    monkeypatch.setattr(stack._Pass, "__init__", watched)
+    gc.disable()
+    try:
+        y = stacked(torch.rand((1, 40, cpu.LANES)), layers("ff"))
+        y.sum().backward()
+        del y
+        assert [each() for each in passes] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_stack_sees_other_wiring() -> None:
