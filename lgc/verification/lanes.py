@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lgc.errors import LgcError
+from lgc.errors import LgcError, ToolMissingError
 from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels
@@ -79,7 +79,8 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
         clock: name of the clock's port.
 
     Raises:
-        LgcError: a combinational loop, another clock, an asynchronous reset, or a written memory.
+        LgcError: a combinational loop, another clock, or an asynchronous reset.
+        ToolMissingError: a memory that is written.
     """
     index: dict[int, int] = {0: 0, 1: 1}
 
@@ -106,8 +107,12 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
     for memory in design.memories:
         still = memory.pins["WCLK"] in constant
         still |= any(constant.get(memory.pins[pin]) == 0 for pin in ("WE", "WCLKE"))
-        if memory.pins["RCLK"] != port[clock] or memory.falling_read or not still:
-            raise LgcError("The bitstream has a block RAM that is written or has another clock.")
+        if memory.pins["RCLK"] != port[clock] or memory.falling_read:
+            raise LgcError("The bitstream has a block RAM with another clock.")
+        if not still:
+            raise ToolMissingError(
+                "The bitstream has a block RAM that is written, which only the vendor's cell models know."
+            )
     roms = [{pin: number(net) for pin, net in memory.pins.items()} for memory in design.memories]
     pin = {name: number(net) for name, net in port.items()}
     order = _sorted(luts, len(index))
