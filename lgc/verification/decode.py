@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lgc.errors import LgcError
+from lgc.errors import LgcError, ToolMissingError
 
 from .chipdb import IO, LOGIC, RAM_BOTTOM, RAM_TOP, ChipDb
 
@@ -63,6 +63,7 @@ def read_asc(path: Path, size: int = 34) -> Asc:
 
     Raises:
         LgcError: it is damaged, or has what is not decoded.
+        ToolMissingError: a device whose tiles are not known here.
     """
     device, symbols = "", {}
     bits = np.zeros((size, size, ROWS, COLUMNS), np.uint8)
@@ -82,6 +83,8 @@ def read_asc(path: Path, size: int = 34) -> Asc:
                 ram[int(rest[0]), int(rest[1])] = tuple(rows)
             elif word == "sym":
                 symbols[int(rest[0])] = rest[1]
+            elif word.endswith("_tile"):
+                raise ToolMissingError(f"Tiles of the kind {word}, which the UP5K has, are not decoded.")
             elif word not in {"comment", ""}:
                 raise LgcError(f"{path.name} has a {word}, which is not decoded.")
         except (ValueError, IndexError):
