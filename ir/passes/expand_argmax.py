@@ -30,8 +30,8 @@ from .dce import Dce
 _LEVELS = 400
 """So many levels are worth as much as all LUTs."""
 
-_SMALL = 20_000
-"""LUTs up to which every kind of tournament is tried."""
+_SMALL = 10_000
+"""LUTs up to which every kind is tried and mapped again: in larger netlists SAT may not prove that."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def best_argmax(
     build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds)
     found = [build(group=group) for group in (range(2, k - 1) if net.luts <= _SMALL else [k - 2])]
     tried = [(argmax, Dce()(argmax.netlist)) for argmax in found]
-    if not fractured:
+    if not fractured and net.luts <= _SMALL:
         tried = [(argmax, replace(squeeze(mapped, k), origin=None)) for argmax, mapped in tried]
     if carry:
         chained = (build(carry=True, meet=meet) for meet in (False, True))
