@@ -11,6 +11,7 @@ from lgc import console
 from lgc.board_commands import boards, complete_board, flash, host, targets
 from lgc.console import as_json
 from lgc.errors import ToolMissingError
+from lgc.eval_command import eval_
 from lgc.explore_command import explore
 from lgc.import_command import import_
 from lgc.report_commands import compare, report
@@ -47,12 +48,6 @@ def _complete_config(_ctx: click.Context, _param: click.Parameter, incomplete: s
     return [name for name in config.presets() if name.startswith(incomplete)]
 
 
-data_option = click.option(
-    "--data",
-    default="",
-    metavar="SOURCE",
-    help="Data set: digits, openml:NAME, a file or a folder; see docs/data.md.",
-)
 target_option = click.option(
     "-t",
     "--target",
@@ -126,7 +121,7 @@ def _print_schema(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
     show_default=True,
     help="Checkpoint to write.",
 )
-@data_option
+@console.data_option
 @click.option(
     "--set",
     "overrides",
@@ -195,7 +190,7 @@ def train(
     "--until", type=click.Choice(["verilog", "simulation", "synthesis", "bitstream"]), default="bitstream",
     show_default=True, help="Last stage to run.",
 )  # fmt: skip
-@data_option
+@console.data_option
 @images_option
 @simulator_option
 @click.option(
@@ -260,7 +255,7 @@ def compile_(model: Path, out: Path | None, quiet: bool, as_json: bool, **option
 
 @main.command()
 @click.argument("build", type=_PATH)
-@data_option
+@console.data_option
 @images_option
 @simulator_option
 @click.option(
@@ -296,7 +291,7 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
     "--images", default="50", show_default=True, metavar="N|all",
     help="Test samples to simulate in hardware; software compares all in any case.",
 )  # fmt: skip
-@data_option
+@console.data_option
 @click.option("--model", type=_PATH, help="The checkpoint, if it is not next to BUILD.")
 @simulator_option
 @click.option(
@@ -342,7 +337,7 @@ def verify(
 )  # fmt: skip
 @click.option("--print-after", metavar="PASS", help="Print the netlist after this pass (or all) to stderr.")
 @click.option("--first", type=click.IntRange(0), metavar="N", help="Run only the first N passes.")
-@data_option
+@console.data_option
 @as_json
 def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: object) -> None:
     """Run optimisation passes on a NETLIST, or on a checkpoint's netlist, and prove them right.
@@ -396,7 +391,7 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
 
 
-for _command in (boards, compare, explore, flash, host, import_, report, targets):
+for _command in (boards, eval_, compare, explore, flash, host, import_, report, targets):
     main.add_command(_command)
 
 
@@ -479,30 +474,3 @@ def demo(out: Path, force: bool, quiet: bool, as_json: bool) -> None:
         build = commands.demo_build(model, out / "build", force=force, watch=watch)
     console.show(build.report.to_dict(), as_json, lambda: terminal(build.report))
     click.echo(f"Everything is in {out}; the bitstream is {build.bitstream}.", err=True)
-
-
-@main.command(name="eval")
-@click.argument("model", type=_PATH)
-@data_option
-@click.option(
-    "--split", type=click.Choice(["test", "validation"]), default="test", show_default=True,
-    help="Samples to classify; validation is the part of the training set that chose the epoch.",
-)  # fmt: skip
-@click.option("-o", "--out", type=_PATH, help="Write scores, classes and labels to this .npz file.")
-@click.option("--threads", type=click.IntRange(1), help="Threads to use; one per core if not given.")
-@as_json
-def eval_(model: Path, data: str, split: str, out: Path | None, threads: int | None, as_json: bool) -> None:
-    """Classify a data set with a checkpoint in software: accuracy, confusions, images per second.
-
-    Scores are those of the hardware, bit for bit. Without --data, takes what the model was trained on.
-
-    \b
-    lgc eval model.safetensors
-    lgc eval model.safetensors --data path/to/mnist --split validation -o scores.npz
-    """
-    from lgc import evaluate
-
-    found = evaluate.evaluate(model, data, split=split, threads=threads)
-    if out is not None:
-        found.save(out)
-    console.show(found.to_dict(), as_json, lambda: evaluate.table(found))

@@ -16,6 +16,13 @@ from lgc.errors import LgcError
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 """Option of every command that prints results."""
+data_option = click.option(
+    "--data",
+    default="",
+    metavar="SOURCE",
+    help="Data set: digits, openml:NAME, a file or a folder; see docs/data.md.",
+)
+"""Option of commands that run samples."""
 
 
 class Group(click.Group):

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lgc import __version__, handover, models, netlists
+from lgc import __version__, handover, implement, models, netlists
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.critical import Hops, named
 from lgc.errors import LgcError, MismatchError, UsageError
@@ -45,7 +45,7 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
 from lgc.ir.slices import depth, luts
-from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step, sha256
+from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step
 from lgc.pace import Pace
 from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
@@ -187,9 +187,9 @@ class Flow:
         if self.options.until != "verilog":
             ran.append(self.simulate())
         if self.options.until in {"synthesis", "bitstream"}:
-            ran.append(self.synthesise())
+            ran.append(implement.synthesise(self))
         if self.options.until == "bitstream" and not self.target.cells.estimated:
-            ran += [self.route(), self.pack()]
+            ran += [implement.route(self), implement.pack(self)]
         elif self.options.until in {"synthesis", "bitstream"} and self.target.delay is not None:
             ran.append(handover.estimate(self))
         if self.options.scripts:
@@ -457,97 +457,11 @@ class Flow:
 
         return self.step("05-simulate", run, key, *files.sources, files.cells)
 
-    # 06
-    def synthesise(self) -> Step:
-        """Synthesise for the target."""
-        from lgc.backend import tools
-        from lgc.backend.synth import synthesise
-
-        yosys = tools.find("yosys")
-        files = self.rtl_files
-        # boards have no pin for it: registers start as the bitstream says
-        low = ("rst",) if self.board else ()
-
-        def run(out: Path) -> Outcome:
-            result = synthesise(files, self.target, out=out, low=low, yosys=yosys)
-            values = dataclasses.asdict(result) | {"netlist": result.netlist.name}
-            return Outcome(values, result.commands)
-
-        key = self.target_key | {"yosys": yosys.identity, "low": low}
-        return self.step("06-synthesise", run, key, *files.sources)
-
     # 07
-    def route(self) -> Step:
-        """Place and route."""
-        from lgc.backend import tools
-        from lgc.backend.pins import ports
-        from lgc.backend.pnr import Routing, place_and_route
-        from lgc.backend.sweep import Seed, sweep
-        from lgc.backend.synth import Synthesis
-
-        nextpnr = tools.find(self.target.cells.nextpnr)
-        source = self.build.path / "06-synthesise"
-        record = read_step(self.build.path, "06-synthesise")["values"]
-        synthesis = Synthesis(**(record | {"netlist": source / record["netlist"]}))
-        known = set(ports(synthesis.netlist)) if self.board else set()
-        pins = {port: pin for port, pin in self.board.pins.items() if port in known} if self.board else {}
-        if self.board and known - set(pins):
-            self.warnings.append(
-                f"{len(known - set(pins))} ports have no place on {self.board.title}: the router chose "
-                "pins for them."
-            )
-
-        freq_mhz = self.board.clock_hz / 1e6 if self.board else self.pace.clock_mhz
-
-        def route(seed: int, out: Path) -> Routing:
-            return place_and_route(
-                synthesis,
-                self.target,
-                out=out,
-                seed=seed,
-                nextpnr=nextpnr,
-                pins=pins or None,
-                freq_mhz=freq_mhz,
-                eager=self.pace.full,
-            )
-
-        seeds = range(self.options.seed, self.options.seed + self.options.seeds)
-
-        def run(out: Path) -> Outcome:
-            spread: tuple[Seed, ...] = ()
-            if len(seeds) == 1:
-                result = route(self.options.seed, out)
-            else:
-                result, spread = sweep(route, seeds, out=out)
-            values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
-            values |= {"sweep": [dataclasses.asdict(seed) for seed in spread]}
-            values["critical"] = self.in_words(result.critical)
-            return Outcome(values | {"board": self.options.board}, result.commands)
-
-        key = self.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
-        key |= {"board": self.options.board, "clock": freq_mhz, "eager": self.pace.full}
-        return self.step("07-route", run, key, synthesis.netlist)
-
     def in_words(self, path: Hops) -> Hops:
         """Say what the cells of a path are in the network."""
         levels = self.checkpoint.encoder.code_levels
         return tuple(named(path, self.fabric, self.lowered.netlist, levels=levels))
-
-    # 08
-    def pack(self) -> Step:
-        """Pack the bitstream."""
-        from lgc.backend import tools
-        from lgc.backend.pack import pack
-
-        packer = tools.find(self.target.cells.packer)
-        asc = self.build.path / "07-route" / read_step(self.build.path, "07-route")["values"]["asc"]
-
-        def run(out: Path) -> Outcome:
-            result = pack(asc, out=out, target=self.target, packer=packer)
-            facts = {"bytes": result.path.stat().st_size, "sha256": sha256(result.path), "tool": result.tool}
-            return Outcome(facts | {"file": f"08-pack/{result.path.name}"}, result.commands)
-
-        return self.step("08-pack", run, self.target_key | {"packer": packer.identity}, asc)
 
     @property
     def target_key(self) -> dict[str, Any]:
