@@ -209,12 +209,19 @@ def _parse(tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Checkpoin
     tau = float(header["tau"])
     if not 0 < tau < float("inf"):
         raise LgcError(f"The scale tau is {tau}; it must be positive.")
-    weights = _weights(tensors, sources, len(names)) if "readout.weight" in tensors else None
+    weights = None
+    if "readout.weight" in tensors:
+        found = _tensor(tensors, "readout.weight", np.int32, 1).astype(np.int32)
+        weights = check_weights(found, sources, len(names))
     return Checkpoint(encoder, tuple(layers), names, tau, dict(header["metadata"]), weights)
 
 
-def _weights(tensors: Mapping[str, Array], outputs: int, classes: int) -> I32x1:
-    weights: I32x1 = _tensor(tensors, "readout.weight", np.int32, 1).astype(np.int32)
+def check_weights(weights: I32x1, outputs: int, classes: int) -> I32x1:
+    """Return the weights of outputs, int32 `[outputs]`, if they can be counted.
+
+    Raises:
+        LgcError: not one per output, negative, or a class's score would grow too large.
+    """
     if len(weights) != outputs:
         raise LgcError(f"There are {len(weights)} weights for {outputs} outputs.")
     if weights.min() < 0 or weights.reshape(classes, -1).sum(axis=1, dtype=np.int64).max() > _MAX_SCORE:

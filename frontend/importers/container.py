@@ -20,7 +20,7 @@ from .network import MAX_NODES, Foreign, Options, Tables
 VERSION = 1
 _KEYS = {
     *("format", "bits", "inputs", "classes", "class_names", "groups", "tau", "thresholds", "scale"),
-    *("feature_format", "order", "layers"),
+    *("weights", "feature_format", "order", "layers"),
 }
 
 
@@ -69,8 +69,9 @@ def _npz(path: Path) -> dict[str, Any]:
 def _parse(found: Mapping[str, Any]) -> Foreign:
     layers = [_layer(layer, i) for i, layer in enumerate(found["layers"], 1)]
     classes = found.get("classes")
+    weights = found.get("weights")
     if "groups" in found:
-        layers[-1] = _grouped(layers[-1], found["groups"])
+        layers[-1], weights = _grouped(layers[-1], found["groups"], weights)
         classes = len(found["groups"])
     levels = found.get("thresholds", [])
     rows = levels if levels and isinstance(levels[0], list) else [levels] if levels else []
@@ -90,6 +91,7 @@ def _parse(found: Mapping[str, Any]) -> Foreign:
         form=FixedPoint(int(form[0]), int(form[1]), bool(form[2])) if form else None,
         order=order,
         notes={"wiring": "in the file"},
+        weights=None if weights is None else np.array([operator.index(w) for w in weights], np.int64),
     )
 
 
@@ -111,8 +113,13 @@ def _layer(found: Mapping[str, Any], number: int) -> Tables:
     return Tables(fanin.astype(np.int64), rows)
 
 
-def _grouped(last: Tables, groups: list[list[int]]) -> Tables:
-    """Repeat and order the last layer's nodes as the classes count them; short groups get constants."""
+def _grouped(
+    last: Tables, groups: list[list[int]], weights: list[list[int]] | None
+) -> tuple[Tables, list[int] | None]:
+    """Repeat and order the last layer's nodes as the classes count them; short groups get constants.
+
+    Weights come in lists like the groups, and leave in one.
+    """
     longest = max(len(group) for group in groups)
     nodes = len(last.rows)
     if longest * len(groups) > MAX_NODES:
@@ -124,4 +131,9 @@ def _grouped(last: Tables, groups: list[list[int]]) -> Tables:
         raise LgcError(f"A group counts a node that is not there; the last layer has {nodes}.")
     fanin: Array = np.concatenate([last.fanin, last.fanin[:1]])
     rows: Bool2 = np.concatenate([last.rows, np.zeros_like(last.rows[:1])])
-    return Tables(fanin[index.ravel()], rows[index.ravel()])
+    counted = Tables(fanin[index.ravel()], rows[index.ravel()])
+    if weights is None:
+        return counted, None
+    if [len(each) for each in weights] != [len(group) for group in groups]:
+        raise LgcError("weights and groups differ in length.", hint="Give a weight for each node of a group.")
+    return counted, [w for each in weights for w in [*each, *[0] * (longest - len(each))]]

@@ -14,7 +14,7 @@ from lgc.errors import LgcError, UsageError
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 from .._typing import Array, Bool2, I32x1, I64x1
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, check_weights
 from ..graph import AnyLayer, ConvLayer, Layer, OrPool
 
 MAX_NODES = 1 << 26
@@ -96,6 +96,7 @@ class Foreign:
         form: as in `Options`.
         order: as in `Options`.
         notes: facts for the checkpoint's metadata; JSON values.
+        weights: what each output of the last layer counts, int64 `[outputs]`; None if each counts once.
     """
 
     layers: tuple[ForeignLayer, ...]
@@ -110,6 +111,7 @@ class Foreign:
     form: FixedPoint | None = None
     order: str = "feature"
     notes: Mapping[str, Any] = field(default_factory=dict)
+    weights: I64x1 | None = None
 
 
 def gates(a: Array, b: Array, gate: Array, where: str) -> Tables:
@@ -170,7 +172,10 @@ def assemble(foreign: Foreign, options: Options) -> tuple[Checkpoint, I64x1]:
     tau = options.tau if options.tau is not None else foreign.tau
     if tau is not None and not 0 < tau < math.inf:
         raise LgcError(f"The scale tau is {tau}; it must be positive.", hint="Give --tau.")
-    return Checkpoint(encoder, tuple(layers), names, tau or 1.0, metadata), place
+    weights = None
+    if foreign.weights is not None:
+        weights = check_weights(foreign.weights.clip(-1, (1 << 31) - 1).astype(np.int32), sources, len(names))
+    return Checkpoint(encoder, tuple(layers), names, tau or 1.0, metadata, weights), place
 
 
 def _layer(tables: ForeignLayer, where: str, sources: int, place: I64x1 | None) -> AnyLayer:

@@ -45,6 +45,18 @@ def test_unequal_groups(tmp_path):
     assert np.array_equal(importing.read(file).scores(x), expected)
 
 
+def test_weights(tmp_path):
+    """Counted nodes count what their weights say, in equal runs and in groups."""
+    x = foreign.every_pattern(4)
+    nodes = np.stack([x[:, 0] & x[:, 3], x[:, 1] ^ x[:, 2], ~x[:, 0], x[:, 3] | x[:, 2]], axis=1)
+    plain = importing.read(write(tmp_path, weights=[3, 0, 1, 2])).scores(x)
+    assert np.array_equal(plain, (nodes * [3, 0, 1, 2]).reshape(-1, 2, 2).sum(axis=2))
+    grouped = write(tmp_path, groups=[[0, 1, 2], [3]], weights=[[4, 1, 2], [7]], classes=None)
+    assert np.array_equal(
+        importing.read(grouped).scores(x), np.stack([nodes[:, :3] @ [4, 1, 2], nodes[:, 3] * 7], axis=1)
+    )
+
+
 def test_arrays_hold_the_same(tmp_path):
     rng = np.random.default_rng(0)
     fanin = [rng.integers(0, 8, (12, 6)), rng.integers(0, 12, (6, 3))]
@@ -85,6 +97,11 @@ LAYER = BASE["layers"][0]
         ({"layers": [LAYER | {"fanin": [[0.5, 1]] * 4}]}, "Layer 1: fanin must be integers"),
         ({"layers": [LAYER | {"fanin": [[0], [1, 2]]}]}, "is not a complete network: ValueError"),
         ({"groups": [[0, 4], [1]], "classes": None}, "A group counts a node that is not there"),
+        ({"weights": [1, 2]}, "There are 2 weights for 4 outputs"),
+        ({"weights": [1, 2, -1, 0]}, "weights are negative"),
+        ({"weights": [1, 2, 3, 1 << 40]}, "a class's reach more than"),
+        ({"weights": [1, 2, 3, 0.5]}, "is not a complete network: TypeError"),
+        ({"groups": [[0], [1]], "weights": [[1], [1, 2]], "classes": None}, "weights and groups differ in length"),
         ({"thresholds": [[5, 2], [1, 9]]}, "The thresholds [5.0, 2.0] are not ascending"),
         ({"thresholds": [[2, 5], [1]]}, "There are thresholds for 2 features"),
         ({"thresholds": [[2], [1], [3]]}, "There are thresholds for 3 features, not for 1 or 2. Give"),
