@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 MNIST = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data")) / "mnist"
 
 BLOCK = re.compile(
-    r"^(<!-- not run: .+ -->\n)?```(\w+)(?: title=\"(.+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL
+    r"^(<!-- not run: .+ -->\n)?```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
 """A fenced block with its language and file name, perhaps excused by a comment before it."""
 

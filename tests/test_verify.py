@@ -71,7 +71,7 @@ def accept(build: Path, file: str) -> None:
 
 
 def test_the_levels_below_the_bitstream_agree(copy: Path) -> None:
-    ladder = verify(copy, levels=LEVELS[:-1], images=IMAGES)
+    ladder = verify(copy, levels=LEVELS[: LEVELS.index("bitstream")], images=IMAGES)
     assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 6, ladder.rungs
     methods = {rung.name: rung.method for rung in ladder.rungs}
     assert methods["model ↔ network"] == "evaluation in torch of 200 validation, 360 test samples"

@@ -231,7 +231,9 @@ def remade(subject: Subject) -> Remade:
     place = models.positions(subject.checkpoint)
     fabric = expand(subject.optimised, k=int(key["k"]), fractured=slices, carry=slices, position=place)
     # stages are not made again: they are no part of the function
-    made, argmax = add_argmax(fabric, carry=stored.carries is not None and stored.carries.carry.size > 0)
+    pace = key.get("pace", {})
+    whole = pace.get("stages") is None and not pace.get("full")  # see Pace: else carries would be cut
+    made, argmax = add_argmax(fabric, carry=bool(key.get("carry")) and whole)
     if made.facts() != stored.facts():
         return Remade(fabric, argmax, reason="this version of lgc makes another fabric")
     if all(np.array_equal(getattr(made.netlist, n), getattr(stored.netlist, n)) for n in _ARRAYS):
