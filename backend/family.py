@@ -7,7 +7,7 @@ here, as data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -184,30 +184,19 @@ _GOWIN = Family(
     bitstream="lgc.fs",
 )
 
-_MACHXO2 = Family(
+# the fabric of ECP5 with other carries and block RAM, which is not used
+_MACHXO2 = replace(
+    _ECP5,
     name="machxo2",
     extra="machxo2",
     synth=("synth_lattice -family xo2 -noflatten -nowidelut -nolutram -nodsp -nobram", "edif"),
-    ffs=_TRELLIS_FFS,
-    fabric="techmap -map cells_map.v",
-    finish="",
-    maps=_MAP.format(pins=".Z(O), .A(I0), .B(I1), .C(I2), .D(I3)"),
-    carries=False,
-    luts={"LUT4": "Z"},
-    ffs_start=("TRELLIS_FF",),
-    data="",
     chains={"CCU2D": 2},
     brams={},
     shapes=(),
     nextpnr="nextpnr-machxo2",
-    routed=("--textcfg", "design.config"),
     pins=(("--lpf",), (), ".lpf"),
-    cell_bels=("TRELLIS_COMB",),
     bram_bels=("DP8KC",),
-    io_bels=("TRELLIS_IO",),
     packer="xo2pack",
-    pack=("--compress", "{routed}", "{bitstream}"),
-    bitstream="lgc.bit",
 )
 
 _NEXUS = Family(

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lgc.backend import tools
 from lgc.backend.interfaces.packing import ranks
 from lgc.backend.interfaces.protocol import Answer, crc8
 from lgc.backend.interfaces.settings import Interface
@@ -16,24 +15,16 @@ from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.errors import LgcError, ToolMissingError
 from lgc.host import Client, FileLine, open_port
 from lgc.hw_tests.chip import simulated_chip
-from lgc.hw_tests.runner import choose
 from lgc.hw_tests.samples import random_sample
+
+from .needs import lacking
 
 SAMPLE = random_sample(seed=8, features=9, levels=2, layers=(20, 18), classes=3, luts_per_stage=2, offset=-4)
 
 
-def lacking() -> str:
-    try:
-        tools.find("yosys")
-        choose("icarus", clocks=1)
-    except ToolMissingError as error:
-        return str(error)
-    return ""
-
-
 @pytest.fixture(scope="module")
 def design(tmp_path_factory: pytest.TempPathFactory) -> RtlFiles:
-    if reason := lacking():
+    if reason := lacking("yosys", simulator=True):
         pytest.skip(reason)
     interface = Interface("uart", scores=True, clock_hz=8e6, baud=1_000_000, timeout_s=1e-4)
     out = tmp_path_factory.mktemp("rtl")

@@ -6,21 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lgc.backend import target, tools
+from lgc.backend import target
 from lgc.backend.rtl import write_rtl
-from lgc.errors import DoesNotFitError, ToolMissingError, UsageError
-from lgc.hw_tests.runner import choose, simulate
+from lgc.errors import DoesNotFitError, UsageError
+from lgc.hw_tests.runner import simulate
 from lgc.hw_tests.samples import random_sample
 from lgc.pace import Pace
 
-
-def lacking() -> str:
-    try:
-        tools.find("yosys")
-        choose("icarus", clocks=1)
-    except ToolMissingError as error:
-        return str(error)
-    return ""
+from .needs import needs_tools
 
 
 def pace(**given: object) -> Pace:
@@ -73,7 +66,7 @@ def test_as_many_stages_as_asked_for(stages: int) -> None:
         assert 1 <= pace(pipeline=str(stages), throughput=throughput)(fabric, HX8K)[1].latency <= stages
 
 
-@pytest.mark.skipif(bool(lacking()), reason=lacking())
+@needs_tools
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("levels", [0, 1, 2])
 @pytest.mark.parametrize("throughput", ["held", "full"])

@@ -16,23 +16,14 @@ from lgc.backend.pnr import Routing, place_and_route
 from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.backend.synth import Synthesis, synthesise
 from lgc.backend.target import Target, load, names
-from lgc.errors import DoesNotFitError, LgcError, ToolMissingError, UsageError
+from lgc.errors import DoesNotFitError, LgcError, UsageError
 from lgc.hw_tests.samples import Sample, random_sample
 from lgc.ir.carry_cells import ALONE
 from lgc.ir.passes.expand_argmax import add_argmax
 
+from ..needs import lacking, needs, needs_yosys
 
-def has(*names: str) -> bool:
-    try:
-        return all(tools.find(name) for name in names)
-    except ToolMissingError:
-        return False
-
-
-needs_yosys = pytest.mark.skipif(not has("yosys"), reason="Yosys is not installed")
-needs_all = pytest.mark.skipif(
-    not has("yosys", "nextpnr-ice40", "icepack"), reason="Yosys, nextpnr or icepack is not installed"
-)
+needs_all = needs("yosys", "nextpnr-ice40", "icepack")
 
 
 def draw(**options: object) -> Sample:
@@ -162,8 +153,8 @@ ICE40 = [name for name in names() if load(name).family == "ice40"]
 )
 def test_every_target_is_known_to_the_tools(design: RtlFiles, name: str, tmp_path: Path) -> None:
     target = load(name)
-    if not has(*target.cells.tools):
-        pytest.skip(f"{', '.join(target.cells.tools)}: not all installed")
+    if reason := lacking(*target.cells.tools):
+        pytest.skip(reason)
     result = synthesise(design, target, out=tmp_path / "synth")
     assert result.luts["network"] == design.network_luts
     if target.cells.estimated:
@@ -204,8 +195,8 @@ def test_no_time_for_routing(netlist: Synthesis, tmp_path: Path) -> None:
 
 @needs_yosys
 def test_pins_that_do_not_exist(netlist: Synthesis, tmp_path: Path) -> None:
-    if not has("nextpnr-ice40"):
-        pytest.skip("nextpnr is not installed")
+    if reason := lacking("nextpnr-ice40"):
+        pytest.skip(reason)
     (tmp_path / "pins.pcf").write_text("set_io clk Z99\n")
     with pytest.raises(LgcError, match="Z99"):
         place_and_route(

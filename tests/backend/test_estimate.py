@@ -11,7 +11,7 @@ from lgc.backend import tools
 from lgc.backend.estimate import estimate, slowest
 from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.backend.target import Delays, load, names
-from lgc.errors import LgcError, ToolMissingError
+from lgc.errors import LgcError
 from lgc.hw_tests.samples import random_sample
 from lgc.ir.fabric import Fabric
 from lgc.ir.passes.expand_argmax import add_argmax
@@ -20,6 +20,7 @@ from lgc.ir.slices import staged
 from lgc.ir.text import parse
 
 from ..ir.netlists import difflogic
+from ..needs import needs_yosys
 
 PLAIN = Delays(
     clock_to_out=100,
@@ -35,15 +36,6 @@ PLAIN = Delays(
     source="the test",
 )
 
-
-def has_yosys() -> bool:
-    try:
-        return bool(tools.find("yosys"))
-    except ToolMissingError:
-        return False
-
-
-needs_yosys = pytest.mark.skipif(not has_yosys(), reason="Yosys is not installed")
 
 CHAIN = """netlist k=4 inputs=4
 %6 = lut 0x6 %2 %3

@@ -8,28 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgc.backend import tools
 from lgc.backend.interfaces.packing import WORDS, Packing, ranked, ranks
 from lgc.backend.interfaces.protocol import crc8
 from lgc.backend.interfaces.settings import Interface
 from lgc.backend.rtl import RtlFiles, write_rtl
-from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError
+from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.hw_tests.links import LinkResult, simulate_link
-from lgc.hw_tests.runner import choose, simulate
+from lgc.hw_tests.runner import simulate
 from lgc.hw_tests.samples import Sample, random_sample
 from lgc.ir.encoder import FixedPoint, Thermometer
 
-
-def lacking() -> str:
-    try:
-        tools.find("yosys")
-        choose("icarus", clocks=1)
-    except ToolMissingError as error:
-        return str(error)
-    return ""
-
-
-needs_tools = pytest.mark.skipif(bool(lacking()), reason=lacking())
+from ..needs import needs_tools
 
 UART = {"clock_hz": 8e6, "baud": 1_000_000, "timeout_s": 1e-4}
 

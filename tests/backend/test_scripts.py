@@ -7,23 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lgc.backend import tools
 from lgc.backend.family import FAMILIES
 from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.backend.scripts import KINDS, check_kinds, write_scripts
 from lgc.backend.target import load, names
-from lgc.errors import ToolMissingError, UsageError
+from lgc.errors import UsageError
 from lgc.hw_tests.samples import random_sample
 
-
-def has_yosys() -> bool:
-    try:
-        return bool(tools.find("yosys"))
-    except ToolMissingError:
-        return False
-
-
-needs_yosys = pytest.mark.skipif(not has_yosys(), reason="Yosys is not installed")
+from ..needs import needs_yosys
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import synthesise
 from lgc.backend.target import load
 from lgc.backend.xilinx import MODELS, cell_models
-from lgc.errors import LgcError, ToolMissingError
-from lgc.hw_tests.runner import choose, simulate
+from lgc.errors import LgcError
+from lgc.hw_tests.runner import simulate
 from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.ir.fabric import Fabric
 from lgc.ir.passes.expand_argmax import add_argmax
@@ -24,28 +24,9 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.slices import Slices, staged
 
 from ..ir.netlists import difflogic
+from ..needs import needs_tools, needs_yosys
 
 FEATURES, LEVELS, CLASSES = 30, 2, 5
-
-
-def has(*names: str) -> bool:
-    try:
-        return all(tools.find(name) for name in names)
-    except ToolMissingError:
-        return False
-
-
-def simulates() -> bool:
-    try:
-        return bool(choose("icarus", clocks=1))
-    except ToolMissingError:
-        return False
-
-
-needs_yosys = pytest.mark.skipif(not has("yosys"), reason="Yosys is not installed")
-needs_all = pytest.mark.skipif(
-    not (has("yosys") and simulates()), reason="Yosys, Icarus or cocotb is not installed"
-)
 
 
 def design(levels: int, *, seed: int = 1) -> Fabric:
@@ -87,7 +68,7 @@ def test_models_are_the_library_s(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@needs_all
+@needs_tools
 @pytest.mark.parametrize(("family", "levels"), [("xc7", 3), ("xc7", 0), ("xcup", 2)])
 def test_classes_and_scores_with_the_vendor_s_models(family: str, levels: int, tmp_path: Path) -> None:
     fabric = design(levels, seed=levels)

@@ -7,8 +7,11 @@ import io
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
+
+import lgc
 
 
 def torchlogix():
@@ -83,3 +86,26 @@ def dwn(monkeypatch):
 
     monkeypatch.setattr("torch_dwn.lut_layer.EFDFunction", OnCpu)
     return package
+
+
+def structured(rng, shape, samples=200):
+    """Random bits of every density, stripes, single ones and zeros, all and nothing."""
+    size = int(np.prod(shape))
+    dense = rng.random((samples, size)) < np.linspace(0, 1, samples)[:, None]
+    single = np.eye(size, dtype=bool)
+    stripes = np.stack([np.arange(size) // step % 2 == phase for step in (1, 2, 3, 7) for phase in (0, 1)])
+    return np.concatenate([dense, single, ~single, stripes])
+
+
+def agree(model, shape, *, tau=1.0, beta=0.0, **given):
+    """Import a module and compare every score, of the checkpoint as it is read back too."""
+    random_weights(model)
+    found = lgc.from_torch(model, **given)
+    bits = structured(np.random.default_rng(1), shape)
+    expected = counts(model, bits.reshape(-1, *shape), tau, beta)
+    assert np.array_equal(found.scores(bits), expected)
+    assert found.checkpoint.metadata["imported"]["checked"] == (
+        "all scores of 256 random samples equal the module's"
+    )
+    assert len(np.unique(expected)) > 1
+    return found

@@ -19,7 +19,7 @@ from lgc.frontend.importers import Options
 from lgc.frontend.lower import lower
 
 from . import packages
-from .test_live import RANKS, structured
+from .test_live import RANKS
 
 
 def seen(kind, k, case):
@@ -101,7 +101,7 @@ def test_every_score(tmp_path, kind, k, case, form):
         (tmp_path / "c.json").write_text(json.dumps({"layers": description, "parametrization": kind}))
         given = {"config": tmp_path / "c.json"}
     imported = importing.read(tmp_path / "m.pth", options=Options(**given))
-    bits = structured(np.random.default_rng(1), shape)
+    bits = packages.structured(np.random.default_rng(1), shape)
     expected = packages.counts(model, bits.reshape(-1, *shape), 4.0, 1.5)
     assert np.array_equal(imported.scores(bits), expected)
     assert (imported.checkpoint.tau, imported.checkpoint.metadata["beta"]) == (4.0, 1.5)
@@ -119,7 +119,7 @@ def test_saved_in_export_mode(tmp_path, case, form):
     """torchlogix then keeps resolved gates and wiring next to the parameters."""
     found, shape, description = seen("raw", 2, case)
     model = packages.random_weights(torch.nn.Sequential(*found))
-    bits = structured(np.random.default_rng(1), shape)
+    bits = packages.structured(np.random.default_rng(1), shape)
     expected = packages.counts(model, bits.reshape(-1, *shape), 4.0, 1.5)
     packages.torchlogix_part("utils").set_export_mode(model)
     torch.save(model if form == "module" else model.state_dict(), tmp_path / "m.pth")
@@ -197,7 +197,7 @@ def test_whole_difflogic_modules(tmp_path, connections, implementation):
     ).eval()
     torch.save(model, tmp_path / "m.pth")
     imported = importing.read(tmp_path / "m.pth")
-    bits = structured(np.random.default_rng(0), (12,))
+    bits = packages.structured(np.random.default_rng(0), (12,))
     for layer in model[1:3]:
         layer.implementation = "python"
     assert np.array_equal(imported.scores(bits), packages.counts(model, bits, 5.0))
@@ -225,7 +225,7 @@ def test_a_users_class_around_a_sequence(tmp_path, monkeypatch):
     monkeypatch.setattr(__main__, "Net", type(model), raising=False)
     torch.save({"model": model, "epoch": 7}, tmp_path / "m.pth")
     imported = importing.read(tmp_path / "m.pth")
-    bits = structured(np.random.default_rng(0), (12,))
+    bits = packages.structured(np.random.default_rng(0), (12,))
     assert np.array_equal(imported.scores(bits), packages.counts(inner, bits))
     facts = importing.run(tmp_path / "m.pth", tmp_path / "s.safetensors", "auto", None)
     assert facts["checked"] == "agreement with the original package was not checked"
@@ -385,7 +385,7 @@ def test_safetensors_are_put_in_order_by_their_numbers(tmp_path):
         json.dumps({"layers": [{"type": "LogicDense"}] * 11 + [{"type": "GroupSum", "k": 3}]})
     )
     imported = importing.read(tmp_path / "m.safetensors", options=Options(config=tmp_path / "c.json"))
-    bits = structured(np.random.default_rng(0), (12,))
+    bits = packages.structured(np.random.default_rng(0), (12,))
     assert np.array_equal(imported.scores(bits), packages.counts(model, bits))
 
 
