@@ -1,5 +1,6 @@
 """The wheel ships every package and data file; the checkout links every mapped folder."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -40,8 +41,11 @@ def test_data_files_are_listed() -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist, and the wheel built from it, made without network."""
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    # setuptools assembles the sdist inside the source tree, where another worker may be doing the same.
+    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "lgc"
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs", "build", "dist")
+    shutil.copytree(ROOT, source, symlinks=True, ignore=unwanted)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return out
