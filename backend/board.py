@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +13,7 @@ from lgc.errors import LgcError, UsageError, nearest
 
 from .pins import check_clashes
 
+_MORE = ("pins", "pll_pad")
 _KEYS = {"name": str, "title": str, "target": str, "clock_hz": int, "loader": str, "leds_inverted": bool}
 
 
@@ -30,6 +31,7 @@ class Board:
         pins: pin by port of the top module: `clk`, and `rx` and `tx` (as seen from the FPGA) where the
             board has a UART. An electrical standard may follow the pin.
         leds: pins of the LEDs, likewise.
+        pll_pad: whether the clock's pin is that of an iCE40's phase-locked loop, which takes no other then.
     """
 
     name: str
@@ -40,6 +42,13 @@ class Board:
     leds_inverted: bool
     pins: Mapping[str, str]
     leds: tuple[str, ...]
+    pll_pad: bool = False
+
+    def places(self, ports: Collection[str]) -> dict[str, str]:
+        """Pin of each of these ports, bits of `led` included, that the board has a place for."""
+        leds = {f"led[{n}]": pin for n, pin in enumerate(self.leds)}
+        leds |= {"led": self.leds[0]} if self.leds else {}
+        return {port: pin for port, pin in {**leds, **self.pins}.items() if port in ports}
 
 
 def names() -> list[str]:
@@ -75,9 +84,10 @@ def _board(text: str, source: str) -> Board:
         data: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LgcError(f"{source} is not valid TOML: {error}.") from error
-    for key in data.keys() - {*_KEYS, "pins"}:
-        raise LgcError(f"{source} has an unknown entry '{key}'.", hint=nearest(key, [*_KEYS, "pins"]))
-    for key, kind in (*_KEYS.items(), ("pins", dict)):
+    for key in data.keys() - {*_KEYS, *_MORE}:
+        raise LgcError(f"{source} has an unknown entry '{key}'.", hint=nearest(key, [*_KEYS, *_MORE]))
+    data.setdefault("pll_pad", False)
+    for key, kind in (*_KEYS.items(), ("pins", dict), ("pll_pad", bool)):
         if not isinstance(data.get(key), kind) or (kind is int and data[key] <= 0):
             raise LgcError(f"{source}: '{key}' is {data.get(key)!r}, expected a {kind.__name__}.")
     pins = dict(data.pop("pins"))

@@ -10,6 +10,7 @@ from lgc.errors import LgcError
 
 from .fit import check_fit
 from .parse import read_netlist
+from .pll import DESIGN, Pll, wrap
 from .rtl import TOP, RtlFiles, make_directory
 from .target import Target
 from .tools import Tool, find, relative, run
@@ -34,6 +35,8 @@ _TIE = "proc\ndelete -input {top}/w:{port}\ncd {top}\nconnect -nounset -set {por
 # Left to itself Yosys makes LUTs of memories that fill less than a quarter of a block.
 _BLOCK = 'setattr -set rom_style "block" */m:*\n'
 _LEAST_BITS = 256
+
+_AROUND = "rename {top} {design}\nread_verilog pll.v\n"
 
 _BLACKBOX = """\
 (* blackbox *)
@@ -82,6 +85,7 @@ def synthesise(
     *,
     out: Path,
     low: tuple[str, ...] = (),
+    pll: Pll | None = None,
     yosys: Tool | None = None,
     timeout_s: float = 1800,
 ) -> Synthesis:
@@ -92,6 +96,7 @@ def synthesise(
         target: the device.
         out: directory, made if need be.
         low: inputs that become 0 instead of pins.
+        pll: what makes the clock of the one at the pin, if anything; it resets the design, too.
         yosys: the tool, looked for if None.
         timeout_s: its time limit.
 
@@ -108,10 +113,14 @@ def synthesise(
     (out / "blackbox.v").write_text(_BLACKBOX)
     sources = " ".join(f'"{relative(path, out)}"' for path in rtl.sources)
     family = target.cells
+    around = ""
+    if pll is not None:
+        (out / "pll.v").write_text(wrap(rtl, pll))
+        around = _AROUND.format(top=TOP, design=DESIGN)
     # the family's own cells are known from its command on, which checks then
-    read = f"read_verilog {sources}\nhierarchy -top {TOP}"
-    if not family.own_cells:
-        read = f"read_verilog blackbox.v {sources}\nhierarchy -check -top {TOP}"
+    own = family.own_cells or pll is not None
+    blackbox = "" if family.own_cells else "blackbox.v "
+    read = f"read_verilog {blackbox}{sources}\n{around}hierarchy {'' if own else '-check '}-top {TOP}"
     (out / "cells_map.v").write_text(family.maps)
     script = _SCRIPT.format(
         read=read,

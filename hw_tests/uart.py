@@ -76,6 +76,15 @@ class Line:
         await self.send(self.request(sample, scores=scores), gaps=gaps)
         got = await receiver
         assert got == want, f"sample {sample}: {got.hex()}, expected {want.hex()}"
+        self.lit(sample)
+
+    def lit(self, sample: int) -> None:
+        """Compare the LEDs, where there are any, with the class that was answered."""
+        facts = self.link.facts["interface"]
+        mask = (1 << facts["leds"]) - 1
+        if mask:
+            want = (int(self.link.classes[sample]) ^ (mask if facts["leds_inverted"] else 0)) & mask
+            assert int(self.dut.led.value) == want, f"sample {sample}: LEDs show {self.dut.led.value}"
 
     async def refused(self, data: bytes, reason: Answer, *, wait: bool) -> None:
         """Send bytes that must be answered by an error; wait until the device listens again."""

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lgc import __version__, handover, implement, models, netlists
+from lgc import __version__, handover, implement, models, netlists, onboard
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.critical import Hops, named
-from lgc.errors import LgcError, MismatchError, UsageError
+from lgc.errors import LgcError, MismatchError
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
@@ -52,6 +52,7 @@ from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 if TYPE_CHECKING:
     from lgc.backend.board import Board
     from lgc.backend.interfaces.settings import Interface
+    from lgc.backend.pll import Pll
     from lgc.backend.rtl import RtlFiles
     from lgc.backend.target import Target
     from lgc.frontend.checkpoint import Checkpoint
@@ -174,13 +175,8 @@ class Flow:
     def run(self, build: BuildDir) -> Build:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
-        _ = self.interface, self.pace  # what cannot be built should not wait for the steps before
+        _ = self.interface, self.pace, self.pll  # what cannot be built should not wait for the steps before
         handover.check(self)
-        if self.board and self.pace.clock_mhz not in {None, self.board.clock_hz / 1e6}:
-            raise UsageError(
-                f"{self.board.title} has a clock of {self.board.clock_hz / 1e6:g} MHz; designs have no PLL.",
-                hint="Leave --clock out, or compile for --target instead of --board.",
-            )
         ran = [self.lower(), self.optimise(), self.expand()]
         self.check_fit()
         ran.append(self.rtl())
@@ -343,20 +339,20 @@ class Flow:
 
     # 04
     @cached_property
+    def pll(self) -> Pll | None:
+        """What makes the clock that was asked for of the board's, if anything must."""
+        return onboard.pll_of(self.board, self.target, self.pace.clock_mhz)
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """Clock that the design must reach, None for any."""
+        return onboard.clock_of(self.board, self.pll, self.pace.clock_mhz)
+
+    @cached_property
     def interface(self) -> Interface:
         """What is built around the design."""
-        from lgc.backend.interfaces.settings import Interface
-
-        given = self.options
-        return Interface(
-            given.interface,
-            word=given.word,
-            pack=given.pack,
-            scores=given.with_scores,
-            clock_hz=given.clock_hz or (self.board.clock_hz if self.board else Interface.clock_hz),
-            baud=given.baud,
-            timeout_s=given.timeout_ms / 1000,
-        )
+        classes = len(self.lowered.class_names)
+        return onboard.interface_of(self.options, self.board, self.clock_mhz, classes=classes)
 
     @property
     def rtl_files(self) -> RtlFiles:

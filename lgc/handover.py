@@ -65,8 +65,7 @@ def scripts(flow: Flow) -> Step:
         for step in flow.steps
         if step.name in {"07-estimate", "07-route"}
     ]
-    wanted = flow.board.clock_hz / 1e6 if flow.board else flow.pace.clock_mhz
-    clock = wanted or (fmax[0] if fmax else 100.0)
+    clock = flow.clock_mhz or (fmax[0] if fmax else 100.0)
     title = f"{flow.path.name} on {flow.target.name}, written by lgc"
     kinds, files = flow.options.scripts, flow.rtl_files
 

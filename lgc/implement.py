@@ -19,15 +19,16 @@ def synthesise(flow: Flow) -> Step:
 
     yosys = tools.find("yosys")
     files = flow.rtl_files
-    # boards have no pin for it: registers start as the bitstream says
-    low = ("rst",) if flow.board else ()
+    # boards have no pin for it: registers start as the bitstream says, or the loop resets them
+    low = ("rst",) if flow.board and flow.pll is None else ()
+    loop = None if flow.pll is None else dataclasses.asdict(flow.pll)
 
     def run(out: Path) -> Outcome:
-        result = synthesise(files, flow.target, out=out, low=low, yosys=yosys)
+        result = synthesise(files, flow.target, out=out, low=low, pll=flow.pll, yosys=yosys)
         values = dataclasses.asdict(result) | {"netlist": result.netlist.name}
         return Outcome(values, result.commands)
 
-    key = flow.target_key | {"yosys": yosys.identity, "low": low}
+    key = flow.target_key | {"yosys": yosys.identity, "low": low, "pll": loop}
     return flow.step("06-synthesise", run, key, *files.sources)
 
 
@@ -44,14 +45,14 @@ def route(flow: Flow) -> Step:
     record = read_step(flow.build.path, "06-synthesise")["values"]
     synthesis = Synthesis(**(record | {"netlist": source / record["netlist"]}))
     known = set(ports(synthesis.netlist)) if flow.board else set()
-    pins = {port: pin for port, pin in flow.board.pins.items() if port in known} if flow.board else {}
+    pins = flow.board.places(known) if flow.board else {}
     if flow.board and known - set(pins):
         flow.warnings.append(
             f"{len(known - set(pins))} ports have no place on {flow.board.title}: the router chose "
             "pins for them."
         )
 
-    freq_mhz = flow.board.clock_hz / 1e6 if flow.board else flow.pace.clock_mhz
+    freq_mhz, loop = flow.clock_mhz, flow.pll
 
     def route(seed: int, out: Path) -> Routing:
         return place_and_route(
@@ -76,6 +77,7 @@ def route(flow: Flow) -> Step:
         values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
         values |= {"sweep": [dataclasses.asdict(seed) for seed in spread]}
         values["critical"] = flow.in_words(result.critical)
+        values |= {"clock_mhz": freq_mhz, "pll": loop.cell if loop else ""}
         return Outcome(values | {"board": flow.options.board}, result.commands)
 
     key = flow.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 import lgc
 from lgc.backend import tools
+from lgc.build import read_rtl
 from lgc.cli import main
 from lgc.errors import ToolMissingError
 from lgc.frontend import checkpoint
@@ -28,7 +29,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("board")
     checkpoint.save(folder / "tiny.safetensors", tiny())
-    return lgc.compile(folder / "tiny.safetensors", board="icebreaker", seeds=2, images=3).path
+    given = {"board": "icebreaker", "interface": "uart", "clock": "24MHz", "seeds": 2, "images": 3}
+    return lgc.compile(folder / "tiny.safetensors", **given).path
 
 
 @pytest.fixture
@@ -56,10 +58,14 @@ def test_a_board_gives_target_pins_and_clock(built: Path) -> None:
     assert report.post_route is not None
     assert [seed.seed for seed in report.post_route.sweep] == [1, 2]
     reached = [seed.fmax_mhz for seed in report.post_route.sweep if seed.fmax_mhz is not None]
-    assert report.post_route.fmax_mhz == max(reached) >= 12
+    assert report.post_route.fmax_mhz == max(reached) >= 24
+    assert (report.post_route.clock_mhz, report.post_route.pll) == (24, "SB_PLL40_PAD")
     pins = built / "07-route" / f"seed-{report.post_route.seed}" / "pins.pcf"
-    assert pins.read_text() == "set_io clk 35\n"
-    assert any("ports have no place on iCEBreaker" in warning for warning in report.warnings)
+    assert sorted(pins.read_text().splitlines()) == [
+        "set_io clk 35", "set_io led[0] 11", "set_io led[1] 37", "set_io rx 6", "set_io tx 9",
+    ]  # fmt: skip
+    assert not any("ports have no place" in warning for warning in report.warnings)
+    assert read_rtl(built).interface.clock_hz == 24e6
     assert f"(cd 07-route && cd seed-{report.post_route.seed} && " in (built / "run.sh").read_text()
 
 

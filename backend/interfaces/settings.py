@@ -34,6 +34,8 @@ class Interface:
         clock_hz: clock of the design, for the UART.
         baud: bits per second of the UART.
         timeout_s: silence that ends a frame of the UART.
+        leds: LEDs that show the lowest bits of the class answered last; the UART has them.
+        leds_inverted: whether a 0 lights them.
     """
 
     name: str = "stream"
@@ -43,6 +45,8 @@ class Interface:
     clock_hz: float = 12e6
     baud: int = 115_200
     timeout_s: float = 0.05
+    leds: int = 0
+    leds_inverted: bool = False
 
     def __post_init__(self) -> None:
         """Reject what cannot be built."""

@@ -140,12 +140,14 @@ class UartTop(wiring.Component):  # type: ignore[misc]
 
     Ports:
         rx, tx: the line from and to the host.
+        led: the lowest bits of the class that was answered last, where the interface has LEDs.
     """
 
     def __init__(self, core: Core, interface: Interface) -> None:
         self.core = core
         self.interface = interface
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+        ports = {"rx": In(1, init=1), "tx": Out(1, init=1)}
+        super().__init__(ports | ({"led": Out(interface.leds)} if interface.leds else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -163,7 +165,19 @@ class UartTop(wiring.Component):  # type: ignore[misc]
         self.settled = Signal()  # the answer to all before it is on its way
         self._receive(m, self._silence(m))
         self._send(m)
+        if self.interface.leds:
+            self._show(m)
         return m
+
+    def _show(self, m: Module) -> None:
+        """Light the LEDs; the first word of an answer is the class, or what of it fits a word."""
+        shown, first = Signal(self.interface.leds), Signal(init=1)
+        reply = self.inner.reply
+        with m.If(reply.valid & reply.ready):
+            m.d.sync += first.eq(reply.p.last)
+            with m.If(first):
+                m.d.sync += shown.eq(reply.p.data)
+        m.d.comb += self.led.eq(~shown if self.interface.leds_inverted else shown)
 
     def _silence(self, m: Module) -> Signal:
         """Whether the line has been idle for the time-out."""

@@ -174,6 +174,8 @@ class PostRoute:
         sweep: what each of several seeds gave; empty for a single one.
         area_delay: LUTs after synthesis times `latency_ns`.
         critical: the slowest path between two registers.
+        clock_mhz: clock that the router had to reach, None for any.
+        pll: the cell that makes it of the board's clock; "" if none does.
     """
 
     tool: str
@@ -190,6 +192,8 @@ class PostRoute:
     sweep: tuple[Seed, ...]
     area_delay: float | None = None
     critical: tuple[Hop, ...] = ()
+    clock_mhz: float | None = None
+    pll: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ def provenance(report: Report) -> list[tuple[str, str]]:
     ]
     if report.post_route is not None:
         rows.append(("placer seed, router", f"{report.post_route.seed}, {report.post_route.router}"))
+        if report.post_route.clock_mhz is not None:
+            loop = f", made by {report.post_route.pll}" if report.post_route.pll else ""
+            rows.append(("clock", f"{report.post_route.clock_mhz:.6g} MHz{loop}"))
     if report.bitstream is not None:
         rows.append(("bitstream", f"{report.bitstream.file} (sha256 {report.bitstream.sha256[:16]}…)"))
     return [*rows, *report.tools.items()]

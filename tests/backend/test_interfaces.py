@@ -179,6 +179,13 @@ def test_one_feature(name: str, tmp_path: Path) -> None:
 
 
 @needs_tools
+@pytest.mark.parametrize(("leds", "inverted"), [(1, False), (2, True)])
+def test_leds_show_the_class(leds: int, inverted: bool, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, name="uart", scores=True, leds=leds, leds_inverted=inverted, **UART)
+    assert link(rtl, SMALL, tmp_path / "sim").samples == 5
+
+
+@needs_tools
 def test_what_is_behind_an_interface_is_simulated_too(tmp_path: Path) -> None:
     rtl = design(tmp_path / "rtl", SMALL, name="uart", **UART)
     found = simulate(rtl, out=tmp_path / "sim", simulator="icarus", **stimulus(rtl, SMALL, 12))
