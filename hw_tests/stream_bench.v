@@ -6,6 +6,7 @@ module stream_bench #(
   parameter FEATURES = 1,
   parameter WIDTH = 8,
   parameter CLASS_WIDTH = 1,
+  parameter RESULT_WIDTH = CLASS_WIDTH,
   parameter SCORE_BITS = 1,
   parameter SAMPLES = 1,
   parameter PATIENCE = 10000
@@ -15,7 +16,7 @@ module stream_bench #(
   reg finished = 0, hung = 0;
 
   reg [WIDTH-1:0] codes [0:SAMPLES*FEATURES-1];
-  reg [CLASS_WIDTH-1:0] class_of [0:SAMPLES-1];
+  reg [RESULT_WIDTH-1:0] class_of [0:SAMPLES-1];
   reg [SCORE_BITS-1:0] scores_of [0:SAMPLES-1];
   reg [31:0] accepted_at [0:SAMPLES-1];
   reg [31:0] result_at [0:SAMPLES-1];
@@ -26,7 +27,7 @@ module stream_bench #(
   wire [WIDTH-1:0] code = !bulk ? drive_code : more ? codes[sent] : {WIDTH{1'b0}};
   wire take = bulk | drive_ready;
   wire ready, result_valid;
-  wire [CLASS_WIDTH-1:0] result;
+  wire [RESULT_WIDTH-1:0] result;
 
 `ifdef CORE  // of a design with an interface, what is behind it
   lgc_core dut (

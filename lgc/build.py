@@ -63,14 +63,11 @@ def simulate_rtl(
         MismatchError: a class or score differs from the network's.
         LgcError: a simulation failed or took too long.
     """
-    from lgc.backend.interfaces.packing import ranks
     from lgc.hw_tests import links, runner
 
     expected = scored.scores_of_codes(samples.codes)
     classes = (expected if scored is network else network.scores_of_codes(samples.codes)).argmax(axis=1)
-    codes = samples.codes
-    if files.interface.name != "stream" and files.interface.pack == "levels":
-        codes = ranks(network.encoder, codes)
+    codes = files.interface.taken(network.encoder, samples.codes)
     result = runner.simulate(
         files,
         codes=codes,
@@ -82,7 +79,7 @@ def simulate_rtl(
         seed=seed,
         timeout_s=timeout_s,
     )
-    if files.interface.name != "stream":
+    if not files.interface.bare:
         few = slice(LINK_SAMPLES)
         link = links.simulate_link(
             files,

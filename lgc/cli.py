@@ -198,7 +198,7 @@ def train(
     help="A name that `lgc boards` lists, or a TOML file: its FPGA, pins and clock are used.",
 )  # fmt: skip
 @click.option(
-    "--interface", type=click.Choice(["stream", "words", "axi", "uart", "spi"]), default="stream",
+    "--interface", type=click.Choice(["stream", "parallel", "words", "axi", "uart", "spi"]), default="stream",
     show_default=True, help="What the design is reached by; see docs/interfaces.md.",
 )  # fmt: skip
 @click.option(
@@ -206,8 +206,9 @@ def train(
     callback=lambda _ctx, _param, value: int(value), help="Bits per word of words and axi.",
 )  # fmt: skip
 @click.option(
-    "--pack", type=click.Choice(["levels", "codes"]), default="levels", show_default=True,
-    help="What an interface takes of a feature: how many thresholds it reaches, or its code.",
+    "--pack", type=click.Choice(["levels", "codes", "bits"]), default="levels", show_default=True,
+    help="What an interface takes of a feature: how many thresholds it reaches, its code, or a bit for each "
+    "threshold.",
 )  # fmt: skip
 @click.option("--with-scores", is_flag=True, help="Give scores over the interface, too.")
 @click.option("--clock-hz", type=click.FloatRange(1), metavar="HZ", help="Clock of a UART's design.")

@@ -78,9 +78,9 @@ class Options:
         seed: of the placer.
         seeds: placements to try, numbered from `seed`; the fastest is kept.
         board: name or TOML file of a board, whose target, pins and clock then hold; "" for none.
-        interface: "stream", "words", "axi", "uart" or "spi".
+        interface: "stream", "parallel", "words", "axi", "uart" or "spi".
         word: bits per word of words and axi.
-        pack: what is sent of a feature, "levels" or "codes"; the stream takes codes.
+        pack: what is sent of a feature, "levels", "codes" or "bits"; the stream takes codes.
         with_scores: whether scores can be had over the interface.
         clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
         baud: of the UART.

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lgc.backend.interfaces.packing import Packing, ranks
+from lgc.backend.interfaces.packing import Packing
 from lgc.backend.interfaces.protocol import REASON, Answer, Command, crc8
 from lgc.backend.interfaces.settings import Core, Interface
 from lgc.build import Build, read_rtl
@@ -284,7 +284,7 @@ def run(client: Client, build: Path, *, data: str = "", images: int | None = Non
     source = data or opened.report.model.data_source
     samples = models.samples(network, source, required=bool(data)).first(images)
     want = network.scores_of_codes(samples.codes)
-    sent = ranks(network.encoder, samples.codes) if interface.pack == "levels" else samples.codes
+    sent = interface.taken(network.encoder, samples.codes)
     client.settle()
     start = time.monotonic()
     got = client.classify(sent)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from lgc.errors import UsageError, nearest
-from lgc.ir.encoder import Thermometer
+from lgc.ir.encoder import FixedPoint, Thermometer
 
-from .packing import Packing, ranked
+from .packing import Packing, ranked, ranks
 
-NAMES = ("stream", "words", "axi", "uart", "spi")
-"""Interfaces: one feature per clock, packed words, AXI4-Stream, UART, SPI."""
+NAMES = ("stream", "parallel", "words", "axi", "uart", "spi")
+"""Interfaces: one feature per clock, all in one clock, packed words, AXI4-Stream, UART, SPI."""
 
-PACKS = ("levels", "codes")
-"""What is sent of a feature: the number of its thresholds that it reaches, or its code."""
+PACKS = ("levels", "codes", "bits")
+"""What is sent of a feature: the number of its thresholds that it reaches, its code, or a bit for each
+threshold, where the sender encodes."""
 
 LEAST_CLOCKS = 4
 """Clocks that a bit of a UART takes at least."""
@@ -85,8 +89,23 @@ class Interface:
         return max(round(self.timeout_s * self.baud), 20)
 
     def encoder(self, encoder: Thermometer) -> Thermometer:
-        """Return the encoder to build: that of the levels where those are sent."""
-        return ranked(encoder) if self.name != "stream" and self.pack == "levels" else encoder
+        """Return the encoder to build: that of the levels or bits where those are sent."""
+        if self.name == "stream" or self.pack == "codes":
+            return encoder
+        if self.pack == "levels":
+            return ranked(encoder)
+        return Thermometer(np.ones((encoder.bits, 1), np.int32), FixedPoint(1))
+
+    def taken(self, encoder: Thermometer, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return what the interface takes for codes int32 `[samples, features]` of an encoder."""
+        if self.name == "stream" or self.pack == "codes":
+            return codes
+        return ranks(encoder, codes) if self.pack == "levels" else encoder.compare(codes).astype(np.int32)
+
+    @property
+    def bare(self) -> bool:
+        """Whether the design's own streams are its pins, with no module around them."""
+        return self.name in {"stream", "parallel"}
 
 
 @dataclass(frozen=True)

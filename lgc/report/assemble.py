@@ -77,9 +77,9 @@ def estimate(values: dict[str, dict[str, Any]]) -> model.Estimate | None:
 
 
 def link(rtl: RtlFiles) -> model.Link | None:
-    """Build the report's section on the interface, None for the plain stream."""
+    """Build the report's section on the interface, None for streams of features or samples."""
     given, core = rtl.interface, rtl.core
-    if given.name == "stream":
+    if given.bare:
         return None
     uart = given.name == "uart"
     request, answer = core.frame(given.name)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lgc.backend.interfaces.protocol import Command, SpiCommand, SpiStatus, crc8
 from lgc.backend.rtl import TOP, RtlFiles
-from lgc.errors import LgcError
+from lgc.errors import LgcError, ToolMissingError
 from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels, lanes
@@ -21,6 +21,9 @@ from .lanes import Program, Streams, bits
 
 Ports = dict[str, tuple[bool, int]]
 """Whether a port is an input, and its width, by name."""
+
+WIDEST = 62
+"""Pins of a beat at most."""
 
 CHUNK = 4
 """Words of lanes whose waveforms are kept at a time."""
@@ -104,13 +107,15 @@ class Host:
         """Plain streams, words and AXI4-Stream."""
         rtl, name = self.rtl, self.rtl.interface.name
         cycles, replies = rtl.cycles_per_sample, 1
-        if name == "stream":
+        if rtl.interface.bare:
             pins = Streams(
                 "rst", False,
-                "features__valid", "features__ready", (*bits("features__payload", rtl.feature_width),),
-                "result__valid", "result__ready", (*bits("result__payload", rtl.class_width),),
+                "features__valid", "features__ready", (*bits("features__payload", rtl.beats[1]),),
+                "result__valid", "result__ready", (*bits("result__payload", rtl.result_width),),
             )  # fmt: skip
             beats = codes.astype(np.int64)
+            if name == "parallel":
+                beats = _wide(rtl, codes)
         else:
             packing = rtl.core.packing
             word, replies = packing.word, words(rtl)
@@ -198,7 +203,7 @@ class Host:
 
 def words(rtl: RtlFiles) -> int:
     """Words of the answers that `Host` asks for: class and, where the design has them, scores."""
-    if rtl.interface.name == "stream":
+    if rtl.interface.bare:
         return 1
     core = rtl.core
     return core.reply_words if core.scores else core.class_words
@@ -206,15 +211,30 @@ def words(rtl: RtlFiles) -> int:
 
 def expected(rtl: RtlFiles, classes: npt.NDArray[np.int64], scores: _I64x2) -> _I64x2:
     """Right answers int64 `[samples, words]`, of classes `[samples]` and scores `[samples, classes]`."""
-    if rtl.interface.name == "stream":
-        return classes[:, None]
     core = rtl.core
+    if rtl.result_width > rtl.class_width:
+        above = (scores - rtl.offset) << (rtl.class_width + rtl.score_width * np.arange(rtl.classes))
+        return (classes + above.sum(axis=1))[:, None]
+    if rtl.interface.bare:
+        return classes[:, None]
     values = [(classes, core.class_width)]
     if core.scores:
         values += [(column, core.score_width) for column in (scores - rtl.offset).T]
     word = core.packing.word
     columns = [(v >> shift) & ((1 << word) - 1) for v, width in values for shift in range(0, width, word)]
     return np.stack(columns, axis=1)
+
+
+def _wide(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> _I64x2:
+    """Return the beat int64 `[samples, 1]` that holds all features of a sample.
+
+    Raises:
+        ToolMissingError: it is wider than this host's numbers.
+    """
+    if max(rtl.beats[1], rtl.result_width) > WIDEST:
+        raise ToolMissingError(f"Parallel interfaces of more than {WIDEST} pins are not driven here.")
+    raw = codes.astype(np.int64) & ((1 << rtl.feature_width) - 1)
+    return (raw << (rtl.feature_width * np.arange(rtl.features))).sum(axis=1, keepdims=True)
 
 
 def _blocks(frames: _U8x2) -> list[tuple[int, npt.NDArray[np.uint8]]]:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from lgc import models
 from lgc.backend import tools
-from lgc.backend.interfaces.packing import ranks
 from lgc.backend.rtl import TOP, RtlFiles
 from lgc.build import simulate_rtl
 from lgc.errors import LgcError, MismatchError, ToolMissingError
@@ -217,10 +216,8 @@ def references(
 
 
 def taken(subject: Subject, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return what the interface takes for codes `[samples, features]`: these or their levels."""
-    interface = subject.rtl.interface
-    levels = interface.name != "stream" and interface.pack == "levels"
-    return ranks(subject.network.encoder, codes) if levels else codes
+    """Return what the interface takes for codes `[samples, features]`."""
+    return subject.rtl.interface.taken(subject.network.encoder, codes)
 
 
 def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None = None) -> tuple[str, int]:
@@ -232,13 +229,13 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
     rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
     chosen = stimulus(subject).first(most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
-    if rtl.interface.name != "stream":
+    if not rtl.interface.bare:
         chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))
     classes, scores = references(subject, chosen.codes)
-    if rtl.interface.name == "stream":
+    if rtl.interface.bare:
         result = runner.simulate(
             rtl,
-            codes=chosen.codes,
+            codes=taken(subject, chosen.codes),
             expected_class=classes,
             expected_scores=scores,
             out=out,

@@ -33,7 +33,7 @@ def design(out: Path, sample: Sample, *, held: bool = True, **settings: object) 
 def stimulus(rtl: RtlFiles, sample: Sample, samples: int) -> dict[str, np.ndarray]:
     codes = sample.codes(samples, seed=2)
     scores = sample.fabric.scores(sample.bits(codes))
-    sent = ranks(sample.encoder, codes) if rtl.interface.pack == "levels" else codes
+    sent = rtl.interface.taken(sample.encoder, codes)
     return {"codes": sent, "expected_class": scores.argmax(axis=1), "expected_scores": scores}
 
 
@@ -112,7 +112,7 @@ def test_checksum_is_the_published_one() -> None:
     ("settings", "message"),
     [
         ({"name": "usart"}, r"^There is no interface 'usart'\."),
-        ({"name": "axi", "pack": "bits"}, r"^There is no packing 'bits'\."),
+        ({"name": "axi", "pack": "bytes"}, r"^There is no packing 'bytes'\."),
         ({"name": "uart", "word": 16}, r"^uart has no words of 16 bits\."),
         ({"name": "stream", "scores": True}, r"^The plain stream gives classes only\."),
         ({"name": "uart", "baud": 5_000_000}, r"^A clock of 1\.2e\+07 Hz cannot make 5000000 baud"),
@@ -169,6 +169,51 @@ def test_codes_of_many_words_and_thresholds_of_their_own(name: str, word: int, t
 def test_codes_over_bytes(name: str, tmp_path: Path) -> None:
     rtl = design(tmp_path / "rtl", WIDE, name=name, pack="codes", scores=True, **UART)
     assert link(rtl, WIDE, tmp_path / "sim").samples == 5
+
+
+@needs_tools
+@pytest.mark.parametrize("name", ["words", "uart"])
+def test_bits_where_the_sender_encodes(name: str, tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", WIDE, name=name, pack="bits", scores=True, **UART)
+    assert (rtl.features, rtl.feature_width, rtl.memory[1]) == (15, 1, 0)
+    assert link(rtl, WIDE, tmp_path / "sim").samples == 5
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("drawn", "held", "pack", "scores"),
+    [
+        (SMALL, True, "levels", True),
+        (SMALL, False, "levels", False),
+        (SMALL, False, "bits", True),
+        (WIDE, True, "codes", False),
+        (WIDE, False, "codes", True),
+        (ONE, False, "bits", False),
+    ],
+)
+def test_all_features_in_one_clock(
+    drawn: Sample, held: bool, pack: str, scores: bool, tmp_path: Path
+) -> None:
+    """A sample per clock unless inputs are held; results that nobody takes wait, and none is lost."""
+    rtl = design(tmp_path / "rtl", drawn, held=held, name="parallel", pack=pack, scores=scores)
+    assert rtl.beats == (1, rtl.features * rtl.feature_width)
+    assert rtl.cycles_per_sample == (rtl.latency + 1 if held else 1)
+    given = stimulus(rtl, drawn, 60)
+    found = simulate(rtl, out=tmp_path / "sim", simulator="icarus", stress_frames=60, **given)
+    assert (found.matching_classes, found.matching_scores, found.stress_frames) == (60, 60, 60)
+
+
+@needs_tools
+def test_a_queue_that_is_too_short_is_noticed(tmp_path: Path) -> None:
+    rtl = design(tmp_path / "rtl", SMALL, held=False, name="parallel")
+    shell = rtl.sources[0]
+    text = shell.read_text()
+    assert text.count(".hold(hold)") == 1
+    (tmp_path / "shell.v").write_text(text.replace(".hold(hold)", ".hold(1'b0)"))
+    broken = replace(rtl, sources=(tmp_path / "shell.v", *rtl.sources[1:]))
+    given = stimulus(rtl, SMALL, 60)
+    with pytest.raises(MismatchError, match="wrong with gaps and back-pressure"):
+        simulate(broken, out=tmp_path / "sim", simulator="icarus", stress_frames=60, **given)
 
 
 @needs_tools
