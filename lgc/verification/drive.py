@@ -214,7 +214,8 @@ def expected(rtl: RtlFiles, classes: npt.NDArray[np.int64], scores: _I64x2) -> _
     core = rtl.core
     if rtl.result_width > rtl.class_width:
         above = (scores - rtl.offset) << (rtl.class_width + rtl.score_width * np.arange(rtl.classes))
-        return (classes + above.sum(axis=1))[:, None]
+        joined: _I64x2 = (classes + above.sum(axis=1))[:, None]
+        return joined
     if rtl.interface.bare:
         return classes[:, None]
     values = [(classes, core.class_width)]
@@ -234,7 +235,8 @@ def _wide(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> _I64x2:
     if max(rtl.beats[1], rtl.result_width) > WIDEST:
         raise ToolMissingError(f"Parallel interfaces of more than {WIDEST} pins are not driven here.")
     raw = codes.astype(np.int64) & ((1 << rtl.feature_width) - 1)
-    return (raw << (rtl.feature_width * np.arange(rtl.features))).sum(axis=1, keepdims=True)
+    beats: _I64x2 = (raw << (rtl.feature_width * np.arange(rtl.features))).sum(axis=1, keepdims=True)
+    return beats
 
 
 def _blocks(frames: _U8x2) -> list[tuple[int, npt.NDArray[np.uint8]]]:
