@@ -88,8 +88,8 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
 
     Fabric and argmax are free-running pipelines without enables, so a frame must not enter them
     while a result is on its way or waits to be taken: the last feature of the next frame is held
-    until then. Nothing is lost whatever the gaps and the back-pressure, and frames at least
-    `latency` features long stream at one feature per clock. With `held`, for a fabric written so,
+    until then. Nothing is lost whatever the gaps and the back-pressure, and frames of more
+    than `latency` features stream at one feature per clock. With `held`, for a fabric written so,
     already the first feature waits: a result costs `latency - 1` more clocks, the fabric no
     registers beyond those that share a LUT's logic cell.
 

@@ -1,4 +1,4 @@
-"""A simulated chip: the Verilog of a design with a UART, at the other end of a terminal."""
+"""A simulated chip: the Verilog of a design with a UART or SPI, at the other end of a terminal."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LIMIT_S = 3600.0
 
 @contextmanager
 def simulated_chip(rtl: RtlFiles, out: Path, *, simulator: str = "icarus") -> Iterator[str]:
-    """Run a design until the context ends; POSIX.
+    """Run a design until the context ends; POSIX. Over SPI the terminal carries transfers, see `lgc.spi`.
 
     Simulated time has nothing to do with the clock on the wall: the chip runs while bytes come, and some
     bits further whenever none do.
 
     Args:
-        rtl: a design with a UART.
+        rtl: a design with a UART or SPI.
         out: directory for everything the simulation writes.
         simulator: `icarus` or `verilator`.
 
@@ -42,10 +42,10 @@ def simulated_chip(rtl: RtlFiles, out: Path, *, simulator: str = "icarus") -> It
         LgcError: another interface, or the simulation ended early.
         ToolMissingError: no simulator.
     """
-    if rtl.interface.name != "uart":
+    if rtl.interface.name not in {"uart", "spi"}:
         raise LgcError(
-            f"The design has the interface {rtl.interface.name}, not uart.",
-            hint="Compile with --interface uart.",
+            f"The design has the interface {rtl.interface.name}, no terminal can be at it.",
+            hint="Compile with --interface uart or spi.",
         )
     choose(simulator, clocks=1)
     out.mkdir(parents=True, exist_ok=True)

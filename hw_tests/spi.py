@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -134,3 +137,27 @@ async def reset_within_a_frame(dut: Any) -> None:
     await reset(dut)
     assert await master.status() == SpiStatus(0)
     await master.ask(len(link.classes) - 1)
+
+
+@cocotb.test()
+async def chip(dut: Any) -> None:
+    """Not a test of its own: transfer what comes over the terminal of `port.txt`, until `stop` exists.
+
+    A transfer is four bytes of length, lowest first, and the bytes; as many go back.
+    """
+    link = Link.load()
+    master = Master(dut, link)
+    port = os.open(Path("port.txt").read_text(), os.O_RDWR | os.O_NOCTTY)
+    await start(dut)
+    waiting = b""
+    while not Path("stop").exists():
+        if select.select([port], [], [], 0)[0]:
+            waiting += os.read(port, 4096)
+        size = int.from_bytes(waiting[:4], "little")
+        if len(waiting) >= 4 + size > 4:
+            os.write(port, await master.transfer(waiting[4 : 4 + size]))
+            waiting = waiting[4 + size :]
+        else:
+            await Timer(20 * PERIOD, "ns")
+    os.close(port)
+    note(now())

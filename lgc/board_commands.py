@@ -77,7 +77,7 @@ def flash(build: Path, board: str, memory: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("build", type=click.Path(path_type=Path))
-@click.option("--port", default="", metavar="PORT", help="Serial port of the board.")
+@click.option("--port", default="", metavar="PORT", help="Serial port of the board, or its SPI device.")
 @click.option("--simulate", is_flag=True, help="Talk to a simulation of the build's Verilog instead.")
 @click.option("--data", default="", metavar="SOURCE", help="Data set; what the build used if not given.")
 @click.option("--images", type=click.IntRange(1), metavar="N", help="Test samples to send; all if not given.")
@@ -88,12 +88,13 @@ def flash(build: Path, board: str, memory: bool, as_json: bool) -> None:
 def host(
     build: Path, port: str, simulate: bool, data: str, images: int | None, out: Path | None, as_json: bool
 ) -> None:
-    """Send test samples to the chip of a BUILD with a UART, and compare its answers with the network.
+    """Send test samples to the chip of a BUILD with a UART or SPI, and compare its answers with the network.
 
     Exits 4 if an answer is not the network's. Scores are compared, too, if the build has them.
 
     \b
     lgc host build --port /dev/ttyUSB1
+    lgc host build --port /dev/spidev0.0
     lgc host build --simulate --images 5
     """
     from lgc import commands

@@ -1,9 +1,9 @@
-"""Talk to a chip: stream samples to a build over its UART and read classes and scores back.
+"""Talk to a chip: stream samples to a build over its UART or SPI and read classes and scores back.
 
     lgc host BUILD --port /dev/ttyUSB1 --data digits
 
-`Client` works over anything with `read` and `write`: a serial port, a pty. See docs/interfaces.md for
-the frames.
+`Client`, for a UART, works over anything with `read` and `write`: a serial port, a pty. `lgc.spi` has the
+client for SPI. See docs/interfaces.md for the frames.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lgc.backend.interfaces.protocol import REASON, Answer, Command, crc8
 from lgc.backend.interfaces.settings import Core, Interface
 from lgc.build import Build, read_rtl
 from lgc.errors import LgcError, ToolMissingError
+from lgc.spi import SpiClient, TerminalBus, open_device
 
 ANSWER_S = 1.0
 """How long to wait for a chip's answer."""
@@ -41,6 +42,23 @@ class Transport(Protocol):
 
     def write(self, data: bytes) -> object:
         """Send bytes."""
+
+
+class Chip(Protocol):
+    """What `run` needs of a client, whatever is between it and the chip."""
+
+    @property
+    def core(self) -> Core:
+        """What the chip takes and gives."""
+
+    def settle(self) -> None:
+        """Wait until both ends agree that nothing is under way."""
+
+    def classify(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Classes `[samples]`."""
+
+    def scores(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Scores `[samples, classes]`."""
 
 
 class FileLine:
@@ -264,7 +282,7 @@ class Run:
         )
 
 
-def run(client: Client, build: Path, *, data: str = "", images: int | None = None) -> Run:
+def run(client: Chip, build: Path, *, data: str = "", images: int | None = None) -> Run:
     """Send the test samples of a data set to a chip and compare its answers with the network's.
 
     Args:
@@ -274,7 +292,7 @@ def run(client: Client, build: Path, *, data: str = "", images: int | None = Non
         images: samples to send, all if None.
 
     Raises:
-        LgcError: not a build with a UART, data that does not fit, or no answer.
+        LgcError: not a build with such an interface, data that does not fit, or no answer.
     """
     from lgc import models
 
@@ -313,14 +331,19 @@ def run(client: Client, build: Path, *, data: str = "", images: int | None = Non
 
 
 @contextmanager
-def connected(build: Path, port: str) -> Iterator[Client]:
+def connected(build: Path, port: str) -> Iterator[Chip]:
     """Open the line to a chip, or to a simulation of the build's Verilog if `port` is "simulate".
 
     Raises:
-        LgcError: not a build with a UART, or the port cannot be opened.
-        ToolMissingError: no pyserial, or no simulator.
+        LgcError: not a build with a UART or SPI, or the port cannot be opened.
+        ToolMissingError: no pyserial or spidev, or no simulator.
     """
     rtl = read_rtl(build)
+    over_spi = rtl.interface.name == "spi"
+    if port != "simulate" and over_spi:
+        with open_device(port) as bus:
+            yield SpiClient(bus, rtl.core, rtl.offset, answer_s=ANSWER_S)
+        return
     if port != "simulate":
         with open_port(port, rtl.interface.baud) as line:
             yield Client.of(build, line, answer_s=ANSWER_S)
@@ -330,6 +353,11 @@ def connected(build: Path, port: str) -> Iterator[Client]:
     with simulated_chip(rtl, build / "sim" / "chip") as terminal:
         descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
         try:
-            yield Client.of(build, FileLine(descriptor), answer_s=SIMULATED_ANSWER_S)
+            line = FileLine(descriptor)
+            if over_spi:
+                bus = TerminalBus(line, SIMULATED_ANSWER_S)
+                yield SpiClient(bus, rtl.core, rtl.offset, answer_s=SIMULATED_ANSWER_S)
+            else:
+                yield Client.of(build, line, answer_s=SIMULATED_ANSWER_S)
         finally:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The client of a chip's UART: against the simulated chip at a pty, and against lines that fail."""
+"""The clients of a chip's UART and SPI: against the simulated chip at a pty, and lines that fail."""
 
 import os
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from lgc.backend.interfaces.packing import ranks
-from lgc.backend.interfaces.protocol import Answer, crc8
+from lgc.backend.interfaces.protocol import Answer, SpiCommand, SpiStatus, crc8
 from lgc.backend.interfaces.settings import Interface
 from lgc.backend.rtl import RtlFiles, write_rtl
 from lgc.errors import LgcError, ToolMissingError
 from lgc.host import Client, FileLine, open_port
 from lgc.hw_tests.chip import simulated_chip
 from lgc.hw_tests.samples import random_sample
+from lgc.spi import SpiClient, TerminalBus, open_device
 
 from .needs import lacking
 
@@ -34,11 +35,13 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> RtlFiles:
 
 
 @contextmanager
-def chip(design: RtlFiles, out: Path) -> Iterator[Client]:
+def chip(design: RtlFiles, out: Path, *, answer_s: float = 5) -> Iterator[Client]:
     """A client of the simulated chip; its retries outlast a slow simulation."""
     with simulated_chip(design, out) as terminal:
         descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
-        yield Client(FileLine(descriptor), design.core, design.offset, silence_s=0.2, answer_s=5, retries=8)
+        yield Client(
+            FileLine(descriptor), design.core, design.offset, silence_s=0.2, answer_s=answer_s, retries=8
+        )
         os.close(descriptor)
 
 
@@ -46,7 +49,8 @@ def test_classes_and_scores_of_the_simulated_chip(design: RtlFiles, tmp_path: Pa
     codes = SAMPLE.codes(20, seed=5)
     want = SAMPLE.fabric.scores(SAMPLE.bits(codes))
     sent = ranks(SAMPLE.encoder, codes)
-    with chip(design, tmp_path / "sim") as client:
+    # nothing goes wrong on this line: patience, lest a busy machine's late answer is taken for the next one
+    with chip(design, tmp_path / "sim", answer_s=120) as client:
         assert client.classify(sent).tolist() == want.argmax(axis=1).tolist()
         assert np.array_equal(client.scores(sent), want)
 
@@ -105,6 +109,64 @@ def test_errors_on_the_line(design: RtlFiles, reply: bytes, message: str) -> Non
     always = Scripted(*[reply] * 3)
     with pytest.raises(LgcError, match=rf"^The chip did not answer 3 requests: {message}\.$"):
         Client(always, design.core, 0, silence_s=0).classify(codes)
+
+
+@pytest.fixture(scope="module")
+def over_spi(tmp_path_factory: pytest.TempPathFactory) -> RtlFiles:
+    if reason := lacking("yosys", simulator=True):
+        pytest.skip(reason)
+    out = tmp_path_factory.mktemp("spi")
+    return write_rtl(
+        SAMPLE.encoder, SAMPLE.fabric, out=out, argmax_registers=True, held=True,
+        interface=Interface("spi", scores=True),
+    )  # fmt: skip
+
+
+def test_spi_of_the_simulated_chip(over_spi: RtlFiles, tmp_path: Path) -> None:
+    """Classes, scores, and a result that an earlier program left."""
+    codes = SAMPLE.codes(6, seed=5)
+    want = SAMPLE.fabric.scores(SAMPLE.bits(codes))
+    sent = ranks(SAMPLE.encoder, codes)
+    with simulated_chip(over_spi, tmp_path / "sim") as terminal:
+        descriptor = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+        bus = TerminalBus(FileLine(descriptor), 60)
+        client = SpiClient(bus, over_spi.core, over_spi.offset, answer_s=60)
+        assert client.classify(sent).tolist() == want.argmax(axis=1).tolist()
+        bus.transfer(bytes([SpiCommand.LOAD]) + client.packing.bytes(sent)[0].tobytes())
+        client.settle()
+        assert np.array_equal(client.scores(sent), want)
+        os.close(descriptor)
+
+
+class Silent:
+    """A bus whose chip always gives the same status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def transfer(self, data: bytes) -> bytes:
+        return bytes([self.status]) * len(data)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (SpiStatus.FAILED, r"^The chip refused a sample of \d+ bytes 3 times\.$"),
+        (SpiStatus.BUSY, r"^The chip gave no result within 0 s\."),
+        (0, r"^The chip gave no result within 0 s\."),
+    ],
+)
+def test_errors_over_spi(over_spi: RtlFiles, status: int, message: str) -> None:
+    with pytest.raises(LgcError, match=message):
+        SpiClient(Silent(status), over_spi.core, 0, answer_s=0).classify(np.zeros((1, 9), np.int32))
+
+
+def test_spi_devices_that_are_not_there() -> None:
+    with (
+        pytest.raises((LgcError, ToolMissingError), match=r"(Cannot open|spidev)"),
+        open_device("/dev/spidev99.9"),
+    ):
+        raise AssertionError("opened")
 
 
 def test_ports_that_are_not_there(tmp_path: Path) -> None:
