@@ -283,6 +283,7 @@ class Flow:
                 position=models.positions(self.checkpoint),
             )
             checks = [self.check_fabric(before, fabric)]
+            choices = self.pace.choices(fabric, self.target)
             counted, fabric, argmax = self.pace(fabric, self.target)
             checks.append(self.check_argmax(counted, fabric, argmax))
             netlists.write(out / "fabric.npz", fabric.netlist)
@@ -291,12 +292,12 @@ class Flow:
             values = {name: getattr(fabric, name) for name in names}
             values |= {"luts": luts(counted), "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
-            return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
+            values |= {"choices": choices, "checks": [dataclasses.asdict(check) for check in checks]}
+            return Outcome(values)
 
         key: dict[str, Any] = {"k": self.target.k, "pace": dataclasses.asdict(self.pace)}
         key |= {"carry": carry, "slices": slices}
-        if self.pace.clock_mhz is not None:
-            key |= self.target_key
+        key |= self.target_key
         key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 THROUGHPUTS = ("held", "full")
 """Whether inputs stand still until the result is out, or may be new ones every clock."""
 
+_CHOICES = (1, 2, 3, 4, 6, 8, 12, 0)
+"""LUTs between registers that `Pace.choices` tries."""
 _CLOCK = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)Hz", re.IGNORECASE)
 _FANOUT = 2
 """Doublings of a wire's loads that are reckoned with before a LUT is placed."""
@@ -89,6 +91,38 @@ class Pace:
             "even with a register behind every LUT.",
             hint="Ask for a slower clock.",
         )
+
+    def choices(self, fabric: Fabric, target: Target) -> list[dict[str, float | int | bool]]:
+        """Tell what more or fewer stages would give by the target's delay model: estimates, not measurements.
+
+        Args:
+            fabric: as for `__call__`.
+            target: the device.
+
+        Returns:
+            For each number of LUTs between registers: `levels`, the fabric's `stages`, the estimated
+            `fmax_mhz`, the fabric's `latency_ns` at that clock, and whether it was `chosen`. Nothing where
+            the target has no delays, or stages follow from something else than levels.
+        """
+        if target.delay is None or self.full or self.stages is not None:
+            return []
+        taken = self(fabric, target)[1].latency
+        found: dict[int, dict[str, float | int | bool]] = {}
+        for levels in _CHOICES:
+            staged_ = self._paced(fabric, target, levels)[1]
+            period = max(self._period(staged_, target, levels), target.delay.shell)
+            stages = staged_.latency
+            found.setdefault(
+                stages,
+                {
+                    "levels": levels,
+                    "stages": stages,
+                    "fmax_mhz": round(1e6 / period, 1),
+                    "latency_ns": round((stages + 1) * period / 1e3, 1),
+                    "chosen": stages == taken,
+                },
+            )
+        return list(found.values())
 
     def _paced(self, fabric: Fabric, target: Target, levels: int) -> tuple[Fabric, Fabric, Argmax]:
         carry = target.cells.carries

@@ -48,6 +48,20 @@ def test_options_that_mean_nothing(given: dict[str, object], message: str) -> No
         pace(**given)
 
 
+def test_what_other_stages_would_give() -> None:
+    """Fewer levels between registers, more stages and a faster clock; the one that is built is marked."""
+    fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
+    found = pace(levels=3).choices(fabric, HX8K)
+    assert [row["chosen"] for row in found].count(True) == 1
+    chosen = next(row for row in found if row["chosen"])
+    assert chosen["stages"] == pace(levels=3)(fabric, HX8K)[1].latency
+    stages, clocks = ([row[name] for row in found] for name in ("stages", "fmax_mhz"))
+    assert stages == sorted(set(stages), reverse=True)
+    assert clocks == sorted(clocks, reverse=True)
+    assert (stages[-1], len(found) > 3) == (0, True)
+    assert pace(throughput="full").choices(fabric, HX8K) == []
+
+
 def test_a_faster_clock_takes_more_stages() -> None:
     fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
     for throughput in ("held", "full"):

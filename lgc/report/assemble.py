@@ -157,6 +157,7 @@ def with_pictures(report: model.Report, values: dict[str, dict[str, Any]], build
         inputs=model.read(sections.Inputs, facts["inputs"]),
         passes=tuple(passes),
         floorplan=floorplan(build / "07-route", values),
+        choices=tuple(sections.StageChoice(**row) for row in expanded.get("choices", ())),
     )
 
 

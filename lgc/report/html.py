@@ -10,7 +10,7 @@ from .markup import table, tag, text
 from .model import Check, Parts, PostRoute, Report, Simulation
 from .sections import FANOUT, Hop
 from .style import STYLE
-from .words import PART_LABELS, equal, inputs_of, provenance, spread
+from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, provenance, spread, stages
 
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
 _HOPS = 60
@@ -213,7 +213,16 @@ def _timing(report: Report) -> str:
         inner.append(_speed(report.simulation, route))
     note = f"Post-route: {route.fmax_mhz:.1f} MHz{spread(route.sweep)}, seed {route.seed}, {route.router}."
     empty = tag("p", "The router reported no path between registers.", class_="sub")
-    return card("Timing", note, *(inner or [empty]), width=5)
+    return card("Timing", note, *(inner or [empty]), _choices(report), width=5)
+
+
+def _choices(report: Report) -> str:
+    """Return what other numbers of stages would give, folded away."""
+    if not report.choices:
+        return ""
+    rows = [tuple(map(text, stages(choice))) for choice in report.choices]
+    listed = table(STAGE_HEAD, rows, numbers=4)
+    return tag("details", tag("summary", "More or fewer stages (ESTIMATE)"), listed)
 
 
 def _speed(sim: Simulation, route: PostRoute) -> str:
@@ -236,7 +245,7 @@ def _estimate(report: Report) -> str:
     note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz, limited by {slow}."
     inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
     source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
-    return card("Timing, estimated", note, *inner, source, width=5)
+    return card("Timing, estimated", note, *inner, source, _choices(report), width=5)
 
 
 def _path_words(hops: tuple[Hop, ...]) -> list[str]:

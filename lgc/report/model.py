@@ -18,7 +18,7 @@ from typing import Any
 from lgc.errors import LgcError
 from lgc.manifest import write_text
 
-from .sections import Accuracy, Confusion, Floorplan, Hop, Inputs, Layer, PassResult
+from .sections import Accuracy, Confusion, Floorplan, Hop, Inputs, Layer, PassResult, StageChoice
 
 SCHEMA_VERSION = 2
 """Raised when a field changes its meaning or disappears."""
@@ -295,6 +295,7 @@ class Report:
     floorplan: Floorplan | None = None
     estimate: Estimate | None = None
     link: Link | None = None
+    choices: tuple[StageChoice, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dictionaries and lists, fit for JSON."""

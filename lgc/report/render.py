@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .model import Estimate, Link, Report
 from .sections import Accuracy, Layer
-from .words import PART_LABELS, equal, inputs_of, path, provenance, spread
+from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, path, provenance, spread, stages
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -22,6 +22,8 @@ def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
         yield "Result", ("", "", "stage"), summary
     if report.post_synthesis is not None:
         yield "Resources by part", ("part", f"LUT{report.netlist.k}", "flip-flops"), _resources(report)
+    if report.choices:
+        yield "More or fewer stages, ESTIMATE", STAGE_HEAD, [*map(stages, report.choices)]
     yield "Compiler", ("", ""), _netlist(report)
     if report.passes:
         columns = ("pass", "LUTs after", "change")

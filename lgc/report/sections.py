@@ -29,6 +29,25 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class StageChoice:
+    """What another number of register stages would give, by the target's delay model: an estimate.
+
+    Attributes:
+        levels: LUTs between registers, 0 for no registers.
+        stages: registers from the fabric's inputs to the class.
+        fmax_mhz: maximum clock.
+        latency_ns: through the fabric at that clock.
+        chosen: whether the build has so many stages.
+    """
+
+    levels: int
+    stages: int
+    fmax_mhz: float
+    latency_ns: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer of the trained network after hardening, every position of a convolution counted.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .model import Check, Parts, Report, Seed
-from .sections import Hop
+from .sections import Hop, StageChoice
 
 PART_LABELS = {
     "encoder": "encoder (with input storage)",
@@ -68,3 +68,14 @@ def provenance(report: Report) -> list[tuple[str, str]]:
     if report.bitstream is not None:
         rows.append(("bitstream", f"{report.bitstream.file} (sha256 {report.bitstream.sha256[:16]}…)"))
     return [*rows, *report.tools.items()]
+
+
+STAGE_HEAD = ("--levels", "stages", "MHz", "latency, ns", "")
+"""Heads of the columns of `stages`."""
+
+
+def stages(choice: StageChoice) -> tuple[str, ...]:
+    """Return the row of another number of register stages."""
+    levels = "0 (none)" if not choice.levels else str(choice.levels)
+    times = (f"{choice.fmax_mhz:.0f}", f"{choice.latency_ns:.0f}")
+    return (levels, str(choice.stages), *times, "as built" if choice.chosen else "")
