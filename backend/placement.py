@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .family import Family
 from .parse import PARTS, part_of
@@ -24,12 +26,14 @@ class Placement:
         height: tiles from bottom to top.
         parts: names of the counts in `tiles`.
         tiles: for each tile in use x, y and the logic cells and block RAMs of each part.
+        pads: nextpnr's name of the place of each port bit, `result__payload[3]` for instance.
     """
 
     width: int
     height: int
     parts: tuple[str, ...]
     tiles: tuple[tuple[int, ...], ...]
+    pads: Mapping[str, str]
 
 
 def read_placement(path: Path, family: Family, routed: Path | None = None) -> Placement:
@@ -63,4 +67,23 @@ def read_placement(path: Path, family: Family, routed: Path | None = None) -> Pl
         high = max(high, 1 + max(int(y) for _, y in tiles))
     places = sorted({(x, y) for x, y, _ in count})
     rows = tuple((x, y, *(count[x, y, part] for part in PARTS)) for x, y in places)
-    return Placement(wide, high, PARTS, rows)
+    return Placement(wide, high, PARTS, rows, _pads(modules))
+
+
+def _pads(modules: Mapping[str, Any]) -> dict[str, str]:
+    """Places of the cells that the nets of ports lead to."""
+    found = {}
+    for module in modules.values():
+        place = {
+            net: cell["attributes"]["NEXTPNR_BEL"]
+            for cell in module.get("cells", {}).values()
+            if "NEXTPNR_BEL" in cell.get("attributes", {})
+            for nets in cell.get("connections", {}).values()
+            for net in nets
+        }
+        for name, port in module.get("ports", {}).items():
+            wide = len(port["bits"]) > 1
+            for bit, net in enumerate(port["bits"]):
+                if net in place:
+                    found[f"{name}[{bit}]" if wide else name] = place[net]
+    return found

@@ -2,7 +2,7 @@
 
     python benchmarks/verify.py BUILD [--images N] [--icarus M]
 
-BUILD is a finished iCE40 build. Prints the classes that agree with the network and samples per CPU
+BUILD is a finished build for iCE40, ECP5 or Gowin. Prints the classes that agree with the network and samples per CPU
 second of both, and their ratio. CPU time, since the machine may be shared.
 """
 
@@ -19,8 +19,7 @@ import numpy as np
 
 from lgc.build import Build
 from lgc.hw_tests import runner
-from lgc.verification import bitstream, chipdb, drive, emit, lanes
-from lgc.verification.decode import decode
+from lgc.verification import drive, emit, lanes, unpack
 from lgc.verification.hardware import cell_models, synthesised, taken
 from lgc.verification.subject import Subject
 
@@ -37,13 +36,10 @@ def main() -> None:
     parser.add_argument("--icarus", type=int, default=10)
     given = parser.parse_args()
     subject = Subject(Build.open(given.build), None, "", None, "auto", 0, 3600)
-    packed = bitstream.packed(subject)
     start = time.process_time()
-    design = decode(packed, chipdb.ChipDb.load(chipdb.find(packed.device)))
-    netlist = synthesised(subject)
-    tops = drive.ports_of(netlist)
-    port = emit.ports(design, bitstream.routed(subject).symbols, tops, drive.constants_of(netlist))
-    host = drive.Host(lanes.program(design, port), subject.rtl, 0)
+    design, port = unpack.unpacker(subject).logic(subject)
+    tops = drive.ports_of(synthesised(subject))
+    host = drive.Host(lanes.program(design, port, drive.clock_of(subject.rtl)), subject.rtl, 0)
     print(f"decoded {len(design.cells):,} cells in {time.process_time() - start:.1f} s of CPU")
     samples = subject.samples.first(given.images)
     network, _ = subject.build.references
@@ -57,8 +53,8 @@ def main() -> None:
     print(
         f"ours: {int(np.sum(found == want)):,} of {len(want):,} classes agree, {ours:,.0f} samples per CPU s"
     )
-    if subject.rtl.interface.name != "stream":
-        return  # `lgc verify` simulates a sample or two over an interface
+    if subject.rtl.interface.name != "stream" or subject.values("06-synthesise")["family"] != "ice40":
+        return  # `lgc verify` simulates a sample or two over an interface, and knows the models of iCE40
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         (out / "decoded.v").write_text(emit.verilog(design, port, tops))

@@ -6,6 +6,7 @@ use (phase-locked loops, DSP, pins with registers) is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -129,6 +130,37 @@ class Memory:
     falling_read: bool
     falling_write: bool
     content: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rom(Memory):
+    """A memory of any family that is only read: up to 11 address bits, 16 bits of data.
+
+    Attributes:
+        words: uint16 `[2048]`, what each address reads.
+    """
+
+    words: npt.NDArray[np.uint16]
+
+
+def rom(
+    words: npt.NDArray[np.uint16], address: Sequence[int], data: Sequence[int], *, clock: int, enable: int
+) -> Rom:
+    """Make a memory that is only read.
+
+    Args:
+        words: uint16 `[up to 2048]`.
+        address: its nets, lowest bit first.
+        data: nets of its 16 outputs, likewise.
+        clock: net of its clock.
+        enable: net of its clock enable.
+    """
+    room = np.zeros(2048, np.uint16)
+    room[: len(words)] = words
+    pins = {f"RADDR_{i}": net for i, net in enumerate([*address, *[0] * (11 - len(address))])}
+    pins |= {f"RDATA_{i}": net for i, net in enumerate(data)}
+    pins |= {"RCLK": clock, "RCLKE": enable, "RE": 1, "WCLK": 0, "WCLKE": 0, "WE": 0}
+    return Rom(pins, 0, 0, False, False, (), room)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,15 @@ def ports(design: Design, symbols: dict[int, str], tops: Ports, constant: dict[s
         match = _SYMBOL.fullmatch(symbols.get(wire, ""))
         if match is not None:
             found[match[1]] = net
+    return complete(found, tops)
+
+
+def complete(found: dict[str, int], tops: Ports) -> dict[str, int]:
+    """Return nets by port bit if no output lacks one, nor the clock.
+
+    Raises:
+        LgcError: one does.
+    """
     wanted = [name for name, (read, width) in tops.items() if not read for name in bits(name, width)]
     wanted += [name for name in ("clk", "aclk") if name in tops]
     missing = [name for name in wanted if name not in found]

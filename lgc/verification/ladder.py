@@ -101,6 +101,7 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
     if subject.has("08-pack"):
         yield "bitstream", "routed design ↔ packed bits", bitstream.routed_to_packed
         yield "bitstream", "network ↔ decoded bitstream", bitstream.network_to_bitstream
-        yield "bitstream", "network ↔ decoded bitstream, vendor cells", bitstream.network_to_vendor_cells
+        if subject.values("06-synthesise")["family"] == "ice40":
+            yield "bitstream", "network ↔ decoded bitstream, vendor cells", bitstream.network_to_vendor_cells
     if subject.port:
         yield "board", "network ↔ chip", board.network_to_chip

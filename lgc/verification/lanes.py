@@ -19,7 +19,7 @@ from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels
 from ._lane_kernels import LANES
-from .decode import Design, Memory
+from .decode import Design, Memory, Rom
 
 FRAMES = 2
 """Samples each lane sends one after the other, so that what one leaves behind meets the next."""
@@ -149,6 +149,8 @@ def _columns(roms: list[dict[str, int]], pins: list[str]) -> _I32x2:
 
 def _content(memory: Memory) -> npt.NDArray[np.uint16]:
     """Return what each address reads, after the model of SB_RAM40_4K: mode m reads 16 >> m bits."""
+    if isinstance(memory, Rom):
+        return memory.words
     words = np.array(
         [int(row[len(row) - 4 * (i + 1) : len(row) - 4 * i], 16) for row in memory.content for i in range(16)]
     )

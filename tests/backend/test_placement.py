@@ -49,6 +49,22 @@ def test_other_families_spell_bels_otherwise(tmp_path: Path) -> None:
     assert read_placement(gowin, FAMILIES["gowin"]).tiles == ((5, 17, 0, 1, 0, 0, 0),)
 
 
+def test_pads_are_where_the_nets_of_ports_lead(tmp_path: Path) -> None:
+    cells = {
+        "clk$pad": ("IBUF", "X0Y2/IOBA", {"I": [7], "O": [8]}),
+        "q_1$pad": ("OBUF", "X3Y0/IOBB", {"I": [9], "O": [11]}),
+        "lut": ("LUT4", "X5Y17/LUT3", {"I0": [8], "F": [9]}),
+    }
+    entries = {
+        name: {"type": kind, "attributes": {"NEXTPNR_BEL": bel}, "connections": nets}
+        for name, (kind, bel, nets) in cells.items()
+    }
+    ports = {"clk": {"bits": [7]}, "q": {"bits": [10, 11]}}  # nothing drives the lower bit
+    (tmp_path / "cells.json").write_text(json.dumps({"modules": {"top": {"cells": entries, "ports": ports}}}))
+    found = read_placement(tmp_path / "cells.json", FAMILIES["gowin"])
+    assert found.pads == {"clk": "X0Y2/IOBA", "q[1]": "X3Y0/IOBB"}
+
+
 @pytest.mark.parametrize("text", ["{}", "not json", '{"modules": {"top": {"cells": {}}}}'])
 def test_what_says_nothing_of_places_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "cells.json").write_text(text)
