@@ -62,6 +62,8 @@ class _Ram:
             if name in defaults.enums:
                 own = self.decoder.config.tiles.get(tile)
                 value = defaults.enums[name] if own is None else own.enums.get(name, defaults.enums[name])
+                if value == "_NONE_":  # the tile's bits are those of another setting
+                    continue
                 alike = set(defaults.alike[name].get(value, {value}))
                 values = alike if values is None else values & alike
         if values is None or len(values) != 1:

@@ -89,19 +89,43 @@ def fabric(build: Path, rng: Draw) -> str:
 
 
 def configuration(build: Path, rng: Draw) -> str:
-    """Flip one bit of a logic tile in the packed bitstream."""
+    """Flip one bit in the packed bitstream: of a logic tile, on ECP5 and Gowin of a table."""
     from lgc.backend.pack import pack
 
-    text = next((build / "07-route").glob("*.asc")).read_text()
-    tiles = [m.end() for m in re.finditer(r"\.logic_tile \d+ \d+\n", text)]
-    used = [at for at in tiles if "1" in text[at : at + 16 * 55].split("\n\n")[0]]
-    start = used[rng.integers(len(used))]
-    place = start + 55 * int(rng.integers(16)) + int(rng.integers(54))
-    flipped = text[:place] + str(1 - int(text[place])) + text[place + 1 :]
-    (build / "flipped.asc").write_text(flipped)
-    packed = pack(build / "flipped.asc", out=build / "again").path
-    shutil.copy(packed, build / "08-pack" / "lgc.bin")
+    from .unpack import target_of
+
+    target = target_of(build)
+    values = read_manifest(build)["steps"]
+    routed = build / "07-route" / values["07-route"]["values"]["asc"]
+    text = routed.read_text()
+    place = {"ecp5": _bit_of_ecp5, "gowin": _bit_of_gowin}.get(target.family, _bit_of_ice40)(text, rng)
+    flipped = build / f"flipped{routed.suffix}"
+    flipped.write_text(text[:place] + str(1 - int(text[place])) + text[place + 1 :])
+    packed = pack(flipped, out=build / "again", target=target).path
+    shutil.copy(packed, build / values["08-pack"]["values"]["file"])
     return f"configuration bit at character {place} of the routed design"
+
+
+def _bit_of_ice40(text: str, rng: Draw) -> int:
+    """Place of a bit of a logic tile in use."""
+    tiles = [m.end() for m in re.finditer(r"\.logic_tile \d+ \d+\n", text)]
+    used = [at for at in tiles if "1" in text[at : at + 16 * 55].split("\n\n", 1)[0]]
+    start = used[rng.integers(len(used))]
+    return int(start + 55 * int(rng.integers(16)) + int(rng.integers(54)))
+
+
+def _bit_of_ecp5(text: str, rng: Draw) -> int:
+    """Place of a bit of a table."""
+    return _bit_in(list(re.finditer(r"^word: SLICE[A-D]\.K[01]\.INIT ([01]{16})$", text, re.MULTILINE)), rng)
+
+
+def _bit_of_gowin(text: str, rng: Draw) -> int:
+    """Place of a bit of a table of four inputs."""
+    return _bit_in(list(re.finditer(r'"INIT": "([01]{16})"', text)), rng)
+
+
+def _bit_in(found: list[re.Match[str]], rng: Draw) -> int:
+    return found[rng.integers(len(found))].start(1) + int(rng.integers(16))
 
 
 KINDS: dict[str, tuple[Callable[[Path, Draw], str], tuple[str, ...]]] = {

@@ -84,7 +84,7 @@ def _compare_ecp5(subject: Subject) -> str:
     file = _file(subject)
     text = _unpack(subject, "ecpunpack", "ecp5", "unpacked.config")
     for source, what in ((text, "the text that it unpacks to"), (_routed(subject), "the routed design")):
-        _same_file(file, pack(source, out=text.parent / "again", target=_target(subject)).path, what)
+        _same_file(file, pack(source, out=text.parent / "again", target=target_of(subject.path)).path, what)
     return f"every byte ({file.stat().st_size:,}), packed anew from its own text and from the routed design"
 
 
@@ -98,12 +98,14 @@ def _compare_gowin(subject: Subject) -> str:
     """Pack the routed design anew; there is no text to unpack to that could be packed again."""
     file = _file(subject)
     out = fresh(subject.work / "unpack") / "again"
-    _same_file(file, pack(_routed(subject), out=out, target=_target(subject)).path, "the routed design")
+    _same_file(
+        file, pack(_routed(subject), out=out, target=target_of(subject.path)).path, "the routed design"
+    )
     return f"every byte ({file.stat().st_size:,}), packed anew from the routed design"
 
 
 def _logic_gowin(subject: Subject) -> Logic:
-    target = _target(subject)
+    target = target_of(subject.path)
     device = target.pack[target.pack.index("-d") + 1]
     design, port = gowin.decode(_file(subject), device, _pads(subject))
     return design, _complete(subject, port)
@@ -143,9 +145,9 @@ def _pads(subject: Subject) -> Mapping[str, str]:
     return pads
 
 
-def _target(subject: Subject) -> Target:
-    """Target that the build was packed for."""
-    facts: dict[str, Any] = subject.key("08-pack")["target"]
+def target_of(build: Path) -> Target:
+    """Target that a build was packed for."""
+    facts: dict[str, Any] = read_step(build, "08-pack")["key"]["target"]
     return Target(**facts | {"resources": Resources(**facts["resources"]), "delay": None})
 
 
