@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
 
+from . import routed
 from .fit import check_fit
 from .parse import read_route_report
 from .pins import write_pins
@@ -51,8 +52,11 @@ TUNED = (0, 7)
 PLACEMENT = "placement.json"
 """Where the cells of each part of the design are, beside the routed design; see `read_placement`."""
 
-_CELLS = "cells.json"
-"""The placed netlist, kept only where it is the routed design."""
+NETLIST, DELAYS = "netlist.json.gz", "delays.sdf.gz"
+"""The routed netlist and its delays, beside the routed design; see `backend.routed`."""
+
+_CELLS, _SDF = "cells.json", "delays.sdf"
+"""What nextpnr writes of them."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
 
@@ -134,7 +138,7 @@ def place_and_route(
     for path in (asc, report):
         path.unlink(missing_ok=True)
     args = [*target.pnr, "--json", relative(synthesis.netlist, out), option, asc.name]
-    args += [] if option == "--write" else ["--write", _CELLS]
+    args += [] if option == "--write" else ["--write", _CELLS, "--sdf", _SDF]
     args += ["--report", report.name, "--seed", str(seed), "--timing-allow-fail"]
     if _tuned(nextpnr):
         args += [*EAGER, *_OPTIMISE.get(family.name, ())] if eager else ["--placer-heap-beta", str(SPREAD)]
@@ -152,6 +156,7 @@ def place_and_route(
             hint="Try fewer LUTs between registers, or other seeds.",
         )
     _keep_placement(out, asc, target)
+    _keep_netlist(out)
     return Routing(
         asc=asc,
         cells=sum(found.used[bel] for bel in family.cell_bels),
@@ -169,14 +174,25 @@ def place_and_route(
 
 
 def _keep_placement(out: Path, asc: Path, target: Target) -> None:
-    """Write `PLACEMENT` from nextpnr's netlist, which is as large as the design and goes."""
+    """Write `PLACEMENT` from nextpnr's netlist."""
     cells = out / _CELLS
     try:
         found = read_placement(cells if cells.is_file() else asc, target.cells, asc)
         (out / PLACEMENT).write_text(json.dumps(dataclasses.asdict(found)) + "\n")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         _LOG.info("No floorplan: %s.", error)  # the bitstream does not depend on it
+
+
+def _keep_netlist(out: Path) -> None:
+    """Write `NETLIST` and `DELAYS` in place of nextpnr's files, which are many times larger."""
+    cells, delays = out / _CELLS, out / _SDF
+    try:
+        routed.keep_netlist(cells, out / NETLIST)
+        routed.keep_delays(delays, out / DELAYS)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        _LOG.info("No routed netlist is kept: %s.", error)  # likewise
     cells.unlink(missing_ok=True)
+    delays.unlink(missing_ok=True)
 
 
 def _pins(

@@ -72,13 +72,14 @@ def accept(build: Path, file: str) -> None:
 
 def test_the_levels_below_the_bitstream_agree(copy: Path) -> None:
     ladder = verify(copy, levels=LEVELS[: LEVELS.index("bitstream")], images=IMAGES)
-    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 6, ladder.rungs
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 7, ladder.rungs
     methods = {rung.name: rung.method for rung in ladder.rungs}
     assert methods["model ↔ network"] == "evaluation in torch of 200 validation, 360 test samples"
     assert methods["network ↔ optimised"].startswith("proof (SAT sweeping")
     assert methods["optimised ↔ LUTs with popcount"].startswith("proof (SAT sweeping of the network, ")
     assert methods["LUTs with popcount ↔ Verilog"].startswith("proof (SAT sweeping")
     assert methods["network ↔ post-synthesis netlist"].endswith("vendor cells)")
+    assert methods["network ↔ post-route netlist"].endswith("vendor cells)")
     ladder.check(required=True)
     report = Report.load(copy / "report.json")
     kept = {check.rung: check for check in report.checks}

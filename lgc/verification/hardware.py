@@ -183,20 +183,27 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
         LgcError: the simulation failed or took too long.
     """
     only_ice40(subject)
-    netlist = synthesised(subject)
     out = fresh(subject.work / "gates")
+    return simulate_pins(subject, to_verilog(subject, synthesised(subject), out), out)
+
+
+def to_verilog(subject: Subject, netlist: Path, out: Path) -> Path:
+    """Write a JSON netlist of Yosys' kind as Verilog of vendor cells to `gates.v` in `out`, and return it.
+
+    Raises:
+        LgcError: Yosys failed.
+    """
     reset = drive.reset_of(subject.rtl)
     # designs for boards have no reset, but the bench drives one
-    add = "" if reset in drive.ports_of(netlist) else f"cd {TOP}\nadd -input {reset} 1\ncd ..\n"
-    script = (
-        f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
-    )
+    has = reset in drive.ports_of(synthesised(subject))
+    add = "" if has else f"cd {TOP}\nadd -input {reset} 1\ncd ..\n"
+    script = f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
     (out / "gates.ys").write_text(script)
     yosys = tools.find("yosys")
     tools.run(yosys, ["-q", "-s", "gates.ys"], cwd=out, log=out / "gates.log", timeout_s=subject.timeout_s)
     if not (out / "gates.v").is_file():
         raise LgcError("Yosys ended without the netlist.", hint=f"See {out / 'gates.log'}.")
-    return simulate_pins(subject, out / "gates.v", out)
+    return out / "gates.v"
 
 
 def synthesised(subject: Subject) -> Path:
@@ -227,7 +234,11 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
     of MNIST.
     """
     rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
-    chosen = stimulus(subject).first(most)
+    chosen = stimulus(subject)
+    if most is not None and len(chosen) > most:
+        # corner cases and samples, half of each
+        codes = np.concatenate([chosen.codes[: most // 2], chosen.codes[most // 2 - most :]])
+        chosen = models.Samples(codes, None, chosen.source)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if not rtl.interface.bare:
         chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))

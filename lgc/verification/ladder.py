@@ -9,7 +9,7 @@ from lgc.build import Build, Watch
 from lgc.errors import UsageError, nearest
 from lgc.manifest import BuildDir, check_files
 
-from . import bitstream, board, folded, hardware, software
+from . import bitstream, board, folded, hardware, routed, software
 from .rungs import LEVELS, Ladder, climb
 from .subject import Subject
 
@@ -98,6 +98,8 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
     yield "rtl", "network ↔ RTL", hardware.network_to_rtl
     if subject.has("06-synthesise"):
         yield "gates", "network ↔ post-synthesis netlist", hardware.network_to_gates
+    if subject.has("07-route"):
+        yield "gates", "network ↔ post-route netlist", routed.network_to_routed
     if subject.has("08-pack"):
         yield "bitstream", "routed design ↔ packed bits", bitstream.routed_to_packed
         yield "bitstream", "network ↔ decoded bitstream", bitstream.network_to_bitstream

@@ -1,0 +1,93 @@
+"""Rungs between synthesis and the bitstream: the router's own netlist, as it stands after routing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lgc.backend import routed
+from lgc.backend.pnr import DELAYS, NETLIST
+from lgc.backend.rtl import TOP
+from lgc.errors import LgcError, ToolMissingError
+from lgc.manifest import read_step
+
+from . import hardware
+from .subject import Subject
+
+SAMPLES = 24
+"""Samples that an event-driven simulator gets; the cells of `ICESTORM_LC` take it four times those of synthesis."""
+
+_PINS = {0b000001: ("PACKAGE_PIN", "D_IN_0"), 0b011001: ("D_OUT_0", "PACKAGE_PIN")}
+"""Ways from side to side of simple pins, by PIN_TYPE."""
+
+
+def network_to_routed(subject: Subject) -> tuple[str, int]:
+    """Simulate nextpnr's netlist with the cell models that Yosys ships: every answer at its pins.
+
+    Raises:
+        MismatchError: an answer differs.
+        ToolMissingError: no simulator or cell models, or the build has no routed netlist.
+        LgcError: the simulation failed or took too long.
+    """
+    hardware.only_ice40(subject)
+    module = netlist_of(subject)
+    for name, cell in module["cells"].items():
+        if cell["type"] == "SB_IO":
+            _as_wire(name, cell)
+    out = hardware.fresh(subject.work / "routed")
+    (out / "netlist.json").write_text(json.dumps({"creator": "nextpnr", "modules": {TOP: module}}))
+    source = hardware.to_verilog(subject, out / "netlist.json", out)
+    return hardware.simulate_pins(subject, source, out, most=SAMPLES)
+
+
+def _as_wire(name: str, cell: dict[str, Any]) -> None:
+    """Turn a simple pin into a wire: the model of SB_IO shows x until what drives a pin has changed once.
+
+    Raises:
+        ToolMissingError: the pin does more.
+    """
+    way = int(cell["parameters"]["PIN_TYPE"], 2)
+    if way not in _PINS:
+        raise ToolMissingError(f"Pin {name} is of the type {way:06b}, which is not simulated here.")
+    pins = [cell["connections"][pin] for pin in _PINS[way]]
+    cell |= {
+        "type": "$_BUF_",
+        "parameters": {},
+        "port_directions": {"A": "input", "Y": "output"},
+        "connections": dict(zip("AY", pins, strict=True)),
+    }
+
+
+def netlist_of(subject: Subject) -> dict[str, Any]:
+    """Return the top module of nextpnr's netlist, as Yosys' JSON has it.
+
+    Raises:
+        ToolMissingError: the build was made before it was kept, or its family's router writes none.
+        LgcError: it is damaged.
+    """
+    try:
+        return routed.read_netlist(_beside(subject, NETLIST))
+    except (ValueError, OSError) as error:
+        raise LgcError(f"Cannot read the routed netlist: {error}.") from None
+
+
+def delays_of(subject: Subject) -> str:
+    """Return the text of nextpnr's delays, SDF 3.0.
+
+    Raises:
+        ToolMissingError: as `netlist_of`.
+        LgcError: it is damaged.
+    """
+    try:
+        return routed.read_delays(_beside(subject, DELAYS))
+    except (ValueError, OSError) as error:
+        raise LgcError(f"Cannot read the routed delays: {error}.") from None
+
+
+def _beside(subject: Subject, name: str) -> Path:
+    read_step(subject.path, "07-route")
+    path = (subject.path / "07-route" / subject.values("07-route")["asc"]).with_name(name)
+    if not path.is_file():
+        raise ToolMissingError(f"The build has no {name} beside its routed design.", hint="Build it again.")
+    return path
