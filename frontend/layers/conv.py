@@ -13,7 +13,7 @@ from lgc.errors import UsageError
 from .._typing import I32x1, I32x2, I32x3
 from ..config import LayerConfig
 from ..connections import Sources
-from ..graph import ConvLayer, OrPool, Window
+from ..graph import ConvLayer, OrPool, Window, tree_levels
 from ..kernels.autograd import monomials
 from ..kernels.conv_autograd import Geometry, Nodes, convolve
 from ..relaxations import relaxation_for
@@ -67,6 +67,22 @@ class TreeLayer(nn.Module):
         self.pool: OrPool | None = None
         self._order = sources.order
         self._geometry: Geometry | None = None
+
+    @classmethod
+    def of(cls, layer: ConvLayer, pool: OrPool | None = None) -> TreeLayer:
+        """Make the module of a checkpoint's layer, and of the pool after it."""
+        channels, leaves, _ = layer.leaf.shape
+        nodes = layer.parameters.shape[1]
+        depth = nodes if layer.k == 1 else len(tree_levels(layer.k, leaves, nodes))
+        config = LayerConfig(
+            kind="conv", width=channels, k=layer.k, depth=depth, relaxation=layer.relaxation, field=1
+        )
+        made = cls(config, outputs(layer.window.shape), np.random.default_rng(0))
+        made.window, made.pool, made._order = layer.window, pool, layer.source
+        made.leaf = torch.from_numpy(layer.leaf.copy())
+        parameters = layer.parameters.reshape(channels * nodes, -1).copy()
+        made.functions = nn.Parameter(torch.from_numpy(parameters))
+        return made
 
     @property
     def nodes(self) -> int:

@@ -56,6 +56,14 @@ class LutLayer(nn.Module):
         if source.shape[2] > 1:
             self.choice = nn.Parameter(torch.from_numpy(rng.standard_normal(source.shape, np.float32)))
 
+    @classmethod
+    def of(cls, layer: Layer) -> LutLayer:
+        """Make the module of a checkpoint's layer."""
+        config = LayerConfig(width=layer.nodes, k=layer.k, relaxation=layer.relaxation)
+        made = cls(config, Wiring(layer.fanin[:, :, None].copy()), np.random.default_rng(0))
+        made.functions = nn.Parameter(torch.from_numpy(np.ascontiguousarray(layer.parameters)))
+        return made
+
     def _weights(self, hard: bool) -> Tensor | None:
         if self.choice is None:
             return None

@@ -30,6 +30,13 @@ class PoolLayer(nn.Module):
         self.layer = or_pool(config, sources.shape)
         self._member = _rearranged(self.layer, sources.order)
 
+    @classmethod
+    def of(cls, layer: OrPool) -> PoolLayer:
+        """Make the module of a checkpoint's layer."""
+        made = cls(LayerConfig(kind="or-pool", field=1), outputs(layer.window.shape))
+        made.layer, made._member = layer, _rearranged(layer, None)
+        return made
+
     def forward(self, x: Tensor, *_: object) -> Tensor:
         """Pool float32 `[blocks, features, LANES]`; hard and relaxed are the same."""
         return pool(x, self._member)

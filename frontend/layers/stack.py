@@ -13,7 +13,9 @@ from lgc.errors import UsageError
 from ..config import LayerConfig
 from ..connections import Sources, wire
 from ..encoder import arranged
+from ..graph import AnyLayer, ConvLayer, Detectors, Layer, OrPool
 from .conv import TreeLayer
+from .dense import LutLayer
 from .pool import PoolLayer
 from .slot_conv import SlotConvLayer
 from .wired import wired
@@ -65,6 +67,27 @@ def build(
             hint=f"Use a multiple of {classes}.",
         )
     return layers, outputs
+
+
+def of(layers: Sequence[AnyLayer]) -> list[nn.Module]:
+    """Make the modules of a checkpoint's layers, which compute what they say when hardened.
+
+    Raises:
+        UsageError: detectors, which `lgc.frontend.detectors.detect` evaluates.
+    """
+    made: list[nn.Module] = []
+    for i, layer in enumerate(layers):
+        before = made[-1] if made else None
+        if isinstance(layer, Layer):
+            made.append(LutLayer.of(layer))
+        elif isinstance(layer, ConvLayer):
+            pool = layers[i + 1] if i + 1 < len(layers) else None
+            made.append(TreeLayer.of(layer, pool if isinstance(pool, OrPool) else None))
+        elif isinstance(layer, Detectors):
+            raise UsageError("Detectors are no layer of a network, they prepare its inputs.")
+        elif not (isinstance(before, TreeLayer) and before.pool is layer):
+            made.append(PoolLayer.of(layer))
+    return made
 
 
 def _convolution(config: LayerConfig) -> type[TreeLayer | SlotConvLayer]:

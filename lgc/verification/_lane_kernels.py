@@ -11,6 +11,8 @@ import numpy.typing as npt
 LANES = 64
 RESET_CLOCKS = 4
 """Clocks for which reset is held first."""
+PLAIN = -1
+"""Mode of a memory whose words are read whole, at up to 11 address bits."""
 
 _COPY = 0xAAAA
 """Table of a wire from input 0."""
@@ -72,38 +74,120 @@ def _edge(  # pragma: no cover
     value: _Array,
     register: _Array,
     set_: _Array,
-    address: _Array,
-    enable: _Array,
-    data: _Array,
+    mode: _Array,
     content: _Array,
-    next_: _Array,
     read: _Array,
+    write: _Array,
+    held: _Array,
+    next_: _Array,
+    data: _Array,
 ) -> None:
-    """Clock registers and memories; `next_` and `read` are room for what they will hold."""
-    one = np.uint64(1)
+    """Clock registers and memories; `next_` and `data` are room for what they will show."""
     for i in range(len(register)):
         enabled, reset = value[register[i, 2]], value[register[i, 3]]
         after = (value[register[i, 0]] & ~reset) | (set_[i] & reset)
         before = value[register[i, 1]]
         next_[i] = before ^ ((before ^ after) & enabled)
-    for i in range(len(data)):
-        for bit in range(data.shape[1]):
-            read[i, bit] = value[data[i, bit]]
-        enabled = value[enable[i, 0]] & value[enable[i, 1]]
-        for lane in range(LANES):
-            mask = one << np.uint64(lane)
-            if enabled & mask:
-                place = 0
-                for bit in range(address.shape[1]):
-                    place |= int(value[address[i, bit]] >> np.uint64(lane) & one) << bit
-                for bit in range(data.shape[1]):
-                    high = np.uint64(content[i, place] >> bit & 1)
-                    read[i, bit] = (read[i, bit] & ~mask) | (high << np.uint64(lane))
+    for i in range(len(read)):
+        for bit in range(16):
+            data[i, bit] = value[read[i, 13 + bit]]
+        _read(value, read[i], mode[i, 0], content[i], held[i] if i < len(held) else held[:0, 0], data[i])
+        if i < len(held):
+            _write(value, write[i], mode[i, 1], held[i])
     for i in range(len(register)):
         value[register[i, 1]] = next_[i]
-    for i in range(len(data)):
-        for bit in range(data.shape[1]):
-            value[data[i, bit]] = read[i, bit]
+    for i in range(len(read)):
+        for bit in range(16):
+            value[read[i, 13 + bit]] = data[i, bit]
+
+
+@numba.njit(cache=True, nogil=True)
+def _address(value: _Array, pin: _Array, lane: int) -> int:  # pragma: no cover
+    """Address that a lane gives, of 11 bits."""
+    place = 0
+    for bit in range(11):
+        place |= int(value[pin[bit]] >> np.uint64(lane) & np.uint64(1)) << bit
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
+def _agree(value: _Array, pin: _Array, enabled: Any) -> bool:  # pragma: no cover
+    """Whether all lanes that are enabled give the same address."""
+    for bit in range(11):
+        level = value[pin[bit]] & enabled
+        if level and level != enabled:
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _first(enabled: Any) -> int:  # pragma: no cover
+    """Lowest lane of a mask that is not empty."""
+    lane = 0
+    while not enabled >> np.uint64(lane) & np.uint64(1):
+        lane += 1
+    return lane
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(  # pragma: no cover
+    value: _Array, pin: _Array, mode: int, content: _Array, held: _Array, data: _Array
+) -> None:
+    """Read a memory; mode m shows 16 >> m bits, see the model of SB_RAM40_4K, and `PLAIN` whole words.
+
+    `held[word, bit]` has a lane per bit; without it all lanes read `content`.
+    """
+    one = np.uint64(1)
+    span = 1 if mode == PLAIN else 1 << mode
+    shown = (span >> 1) - 1 if mode > 0 else 0
+    enabled = value[pin[11]] & value[pin[12]]
+    alike = _agree(value, pin, enabled)
+    while enabled:
+        lane = _first(enabled)
+        lanes = enabled if alike else one << np.uint64(lane)
+        enabled &= ~lanes
+        place = _address(value, pin, lane)
+        word, part = place & 0xFF, place >> 8 & (span - 1)
+        if mode == PLAIN:
+            word = place
+        for bit in range(16):
+            level = np.uint64(0)
+            if bit % span == shown:
+                source = bit - shown + part
+                if len(held):
+                    level = held[word, source]
+                else:
+                    level = -(np.uint64(content[word]) >> np.uint64(source) & one)
+            data[bit] ^= (data[bit] ^ level) & lanes
+
+
+@numba.njit(cache=True, nogil=True)
+def _write(value: _Array, pin: _Array, mode: int, held: _Array) -> None:  # pragma: no cover
+    """Write a memory; mode m writes 16 >> m bits, mode 0 those that are not masked."""
+    one = np.uint64(1)
+    span = 1 << mode
+    taken = (span >> 1) - 1 if mode else 0
+    enabled = value[pin[11]] & value[pin[12]]
+    alike = _agree(value, pin, enabled)
+    while enabled:
+        lane = _first(enabled)
+        lanes = enabled if alike else one << np.uint64(lane)
+        enabled &= ~lanes
+        place = _address(value, pin, lane)
+        word, part = place & 0xFF, place >> 8 & (span - 1)
+        for low in range(0, 16, span):
+            change = lanes & ~value[pin[29 + low]] if mode == 0 else lanes
+            level = value[pin[13 + low + taken]]
+            held[word, low + part] ^= (held[word, low + part] ^ level) & change
+
+
+@numba.njit(cache=True, nogil=True)
+def _start(content: _Array, held: _Array) -> None:  # pragma: no cover
+    """Give all lanes what the bitstream says that written memories hold."""
+    for i in range(len(held)):
+        for word in range(256):
+            for bit in range(16):
+                held[i, word, bit] = -(np.uint64(content[i, word]) >> np.uint64(bit) & np.uint64(1))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -114,24 +198,28 @@ def wave(  # pragma: no cover
     out: _Array,
     register: _Array,
     set_: _Array,
-    address: _Array,
-    enable: _Array,
-    data: _Array,
+    mode: _Array,
     content: _Array,
+    read: _Array,
+    write: _Array,
     inputs: _Array,
     outputs: _Array,
     length: _Array,
     level: _Array,
     seen: _Array,
+    watched: _Array,
+    trace: _Array,
     first: int,
     stop: int,
 ) -> None:
-    """Run words `first` to `stop` of `LANES` lanes each along their waveforms."""
+    """Run words `first` to `stop` of `LANES` lanes each along their waveforms; see `run` for `watched`."""
     next_ = np.empty(len(register), np.uint64)
-    read = np.empty(data.shape, np.uint64)
+    data = np.empty((len(read), 16), np.uint64)
+    held = np.empty((len(write), 256, 16), np.uint64)
     for word in range(first, stop):
         value = np.zeros(signals, np.uint64)
         value[1] = ~np.uint64(0)
+        _start(content, held)
         segment, left = 0, length[word, 0]
         for clock in range(seen.shape[1]):
             while not left and segment + 1 < length.shape[1]:
@@ -143,7 +231,10 @@ def wave(  # pragma: no cover
             _settle(value, table, fanin, out)
             for i in range(len(outputs)):
                 seen[word, clock, i] = value[outputs[i]]
-            _edge(value, register, set_, address, enable, data, content, next_, read)
+            if word == 0 and clock < len(trace):
+                for i in range(len(watched)):
+                    trace[clock, i] = value[watched[i]]
+            _edge(value, register, set_, mode, content, read, write, held, next_, data)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -154,10 +245,10 @@ def run(  # pragma: no cover
     out: _Array,
     register: _Array,
     set_: _Array,
-    address: _Array,
-    enable: _Array,
-    data: _Array,
+    mode: _Array,
     content: _Array,
+    read: _Array,
+    write: _Array,
     port: _Array,
     width: int,
     low: bool,
@@ -166,18 +257,25 @@ def run(  # pragma: no cover
     limit: int,
     seed: int,
     gaps: bool,
+    watched: _Array,
+    trace: _Array,
     first: int,
     stop: int,
 ) -> None:
-    """Stream words `first` to `stop` of `LANES` lanes each."""
+    """Stream words `first` to `stop` of `LANES` lanes each.
+
+    Word 0 leaves the levels of the signals `watched` before each edge in `trace`, as long as that is.
+    """
     one = np.uint64(1)
     ones = ~np.uint64(0)
     lanes, count, wanted = beats.shape[1], beats.shape[2], found.shape[2]
     next_ = np.empty(len(register), np.uint64)
-    read = np.empty(data.shape, np.uint64)
+    data = np.empty((len(read), 16), np.uint64)
+    held = np.empty((len(write), 256, 16), np.uint64)
     for word in range(first, stop):
         value = np.zeros(signals, np.uint64)
         value[1] = ones
+        _start(content, held)
         sent = np.zeros(lanes, np.int64)
         results = np.zeros(lanes, np.int64)
         state = _random(np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(word))
@@ -200,6 +298,9 @@ def run(  # pragma: no cover
                     for bit in range(width):
                         value[port[5 + bit]] |= np.uint64(beat >> bit & 1) << np.uint64(lane)
             _settle(value, table, fanin, out)
+            if word == 0 and clock < len(trace):
+                for i in range(len(watched)):
+                    trace[clock, i] = value[watched[i]]
             if clock >= RESET_CLOCKS:
                 accepted = offered & value[port[3]]
                 given = value[port[4]] & take & missing
@@ -219,7 +320,7 @@ def run(  # pragma: no cover
                             missing &= ~(one << np.uint64(lane))
                 if not missing:
                     break
-            _edge(value, register, set_, address, enable, data, content, next_, read)
+            _edge(value, register, set_, mode, content, read, write, held, next_, data)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -197,7 +197,8 @@ def to_verilog(subject: Subject, netlist: Path, out: Path) -> Path:
     # designs for boards have no reset, but the bench drives one
     has = reset in drive.ports_of(synthesised(subject))
     add = "" if has else f"cd {TOP}\nadd -input {reset} 1\ncd ..\n"
-    script = f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\nwrite_verilog -noattr gates.v\n"
+    script = f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\n"
+    script += "write_verilog -noattr gates.v\n"
     (out / "gates.ys").write_text(script)
     yosys = tools.find("yosys")
     tools.run(yosys, ["-q", "-s", "gates.ys"], cwd=out, log=out / "gates.log", timeout_s=subject.timeout_s)

@@ -1,30 +1,33 @@
 """Clock by clock evaluation of a decoded design, 64 samples side by side in the bits of a word.
 
-For many samples an event-driven simulator is too slow. Registers start at 0, as the device's do;
-the clock is the only one, and memories are only read: what else a design does is refused. `drive`
-knows what to do with the pins.
+For many samples an event-driven simulator is too slow. Registers start at 0, as the device's do, and
+memories with what the bitstream holds; the clock is the only one: what else a design does is refused.
+`drive` knows what to do with the pins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lgc.errors import LgcError, ToolMissingError
+from lgc.errors import LgcError
 from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels
-from ._lane_kernels import LANES
+from ._lane_kernels import LANES, PLAIN
 from .decode import Design, Memory, Rom
 
 FRAMES = 2
 """Samples each lane sends one after the other, so that what one leaves behind meets the next."""
 _MAJORITY = 0xE8E8
-_ADDRESS, _DATA = 11, 16
+_WORDS = 2048
+_READ = [f"RADDR_{i}" for i in range(11)] + ["RCLKE", "RE"] + [f"RDATA_{i}" for i in range(16)]
+_WRITE = [f"WADDR_{i}" for i in range(11)] + ["WCLKE", "WE"]
+_WRITE += [f"{name}_{i}" for name in ("WDATA", "MASK") for i in range(16)]
 
 _I32x1 = npt.NDArray[np.int32]
 _I32x2 = npt.NDArray[np.int32]
@@ -41,9 +44,10 @@ class Program:
         fanin, out: int32 `[luts, 4]` and `[luts]`.
         register: int32 `[registers, 4]`: data, output, enable, reset.
         set_: uint64 `[registers]`, what reset brings: all ones or zero.
-        address, enable, data: int32 `[memories, ...]`: 11 address bits, clock enable and read
-            enable, 16 data bits.
-        content: uint16 `[memories, 2048]`, what each address reads.
+        mode: int32 `[memories, 2]`, of reading and of writing; those that are written come first.
+        content: uint16 `[memories, 2048]`, what they hold at first.
+        read: int32 `[memories, 29]`: 11 address bits, clock enable and read enable, 16 data bits.
+        write: int32 `[memories that are written, 45]`: likewise, and 16 bits of the mask.
         pin: signal by port bit, `tx` or `words__payload[3]`.
     """
 
@@ -53,17 +57,17 @@ class Program:
     out: _I32x1
     register: _I32x2
     set_: npt.NDArray[np.uint64]
-    address: _I32x2
-    enable: _I32x2
-    data: _I32x2
+    mode: _I32x2
     content: npt.NDArray[np.uint16]
+    read: _I32x2
+    write: _I32x2
     pin: Mapping[str, int]
 
     @property
     def arrays(self) -> tuple[_Array, ...]:
         """Return what the kernels evaluate."""
         logic = (self.table, self.fanin, self.out, self.register, self.set_)
-        return (*logic, self.address, self.enable, self.data, self.content)
+        return (*logic, self.mode, self.content, self.read, self.write)
 
     def pins(self, names: Iterable[str]) -> _I32x1:
         """Signals of pins, int32 `[names]`; one that nothing reads stands for pins that are not there."""
@@ -80,7 +84,6 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
 
     Raises:
         LgcError: a combinational loop, another clock, or an asynchronous reset.
-        ToolMissingError: a memory that is written.
     """
     index: dict[int, int] = {0: 0, 1: 1}
 
@@ -104,16 +107,17 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
             luts.append((0xAAAA, (own, 0, 0, 0), number(cell.out)))
     constant = {0: 0, 1: 1}
     constant |= {c.out: c.table & 1 for c in design.cells if c.table in {0, 0xFFFF} and not c.register}
+    written: list[Memory] = []
+    still: list[Memory] = []
     for memory in design.memories:
-        still = memory.pins["WCLK"] in constant
-        still |= any(constant.get(memory.pins[pin]) == 0 for pin in ("WE", "WCLKE"))
-        if memory.pins["RCLK"] != port[clock] or memory.falling_read:
+        never = memory.pins["WCLK"] in constant
+        never |= any(constant.get(memory.pins[pin]) == 0 for pin in ("WE", "WCLKE"))
+        clocks = {memory.pins["RCLK"], port[clock] if never else memory.pins["WCLK"]}
+        if clocks != {port[clock]} or memory.falling_read or (memory.falling_write and not never):
             raise LgcError("The bitstream has a block RAM with another clock.")
-        if not still:
-            raise ToolMissingError(
-                "The bitstream has a block RAM that is written, which only the vendor's cell models know."
-            )
-    roms = [{pin: number(net) for pin, net in memory.pins.items()} for memory in design.memories]
+        (still if never else written).append(memory)
+    memories = written + still
+    pins_of = [{pin: number(net) for pin, net in memory.pins.items()} for memory in memories]
     pin = {name: number(net) for name, net in port.items()}
     order = _sorted(luts, len(index))
     return Program(
@@ -123,10 +127,10 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
         out=np.array([luts[i][2] for i in order], np.int32),
         register=np.array(registers, np.int32).reshape(-1, 4),
         set_=np.where(np.array(sets, np.bool_), ~np.uint64(0), np.uint64(0)),
-        address=_columns(roms, [f"RADDR_{i}" for i in range(_ADDRESS)]),
-        enable=_columns(roms, ["RCLKE", "RE"]),
-        data=_columns(roms, [f"RDATA_{i}" for i in range(_DATA)]),
-        content=np.array([_content(m) for m in design.memories], np.uint16).reshape(-1, 1 << _ADDRESS),
+        mode=np.array([_mode(m) for m in memories], np.int32).reshape(-1, 2),
+        content=np.array([_content(m) for m in memories], np.uint16).reshape(-1, _WORDS),
+        read=_columns(pins_of, _READ),
+        write=_columns(pins_of[: len(written)], _WRITE),
         pin=pin,
     )
 
@@ -143,29 +147,24 @@ def bits(name: str, width: int) -> list[str]:
     return [name] if width == 1 else [f"{name}[{i}]" for i in range(width)]
 
 
-def _columns(roms: list[dict[str, int]], pins: list[str]) -> _I32x2:
-    return np.array([[rom[pin] for pin in pins] for rom in roms], np.int32).reshape(-1, len(pins))
+def _columns(memories: list[dict[str, int]], pins: list[str]) -> _I32x2:
+    return np.array([[each[pin] for pin in pins] for each in memories], np.int32).reshape(-1, len(pins))
+
+
+def _mode(memory: Memory) -> tuple[int, int]:
+    """Modes of reading and of writing."""
+    return (PLAIN, 0) if isinstance(memory, Rom) else (memory.read_mode, memory.write_mode)
 
 
 def _content(memory: Memory) -> npt.NDArray[np.uint16]:
-    """Return what each address reads, after the model of SB_RAM40_4K: mode m reads 16 >> m bits."""
+    """Return the words of a memory, uint16 `[2048]`: those of block RAM on iCE40 are the first 256."""
     if isinstance(memory, Rom):
         return memory.words
-    words = np.array(
-        [int(row[len(row) - 4 * (i + 1) : len(row) - 4 * i], 16) for row in memory.content for i in range(16)]
-    )
-    mode = memory.read_mode
-    address = np.arange(1 << _ADDRESS)
-    word = words[address & 0xFF]
-    if mode == 0:
-        whole: npt.NDArray[np.uint16] = word.astype(np.uint16)
-        return whole
-    span = 1 << mode
-    part = address >> 8 & (span - 1)
-    read = np.zeros(len(address), np.int64)
-    for low in range(0, 16, span):
-        read |= (word >> (low + part) & 1) << (low + (span >> 1) - 1)
-    return read.astype(np.uint16)
+    found = np.zeros(_WORDS, np.uint16)
+    found[:256] = [
+        int(row[len(row) - 4 * (i + 1) : len(row) - 4 * i], 16) for row in memory.content for i in range(16)
+    ]
+    return found
 
 
 def _sorted(luts: list[tuple[int, tuple[int, ...], int]], signals: int) -> list[int]:
@@ -188,6 +187,29 @@ def _sorted(luts: list[tuple[int, tuple[int, ...], int]], signals: int) -> list[
     if len(order) < len(luts):
         raise LgcError("The bitstream has a combinational loop.")
     return order
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Levels of some pins in word 0, clock by clock before each edge.
+
+    Attributes:
+        pins: their names.
+        clocks: how many to keep at most.
+        levels: uint64 `[clocks, pins]`, a bit per lane, once something has run.
+    """
+
+    pins: Sequence[str]
+    clocks: int
+    levels: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+
+    def room(self, made: Program, clocks: int) -> tuple[_I32x1, npt.NDArray[np.uint64]]:
+        """Return the signals and make room for their levels during a run of so many clocks."""
+        self.levels = np.zeros((min(clocks, self.clocks), len(self.pins)), np.uint64)
+        return made.pins(self.pins), self.levels
+
+
+_NOTHING = Recorder((), 0)
 
 
 @dataclass(frozen=True)
@@ -220,6 +242,7 @@ def stream(
     cycles: int,
     seed: int,
     gaps: bool,
+    recorder: Recorder | None = None,
 ) -> npt.NDArray[np.int64]:
     """Stream samples into the pins and read the answers from them.
 
@@ -231,6 +254,7 @@ def stream(
         cycles: clocks per sample at full rate, for the limit after which an answer is missing.
         seed: of gaps and back-pressure.
         gaps: whether both streams pause at random.
+        recorder: keeps the levels of some pins.
 
     Returns:
         int64 `[samples, replies]`, -1 where nothing came.
@@ -258,6 +282,7 @@ def stream(
         limit,
         seed,
         gaps,
+        *(recorder or _NOTHING).room(made, limit),
     )
     return found.reshape(-1, replies)[: len(beats)]
 
@@ -270,6 +295,7 @@ def wave(
     level: npt.NDArray[np.uint64],
     *,
     clocks: int,
+    recorder: Recorder | None = None,
 ) -> npt.NDArray[np.uint64]:
     """Drive pins with given waveforms and record others.
 
@@ -280,11 +306,13 @@ def wave(
         length: clocks of each segment, int32 `[words, segments]`; the last one's levels stay.
         level: uint64 `[words, segments, inputs]`, a bit per lane.
         clocks: how many to run.
+        recorder: keeps the levels of some pins.
 
     Returns:
         uint64 `[words, clocks, outputs]`, before each edge.
     """
     seen = np.zeros((len(length), clocks, len(outputs)), np.uint64)
     pins = made.pins(inputs), made.pins(outputs)
-    share(_lane_kernels.wave, len(length), made.signals, *made.arrays, *pins, length, level, seen)
+    room = (recorder or _NOTHING).room(made, clocks)
+    share(_lane_kernels.wave, len(length), made.signals, *made.arrays, *pins, length, level, seen, *room)
     return seen

@@ -16,7 +16,7 @@ from . import hardware
 from .subject import Subject
 
 SAMPLES = 24
-"""Samples that an event-driven simulator gets; the cells of `ICESTORM_LC` take it four times those of synthesis."""
+"""Samples simulated: `ICESTORM_LC` takes an event-driven simulator four times what cells of synthesis do."""
 
 _PINS = {0b000001: ("PACKAGE_PIN", "D_IN_0"), 0b011001: ("D_OUT_0", "PACKAGE_PIN")}
 """Ways from side to side of simple pins, by PIN_TYPE."""

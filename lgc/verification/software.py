@@ -41,7 +41,7 @@ def model_to_netlist(subject: Subject) -> tuple[str, int]:
 
     Raises:
         MismatchError: a score differs.
-        ToolMissingError: no torch, no checkpoint, or layers that torch does not evaluate.
+        ToolMissingError: no torch, or no checkpoint.
     """
     if find_spec("torch") is None:
         raise ToolMissingError("PyTorch is not installed.", hint='Try: pip install "lgc[train]"')
@@ -65,43 +65,34 @@ def model_scores(checkpoint: Checkpoint, bits: Bool2) -> I64x2:
     """Scores int64 `[samples, classes]` of the hardened layers as torch evaluates them.
 
     Args:
-        checkpoint: dense layers only.
+        checkpoint: the model.
         bits: encoded samples bool `[samples, bits]`.
-
-    Raises:
-        ToolMissingError: layers of another kind.
     """
     import torch
 
-    from lgc.frontend.checkpoint import Layer
-    from lgc.frontend.config import LayerConfig
-    from lgc.frontend.connections import Wiring
-    from lgc.frontend.layers import LutLayer
+    from lgc.frontend.checkpoint import Detectors
+    from lgc.frontend.detectors import detect
+    from lgc.frontend.layers.stack import of
     from lgc.frontend.network import blocks
 
-    modules = []
-    for layer in checkpoint.layers:
-        if not isinstance(layer, Layer):
-            raise ToolMissingError(f"{type(layer).__name__} is not evaluated in torch here.")
-        nodes, k = layer.fanin.shape
-        config = LayerConfig(width=nodes, k=k, relaxation=layer.relaxation)
-        module = LutLayer(config, Wiring(layer.fanin[:, :, None].copy()), np.random.default_rng(0)).eval()
-        with torch.no_grad():
-            module.functions.copy_(torch.from_numpy(np.ascontiguousarray(layer.parameters)))
-        modules.append(module)
+    first = checkpoint.layers[0]
+    detectors = first if isinstance(first, Detectors) else None
+    modules = [module.eval() for module in of(checkpoint.layers[detectors is not None :])]
     classes = len(checkpoint.class_names)
     weights = None if checkpoint.weights is None else torch.from_numpy(checkpoint.weights.astype(np.float32))
     found = []
     for start in range(0, len(bits), _BATCH):
-        order = np.arange(start, min(start + _BATCH, len(bits)))
+        batch = bits[start : start + _BATCH]
+        if detectors is not None:
+            batch = detect(detectors, batch)
         with torch.no_grad():
-            x = blocks(bits, order)
+            x = blocks(batch, np.arange(len(batch)))
             for module in modules:
                 x = module(x, True)
             if weights is not None:
                 x = x * weights[:, None]
             counts = x.view(x.shape[0], classes, -1, x.shape[-1]).sum(2)
-            found.append(counts.transpose(1, 2).reshape(-1, classes)[: len(order)].double().numpy())
+            found.append(counts.transpose(1, 2).reshape(-1, classes)[: len(batch)].double().numpy())
     total = np.concatenate(found) if found else np.zeros((0, classes))
     exact: I64x2 = np.rint(total).astype(np.int64)
     if not np.array_equal(exact, total):
