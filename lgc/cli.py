@@ -285,7 +285,7 @@ def sim(build: Path, quiet: bool, as_json: bool, **options: object) -> None:
 @click.argument("build", type=_PATH)
 @click.option(
     "--level", "levels", multiple=True,
-    type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream", "board"]),
+    type=click.Choice(["model", "netlist", "rtl", "gates", "bitstream", "timing", "board"]),
     help="Climb only these rungs; may be given more than once. What it needs must be installed.",
 )  # fmt: skip
 @click.option(

@@ -17,7 +17,7 @@ from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels, lanes
 from ._lane_kernels import LANES, RESET_CLOCKS
-from .lanes import Program, Streams, bits
+from .lanes import Program, Recorder, Streams, bits
 
 Ports = dict[str, tuple[bool, int]]
 """Whether a port is an input, and its width, by name."""
@@ -84,11 +84,13 @@ class Host:
         made: the design.
         rtl: what is known of it.
         seed: of gaps, back-pressure and the host's clock.
+        recorder: keeps the levels of some pins of the first samples.
     """
 
     made: Program
     rtl: RtlFiles
     seed: int
+    recorder: Recorder | None = None
 
     def answers(self, codes: npt.NDArray[np.int32], *, gaps: bool) -> _I64x2:
         """Send samples, `[samples, features]` of what the interface takes, and collect the answers.
@@ -134,7 +136,10 @@ class Host:
                     "s_axis_tvalid", "s_axis_tready", (*bits("s_axis_tdata", word), "s_axis_tlast"),
                     "m_axis_tvalid", "m_axis_tready", (*bits("m_axis_tdata", word),),
                 )  # fmt: skip
-        return lanes.stream(self.made, pins, beats, replies=replies, cycles=cycles, seed=self.seed, gaps=gaps)
+        return lanes.stream(
+            self.made, pins, beats,
+            replies=replies, cycles=cycles, seed=self.seed, gaps=gaps, recorder=self.recorder,
+        )  # fmt: skip
 
     def _uart(self, codes: npt.NDArray[np.int32], *, gaps: bool) -> _I64x2:
         """Send requests with random gaps and a clock that is off, or one at once after the other."""
@@ -159,7 +164,8 @@ class Host:
             clocks += self.rtl.cycles_per_sample
             pins = [reset_of(self.rtl), "rx"]
             length, level = _with_reset(length, level)
-            seen = lanes.wave(self.made, pins, ["tx"], length, level, clocks=clocks)
+            kept = None if at else self.recorder
+            seen = lanes.wave(self.made, pins, ["tx"], length, level, clocks=clocks, recorder=kept)
             got = np.full((len(block), LANES, lanes.FRAMES * answer), -1, np.int64)
             share(_lane_kernels.uart_bytes, len(block), seen, interface.clocks, got)
             got = got.reshape(-1, answer)[: len(found) - at]
@@ -189,7 +195,15 @@ class Host:
             pins = [reset_of(self.rtl), "sck", "cs_n", "mosi"]
             length, level = _with_reset(length, level)
             clocks = int(length[0].sum()) + 1
-            seen = lanes.wave(self.made, pins, ["miso"], length, level, clocks=clocks)
+            seen = lanes.wave(
+                self.made,
+                pins,
+                ["miso"],
+                length,
+                level,
+                clocks=clocks,
+                recorder=None if at else self.recorder,
+            )
             miso = np.take(seen, samples + RESET_CLOCKS, axis=1).view(np.uint8)  # [words, bits, lanes / 8]
             of_byte = np.packbits(np.unpackbits(miso, axis=2, bitorder="little"), axis=1).astype(np.int64)
             per = of_byte.shape[1] // lanes.FRAMES

@@ -174,6 +174,14 @@ def stimulus(subject: Subject) -> models.Samples:
     return models.Samples(codes, None, f"{len(cases.codes)} corner cases, {found.source}")
 
 
+def few(chosen: models.Samples, most: int | None) -> models.Samples:
+    """Return at most so many of what `stimulus` gave, half of them corner cases."""
+    if most is None or len(chosen) <= most:
+        return chosen
+    codes = np.concatenate([chosen.codes[: most // 2], chosen.codes[most // 2 - most :]])
+    return models.Samples(codes, None, chosen.source)
+
+
 def network_to_gates(subject: Subject) -> tuple[str, int]:
     """Simulate the netlist after synthesis with the vendor's cell models: every answer at its pins.
 
@@ -235,11 +243,7 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
     of MNIST.
     """
     rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
-    chosen = stimulus(subject)
-    if most is not None and len(chosen) > most:
-        # corner cases and samples, half of each
-        codes = np.concatenate([chosen.codes[: most // 2], chosen.codes[most // 2 - most :]])
-        chosen = models.Samples(codes, None, chosen.source)
+    chosen = few(stimulus(subject), most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if not rtl.interface.bare:
         chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))

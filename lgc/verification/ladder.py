@@ -9,7 +9,7 @@ from lgc.build import Build, Watch
 from lgc.errors import UsageError, nearest
 from lgc.manifest import BuildDir, check_files
 
-from . import bitstream, board, folded, hardware, routed, software
+from . import bitstream, board, folded, hardware, routed, software, timing
 from .rungs import LEVELS, Ladder, climb
 from .subject import Subject
 
@@ -105,5 +105,9 @@ def rungs(subject: Subject) -> Iterator[tuple[str, str, Run]]:
         yield "bitstream", "network ↔ decoded bitstream", bitstream.network_to_bitstream
         if subject.values("06-synthesise")["family"] == "ice40":
             yield "bitstream", "network ↔ decoded bitstream, vendor cells", bitstream.network_to_vendor_cells
+    if subject.has("07-route"):
+        yield "timing", "router's clock ↔ paths added up", timing.router_to_paths
+    if subject.has("08-pack"):
+        yield "timing", "network ↔ routed netlist at its clock", timing.network_at_speed
     if subject.port:
         yield "board", "network ↔ chip", board.network_to_chip

@@ -196,17 +196,21 @@ class Recorder:
     Attributes:
         pins: their names.
         clocks: how many to keep at most.
-        levels: uint64 `[clocks, pins]`, a bit per lane, once something has run.
     """
 
     pins: Sequence[str]
     clocks: int
-    levels: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
+    _kept: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 1), np.uint64))
 
     def room(self, made: Program, clocks: int) -> tuple[_I32x1, npt.NDArray[np.uint64]]:
-        """Return the signals and make room for their levels during a run of so many clocks."""
-        self.levels = np.zeros((min(clocks, self.clocks), len(self.pins)), np.uint64)
-        return made.pins(self.pins), self.levels
+        """Return the signals, constant 1 before them, and room for their levels during so many clocks."""
+        self._kept = np.zeros((min(clocks, self.clocks), 1 + len(self.pins)), np.uint64)
+        return np.append(np.int32(1), made.pins(self.pins)), self._kept
+
+    @property
+    def levels(self) -> npt.NDArray[np.uint64]:
+        """Levels uint64 `[clocks, pins]`, a bit per lane, of the clocks that ran."""
+        return self._kept[self._kept[:, 0] > 0, 1:]
 
 
 _NOTHING = Recorder((), 0)

@@ -47,16 +47,25 @@ def _as_wire(name: str, cell: dict[str, Any]) -> None:
     Raises:
         ToolMissingError: the pin does more.
     """
-    way = int(cell["parameters"]["PIN_TYPE"], 2)
-    if way not in _PINS:
-        raise ToolMissingError(f"Pin {name} is of the type {way:06b}, which is not simulated here.")
-    pins = [cell["connections"][pin] for pin in _PINS[way]]
+    pins = [cell["connections"][pin] for pin in way(name, cell)]
     cell |= {
         "type": "$_BUF_",
         "parameters": {},
         "port_directions": {"A": "input", "Y": "output"},
         "connections": dict(zip("AY", pins, strict=True)),
     }
+
+
+def way(name: str, cell: dict[str, Any]) -> tuple[str, str]:
+    """Ports of a simple pin from side to side.
+
+    Raises:
+        ToolMissingError: the pin does more.
+    """
+    kind = int(cell["parameters"]["PIN_TYPE"], 2)
+    if kind not in _PINS:
+        raise ToolMissingError(f"Pin {name} is of the type {kind:06b}, which is not simulated here.")
+    return _PINS[kind]
 
 
 def netlist_of(subject: Subject) -> dict[str, Any]:

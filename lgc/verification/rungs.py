@@ -14,7 +14,7 @@ from lgc.errors import LgcError, MismatchError, ToolMissingError
 from lgc.manifest import write_text
 from lgc.report import Report, model
 
-LEVELS = ("model", "netlist", "rtl", "gates", "bitstream", "board")
+LEVELS = ("model", "netlist", "rtl", "gates", "bitstream", "timing", "board")
 """Where rungs belong, from the trained model down to the file for the FPGA and the chip itself."""
 
 EQUAL, DIFFERS, SKIPPED, FAILED = "equal", "differs", "skipped", "failed"
