@@ -21,7 +21,7 @@ class Classifier(wiring.Component):  # type: ignore[misc]
 
     Ports:
         features: stream of feature codes, in order, what the encoder's fixed-point format makes of a sample;
-            with the parallel interface of whole samples, feature 0 in the lowest bits.
+            where several enter per clock, all of them with the parallel interface, words of `RtlFiles.beats`.
         result: stream of class indices, one per sample; the parallel interface may have scores above them.
 
     Raises:
@@ -35,7 +35,7 @@ class Classifier(wiring.Component):  # type: ignore[misc]
                 hint="Compile it with --interface stream or parallel.",
             )
         self.files = files
-        code = Shape(files.beats[1], signed=files.signed and files.interface.name == "stream")
+        code = Shape(files.beat_width, signed=files.signed and files.lanes == 1)
         super().__init__(
             {"features": In(stream.Signature(code)), "result": Out(stream.Signature(files.result_width))}
         )

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from amaranth.back import rtlil
 from amaranth.lib.wiring import Component
 
@@ -67,6 +69,8 @@ class RtlFiles:
             without it is `lgc_core`.
         yosys: the tool that wrote the shell.
         commands: command lines, run in the files' directory.
+        lanes: features that enter per clock, the first in the lowest bits.
+        row: features after which a new word begins, whether the last one is full or not.
     """
 
     sources: tuple[Path, ...]
@@ -88,13 +92,32 @@ class RtlFiles:
     yosys: str
     commands: tuple[str, ...]
     interface: Interface = field(default_factory=Interface)
+    lanes: int = 1
+    row: int = 1
+
+    def beats(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]:
+        """Pack codes `[samples, features]` as they enter: Python integers `[samples, clocks]`.
+
+        Places that the last word of a row has too many are ones, to show that nobody looks at them.
+        """
+        mask = (1 << self.feature_width) - 1
+        rows = codes.reshape(len(codes), -1, self.row) & mask
+        short = -self.row % self.lanes
+        filled = np.pad(rows, ((0, 0), (0, 0), (0, short)), constant_values=mask)
+        split = filled.reshape(len(codes), -1, self.lanes).astype(object)
+        places = np.array([1 << self.feature_width * lane for lane in range(self.lanes)], object)
+        found: npt.NDArray[np.object_] = (split * places).sum(axis=2)
+        return found
 
     @property
-    def beats(self) -> tuple[int, int]:
-        """Beats of a sample at a stream of features, and bits of a beat."""
-        if self.interface.name == "parallel":
-            return 1, self.features * self.feature_width
-        return self.features, self.feature_width
+    def clocks_in(self) -> int:
+        """Clocks in which a sample enters at least."""
+        return self.features // self.row * -(-self.row // self.lanes)
+
+    @property
+    def beat_width(self) -> int:
+        """Bits that enter per clock."""
+        return self.feature_width * self.lanes
 
     @property
     def result_width(self) -> int:
@@ -151,9 +174,9 @@ def write_rtl(
     encoder = interface.encoder(encoder)
     text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
-    wrapped = not interface.bare
+    wrapped, wide = not interface.bare, interface.name == "parallel"
     design: StreamTop | WideTop
-    if interface.name == "parallel":
+    if wide:
         design = WideTop(plan, text, argmax_registers=argmax_registers, held=held, scores=interface.scores)
     else:
         design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
@@ -168,7 +191,7 @@ def write_rtl(
     head = {what: HEADER.format(what=what, **facts) for what in ("Shell", "Input bits", "LUT fabric")}
     (out / "fabric.v").write_text(head["LUT fabric"] + text.verilog)
     names = ["shell.v", "fabric.v"]
-    if interface.name != "parallel":
+    if not wide:
         (out / "store.v").write_text(head["Input bits"] + store_text(plan))
         names.insert(1, "store.v")
     (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
@@ -184,7 +207,7 @@ def write_rtl(
         class_width=design.computing.class_width,
         score_width=fabric.score_width,
         offset=fabric.offset,
-        memory=plan.memory if interface.name != "parallel" else (0, 0),
+        memory=(0, 0) if wide else plan.memory,
         input_bits=int(text.inputs.size),
         network_luts=fabric.network_luts,
         popcount_luts=fabric.netlist.luts - fabric.network_luts,
@@ -194,6 +217,8 @@ def write_rtl(
         yosys=yosys.identity,
         commands=tuple(commands),
         interface=interface,
+        lanes=encoder.features if wide else 1,
+        row=encoder.features if wide else 1,
     )
     if not wrapped:
         return found

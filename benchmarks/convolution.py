@@ -4,6 +4,7 @@
     python benchmarks/convolution.py --peers PEERS [--batch 128]
     python benchmarks/convolution.py --presets logictreenet-mnist-s [...]
     python benchmarks/convolution.py --unroll logictreenet-cifar10-m [...]
+    python benchmarks/convolution.py --map logictreenet-cifar10-m [...]
 
 PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
 Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
@@ -15,7 +16,9 @@ own, engines in turns. One thread: CPU time (user and system), several threads: 
 run's steps, the better of the runs. Memory: what the process' peak grew by from before the layer was built.
 
 `--presets` measures whole training steps of presets, with Adam, on random bits instead of data: CPU time of
-a step, an epoch and all epochs on one core, and memory. `--unroll` lowers presets to netlists.
+a step, an epoch and all epochs on one core, and memory. `--unroll` lowers presets to netlists. `--map` also
+runs the pipeline of `lgc compile` on them and maps to LUTs of `--k` inputs, pass by pass. A share `--gates` of
+the nodes are random gates, the others wires, as in a network trained from residual initialisation.
 """
 
 from __future__ import annotations
@@ -28,15 +31,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scale import Meter
 from workers import call, engines, peak
 
 if TYPE_CHECKING:
+    from lgc.frontend.checkpoint import AnyLayer, Checkpoint
     from lgc.frontend.config import TrainConfig
     from lgc.frontend.network import Network
     from lgc.ir.encoder import Thermometer
@@ -72,6 +77,10 @@ LAYERS = {
     "CIFAR-S 4": Shape(512, 4, 1024, 3, 1),
 }
 DEPTH = 3
+PASSES = "simplify,merge,reduce"
+"""Pipeline of `lgc compile` if nothing else is said."""
+GATES = (1, 2, 4, 6, 7, 8, 9, 11, 13, 14)
+"""Those of the 16 that look at both inputs."""
 
 
 def ours(shape: Shape, options: argparse.Namespace) -> Step:
@@ -178,18 +187,64 @@ def preset(name: str, options: argparse.Namespace) -> Step:
     return step
 
 
+def untrained(found: TrainConfig) -> Checkpoint:
+    """The network of a preset before training."""
+    from lgc.frontend.checkpoint import Checkpoint
+
+    network, thermometer = network_of(found)
+    return Checkpoint(thermometer, network.hardened(), tuple(map(str, range(10))), found.model.tau)
+
+
+def gates(model: Checkpoint, share: float) -> Checkpoint:
+    """Replace the functions of a share of the nodes by random gates of two inputs; the others are wires."""
+    rng = np.random.default_rng(0)
+
+    def changed(layer: AnyLayer) -> AnyLayer:
+        if not hasattr(layer, "parameters"):
+            return layer
+        parameters = layer.parameters.copy()
+        chosen = rng.random(parameters.shape[:-1]) < share
+        parameters[chosen] = np.eye(16, dtype=parameters.dtype)[rng.choice(GATES, int(chosen.sum()))]
+        return replace(layer, parameters=parameters)
+
+    return replace(model, layers=tuple(map(changed, model.layers)))
+
+
+def mapped(options: argparse.Namespace) -> None:
+    """Print what each step from a preset with random gates to its LUTs takes."""
+    from lgc.frontend import config
+    from lgc.frontend.lower import lower
+    from lgc.ir import passes
+    from lgc.ir.equivalence import compare
+    from lgc.ir.netlist import Netlist
+
+    def luts(net: Netlist) -> str:
+        return f"{net.luts:,} LUTs"
+
+    for name in options.map:
+        found = config.load(name)
+        model = gates(untrained(found), options.gates)
+        print(name, flush=True)
+        meter = Meter()
+        before = net = meter.step("lower", lambda model=model: lower(model).netlist, luts)
+        pipeline = passes.know(passes.REGISTRY.parse(PASSES), model.encoder.code_levels)
+        for step in (*pipeline, passes.LutMap(k=options.k)):
+            net = meter.step(step.name, lambda step=step, net=net: step(net), luts)
+        meter.step(
+            "compare",
+            lambda before=before, net=net: compare(before, net, prove=False),
+            lambda found: f"equal: {found.equal}, {found.patterns:,} vectors",
+        )
+
+
 def unroll(options: argparse.Namespace) -> None:
     """Print what lowering presets takes; functions are those before training."""
     from lgc.frontend import config
-    from lgc.frontend.checkpoint import Checkpoint
     from lgc.frontend.lower import lower
 
     print(f"{'preset':<26}{'LUTs':>12}{'CPU s':>8}{'MiB':>8}")
     for name in options.unroll:
-        found = config.load(name)
-        network, thermometer = network_of(found)
-        names = tuple(map(str, range(10)))
-        model = Checkpoint(thermometer, network.hardened(), names, found.model.tau)
+        model = untrained(config.load(name))
         start = time.process_time()
         net = lower(model).netlist
         seconds = time.process_time() - start
@@ -289,14 +344,17 @@ def main() -> None:
     parser.add_argument("--layer", help="one of the layers only")
     parser.add_argument("--presets", nargs="+", metavar="NAME", help="measure training steps of these")
     parser.add_argument("--unroll", nargs="+", metavar="NAME", help="lower these presets")
+    parser.add_argument("--map", nargs="+", metavar="NAME", help="optimise and map these presets")
+    parser.add_argument("--gates", type=float, default=0.6, help="share of gates with --map (default 0.6)")
+    parser.add_argument("--k", type=int, default=4, help="inputs per LUT with --map (default 4)")
     parser.add_argument("--engine", choices=("lgc", "torchlogix", "preset"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.peers = options.peers and Path(options.peers)
     if options.engine:
         worker(options)
         return
-    if options.presets or options.unroll:
-        (whole if options.presets else unroll)(options)
+    if options.presets or options.unroll or options.map:
+        (whole if options.presets else unroll if options.unroll else mapped)(options)
         return
     compare(engines(options), options)
 

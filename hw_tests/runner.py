@@ -209,8 +209,8 @@ def _job(
         "top": "stream_bench",
         "module": "lgc.hw_tests.stream_bench",
         "parameters": {
-            "FEATURES": rtl.beats[0],
-            "WIDTH": rtl.beats[1],
+            "FEATURES": rtl.clocks_in,
+            "WIDTH": rtl.beat_width,
             "CLASS_WIDTH": rtl.class_width,
             "RESULT_WIDTH": rtl.result_width,
             "SCORE_BITS": rtl.classes * rtl.score_width,
@@ -222,7 +222,7 @@ def _job(
         "scores": not pins_only,
         "tests": ["bulk", "stress"] if stress_frames else ["bulk"],
         "stress_frames": min(stress_frames, samples),
-        "features": rtl.beats[0],
+        "features": rtl.clocks_in,
         "latency": rtl.latency,
         "class_width": rtl.class_width,
         "result_width": rtl.result_width,
@@ -243,22 +243,12 @@ def _write_inputs(
     job: dict[str, Any],
 ) -> None:
     """Write the stimulus, the expectation and the bench into `out`."""
-    digits = -(-rtl.beats[1] // 4)
-    (out / "codes.hex").write_text("\n".join(f"{beat:0{digits}x}" for beat in _beats(rtl, codes)) + "\n")
-    np.savez(out / "expect.npz", codes=codes, classes=expected_class, scores=expected_scores)
+    digits = -(-rtl.beat_width // 4)
+    raw = rtl.beats(codes).ravel()
+    (out / "codes.hex").write_text("\n".join(f"{code:0{digits}x}" for code in raw.tolist()) + "\n")
+    np.savez(out / "expect.npz", classes=expected_class, scores=expected_scores)
     (out / "bench.json").write_text(json.dumps(job, indent=1))
     (out / "stream_bench.v").write_text((files("lgc.hw_tests") / "stream_bench.v").read_text())
-
-
-def _beats(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> list[int]:
-    """Return what goes over the stream of features for codes `[samples, features]`, beat by beat."""
-    raw = codes & ((1 << rtl.feature_width) - 1)
-    count, width = rtl.beats
-    if count == rtl.features:
-        return [int(code) for code in raw.ravel().tolist()]
-    bits = ((raw[:, :, None] >> np.arange(rtl.feature_width)) & 1).astype(np.uint8)
-    packed = np.packbits(bits.reshape(len(raw), width), axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def environment(tools: tuple[Tool, ...]) -> dict[str, str]:

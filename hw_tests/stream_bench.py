@@ -1,8 +1,8 @@
 # what hangs below `dut` is known to the simulator only
 """cocotb tests of a design inside `stream_bench.v`; run by `lgc.hw_tests.runner` in its directory.
 
-`bench.json` says what to expect, `expect.npz` holds codes, classes and scores; the tests write what
-they measured to `measured.json` before they assert.
+`bench.json` says what to expect, `codes.hex` what to send, `expect.npz` holds classes and scores; the tests
+write what they measured to `measured.json` before they assert.
 """
 
 from __future__ import annotations

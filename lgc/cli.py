@@ -222,6 +222,10 @@ def train(
     "--tail", type=click.Choice(["parallel", "serial"]), default="parallel", show_default=True,
     help="With --fold, dense layers in LUTs, or as a program in block RAM, one LUT per clock.",
 )  # fmt: skip
+@click.option(
+    "--positions-per-clock", "positions", type=click.IntRange(1), default=0, metavar="N",
+    help="With --fold, neighbouring places of a row that enter per clock; a feature per clock if not given.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",

@@ -91,6 +91,7 @@ class Options:
         throughput: "held" where a sample's bits stand still until its class is out, "full" where the
             fabric takes new ones every clock.
         fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
+        positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
         tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
     """
 
@@ -117,6 +118,7 @@ class Options:
     throughput: str = "held"
     fold: bool = False
     tail: str = "parallel"
+    positions: int = 0
 
 
 def compile(

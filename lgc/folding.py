@@ -292,6 +292,7 @@ class FoldedFlow(Flow):
 
         encoder, folded = self.lowered.encoder, self.stored("03-expand")
         room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
+        room["positions"] = self.options.positions
         if self.options.tail == "serial":
             return serial_design(encoder, folded, **room)
         return design(encoder, folded, self.fabric, **room)
@@ -319,6 +320,7 @@ class FoldedFlow(Flow):
             "yosys": yosys.identity,
             "shapes": self.target.cells.shapes,
             "blocks": self.target.resources.bram,
+            "positions": self.options.positions,
         }
         step = self.step("04-rtl", run, key, *inputs)
         for line in (step.path / "model.txt").read_text().splitlines():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth import Cat, Module, Shape, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +17,7 @@ from .pixels import Pixels
 from .plan import Layer
 from .pool import Pool
 from .text import chunks
+from .unpack import Unpack
 from .window import Window
 
 
@@ -27,12 +28,23 @@ class Stored:
     Attributes:
         encoder: of the features.
         used: int64 `[bits]`, ascending; a bit is `channel * places + place`.
-        places: in the last image.
+        last: the layer that gives the image.
     """
 
     encoder: Thermometer
     used: npt.NDArray[np.int64]
-    places: int
+    last: Layer
+
+    @property
+    def words(self) -> list[list[int]]:
+        """Places in each word of the image."""
+        rows, columns = self.last.kernel.window.positions
+        count = self.last.results
+        return [
+            list(range(row * columns + start, row * columns + min(start + count, columns)))
+            for row in range(rows)
+            for start in range(0, columns, count)
+        ]
 
     @property
     def chunks(self) -> list[int]:
@@ -45,29 +57,30 @@ class Store(wiring.Component):  # type: ignore[misc]
 
     Args:
         plan: which bits.
-        channels: bits per place.
         ahead: frames that can be on their way at once, if an image may be complete before its frame; it
             is given when the frame is, too. 0 if that cannot be.
 
     Ports:
-        image: stream of places; taken while `hold` is low.
+        image: stream of words of places; taken while `hold` is low.
         hold: the bits are looked at.
         whole: high for one clock with the last feature of a frame.
         frame: high for one clock when the bits of a whole frame are there.
         x<n>: bits kept, `CHUNK` per vector.
     """
 
-    def __init__(self, plan: Stored, channels: int, *, ahead: int) -> None:
+    def __init__(self, plan: Stored, *, ahead: int) -> None:
         self.plan, self.ahead = plan, ahead
-        ports = {"image": In(stream.Signature(channels)), "hold": In(1), "whole": In(1), "frame": Out(1)}
+        width = plan.last.kernel.channels * plan.last.results
+        ports = {"image": In(stream.Signature(width)), "hold": In(1), "whole": In(1), "frame": Out(1)}
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
         del platform
         m = Module()
-        places, used = self.plan.places, self.plan.used
-        take, at, complete = Signal(), Signal(places, init=1), Signal()
+        used, words, channels = self.plan.used, self.plan.words, self.plan.last.kernel.channels
+        places = sum(map(len, words))
+        take, at, complete = Signal(), Signal(len(words), init=1), Signal()
         m.d.comb += [
             self.image.ready.eq(~self.hold & ~complete),
             take.eq(self.image.valid & self.image.ready),
@@ -81,12 +94,14 @@ class Store(wiring.Component):  # type: ignore[misc]
         with m.If(take):
             m.d.sync += at.eq(at.rotate_left(1))
         bit: dict[int, Value] = {}
-        for place in range(places):
-            mine = used[used % places == place]
-            kept = Signal(len(mine), name=f"place{place}", reset_less=True)
-            with m.If(take & at[place]):
-                m.d.sync += kept.eq(Cat(self.image.payload[c] for c in (mine // places).tolist()))
-            bit |= {number: kept[n] for n, number in enumerate(mine.tolist())}
+        for word, members in enumerate(words):
+            for lane, place in enumerate(members):
+                mine = used[used % places == place]
+                kept = Signal(len(mine), name=f"place{place}", reset_less=True)
+                from_word = lane * channels + mine // places
+                with m.If(take & at[word]):
+                    m.d.sync += kept.eq(Cat(self.image.payload[c] for c in from_word.tolist()))
+                bit |= {number: kept[n] for n, number in enumerate(mine.tolist())}
         start = 0
         for n, width in enumerate(self.plan.chunks):
             numbers = used[start : start + width].tolist()
@@ -102,24 +117,37 @@ class Chain(wiring.Component):  # type: ignore[misc]
         encoder: thresholds.
         folded: the network.
         layers: its kernels as they are built.
+        whole_words: features enter in words of all places that the first layer takes per clock, not one by
+            one.
+        apart: words of the last image are taken apart.
 
     Ports:
         features: stream of codes.
-        image: stream of places of the last image.
+        image: stream of words of the last image.
         whole: high for one clock with the last feature of a frame, where `ahead` is not 0.
     """
 
-    def __init__(self, encoder: Thermometer, folded: Folded, layers: tuple[Layer, ...]) -> None:
+    def __init__(
+        self,
+        encoder: Thermometer,
+        folded: Folded,
+        layers: tuple[Layer, ...],
+        *,
+        whole_words: bool = False,
+        apart: bool = False,
+    ) -> None:
         early = any(layer.ends_early for layer in layers)
         # each layer may hold the last place of a frame, the encoder another
         self.ahead = len(layers) + 2 if early else 0
-        self.pixels = Pixels(encoder, folded, counted=early)
+        lanes = layers[0].lanes if whole_words else 0
+        self.pixels = Pixels(encoder, folded, counted=early, lanes=lanes)
         self.layers = layers
-        form = encoder.format
+        self.unpack = Unpack(layers[-1]) if apart and layers[-1].results > 1 else None
+        width = folded.kernels[-1].channels * (1 if self.unpack else layers[-1].results)
         super().__init__(
             {
-                "features": In(stream.Signature(Shape(form.width, form.signed))),
-                "image": Out(stream.Signature(folded.kernels[-1].channels)),
+                "features": In(stream.Signature(self.pixels.features.payload.shape())),
+                "image": Out(stream.Signature(width)),
                 "whole": Out(1),
             }
         )
@@ -136,6 +164,10 @@ class Chain(wiring.Component):  # type: ignore[misc]
             m.submodules[f"layer{n}"] = built
             wiring.connect(m, before, built.image)
             before = built.result
+        if self.unpack is not None:
+            m.submodules.unpack = self.unpack
+            wiring.connect(m, before, self.unpack.image)
+            before = self.unpack.result
         wiring.connect(m, before, wiring.flipped(self.image))
         m.d.comb += self.whole.eq(self.pixels.whole)
         return m
@@ -153,7 +185,7 @@ class Front(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, chain: Chain, plan: Stored) -> None:
         self.chain, self.plan = chain, plan
-        self.store = Store(plan, len(chain.image.payload), ahead=chain.ahead)
+        self.store = Store(plan, ahead=chain.ahead)
         ports = {
             "features": In(stream.Signature(chain.features.payload.shape())),
             "hold": In(1),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from lgc.errors import UsageError
 from lgc.ir.kernels import Kernel
@@ -15,8 +17,8 @@ from .text import kernel_text, line_text
 SHORTEST = 3
 """Words of a memory at least; with fewer a word would be read while it is written."""
 
-Element = tuple[int, int]
-"""Row of the window, channel."""
+Element = tuple[int, int, int]
+"""Which of the places of a word, row of the window, channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +28,15 @@ class Layer:
     A pool whose windows neither overlap nor leave gaps is accumulated place by place. Any other layer
     keeps its window in flip-flops.
 
+    A word has `lanes` neighbouring places of a row, the last word of a row what is left and as many that
+    mean nothing. The kernel is built `results` times, which keeps up with that at any stride: a word of as
+    many results is complete with every `every`-th word, always at the same place of the window's register.
+
     Attributes:
         kernel: what to evaluate; LUTs of four inputs.
         name: of its Verilog modules.
         block: whether its line buffer goes to block RAM.
+        lanes: places that enter per clock.
 
     Raises:
         UsageError: the padding is as wide as the window.
@@ -38,6 +45,7 @@ class Layer:
     kernel: Kernel
     name: str
     block: bool = False
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         """Reject windows that see nothing but padding."""
@@ -52,35 +60,86 @@ class Layer:
     def accumulates(self) -> bool:
         """Whether it is a pool that needs no window."""
         window = self.kernel.window
-        return self.kernel.pool and window.size == window.stride and window.padding == (0, 0)
+        plain = window.size == window.stride and window.padding == (0, 0)
+        whole = self.lanes % window.size[1] == 0 or window.size[1] % self.lanes == 0
+        return self.kernel.pool and plain and whole
+
+    @property
+    def results(self) -> int:
+        """Places of the result per word, at most a row."""
+        window = self.kernel.window
+        return min(self.lanes // math.gcd(self.lanes, window.stride[1]), window.positions[1])
+
+    @property
+    def every(self) -> int:
+        """Words taken from one word of results to the next."""
+        stride = self.kernel.window.stride[1]
+        return stride // math.gcd(self.lanes, stride)
+
+    @property
+    def words(self) -> int:
+        """Words per row."""
+        return -(-self.kernel.window.extent[1] // self.lanes)
+
+    @property
+    def groups(self) -> int:
+        """Words per row of the result."""
+        return -(-self.kernel.window.positions[1] // self.results)
+
+    @property
+    def first(self) -> int:
+        """The word of a row that completes the first word of results."""
+        window = self.kernel.window
+        last = (self.results - 1) * window.stride[1] - window.padding[1] + window.size[1] - 1
+        return last // self.lanes
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Rows and columns with the padding behind them."""
+        """Rows, and words per row, with the padding behind them.
+
+        A word is either taken or padding, so that frames can begin with padding. The last word of results
+        may want another, as some of what it reads lies outside of the image.
+        """
         window = self.kernel.window
-        return window.extent[0] + window.padding[0], window.extent[1] + window.padding[1]
+        padded = self.words + -(-window.padding[1] // self.lanes)
+        return window.extent[0] + window.padding[0], max(padded, self.last + 1)
+
+    @property
+    def last(self) -> int:
+        """The word of a row that completes the last word of results."""
+        return self.first + (self.groups - 1) * self.every
+
+    def age(self, result: int, column: int) -> int:
+        """Places between the newest in the window's register and what a result reads in a column."""
+        window = self.kernel.window
+        newest = self.first * self.lanes + self.lanes - 1 + window.padding[1]
+        return newest - result * window.stride[1] - column
 
     @cached_property
-    def top(self) -> list[int]:
-        """First row of the window that is read of each channel; as many as there are if none is."""
-        used = np.logical_or.reduce(self.kernel.used, axis=1)
-        found: list[int] = np.where(used.any(axis=0), used.argmax(axis=0), len(used)).tolist()
-        return found
-
-    def column(self, number: int) -> list[Element]:
-        """Elements of a column of the window that it or one further left is read of, by row."""
+    def _read(self) -> npt.NDArray[np.bool_]:
+        """What is read, bool `[words back, lanes, rows, channels]`."""
         height, width = self.kernel.window.size
-        if number == width - 1:  # rows below feed the line buffer
-            used = np.arange(height)[:, None] >= np.array(self.top)
-        else:
-            used = np.logical_or.reduce(self.kernel.used[:, : number + 1], axis=1)
-        return [(row, channel) for row, channel in np.argwhere(used).tolist()]
+        back = self.age(0, 0) // self.lanes + 1
+        read = np.zeros((back * self.lanes, height, self.kernel.window.channels), np.bool_)
+        for result in range(self.results):
+            for column in range(width):
+                read[self.age(result, column)] |= self.kernel.used[:, column]
+        return read.reshape(back, self.lanes, *read.shape[1:])[:, ::-1]
+
+    @cached_property
+    def columns(self) -> list[list[Element]]:
+        """What the window's register keeps of each word, the newest first."""
+        needed = np.logical_or.accumulate(self._read[::-1], axis=0)[::-1]
+        # rows below feed the line buffer
+        newest = np.logical_or.accumulate(needed[0], axis=1)
+        found = [newest, *needed[1:]]
+        return [[(lane, row, c) for lane, row, c in np.argwhere(used).tolist()] for used in found]
 
     @cached_property
     def kept(self) -> list[Element]:
-        """Elements of the newest column that come from the line buffer."""
-        height, width = self.kernel.window.size
-        return [(row, c) for row, c in self.column(width - 1) if row < height - 1]
+        """Elements of the newest word that come from the line buffer."""
+        height = self.kernel.window.size[0]
+        return [(lane, row, c) for lane, row, c in self.columns[0] if row < height - 1]
 
     @cached_property
     def wanted(self) -> list[int]:
@@ -91,18 +150,17 @@ class Layer:
     @property
     def line(self) -> tuple[int, int]:
         """Bits per word and words of the line buffer; no words if there is none."""
-        window = self.kernel.window
         if not self.accumulates:
             return len(self.kept), self.steps[1] if self.kept else 0
-        depth = window.positions[1] - 1 if window.size[0] > 1 and self.wanted else 0
-        return len(self.wanted), depth
+        depth = self.groups - 1 if self.kernel.window.size[0] > 1 and self.wanted else 0
+        return len(self.wanted) * self.results, depth
 
     @property
     def ends_early(self) -> bool:
         """Whether its last window is complete before the image is."""
         window = self.kernel.window
-        each = zip(window.extent, window.size, window.stride, window.padding, window.positions, strict=True)
-        return any(size - 1 - pad + step * (n - 1) < extent - 1 for extent, size, step, pad, n in each)
+        below = window.size[0] - 1 - window.padding[0] + window.stride[0] * (window.positions[0] - 1)
+        return below < window.extent[0] - 1 or self.last < self.words - 1
 
     @property
     def in_block(self) -> bool:
@@ -113,13 +171,16 @@ class Layer:
     def registers(self) -> int:
         """Flip-flops that hold places, besides the line buffer."""
         if self.accumulates:
-            return 2 * len(self.wanted)
-        return sum(len(self.column(n)) for n in range(self.kernel.window.size[1]))
+            return 2 * len(self.wanted) * self.results
+        return sum(map(len, self.columns))
 
     @property
     def luts(self) -> int:
-        """LUTs of the kernel; a pool that accumulates has one before each of its flip-flops."""
-        return self.registers if self.accumulates else self.kernel.netlist.luts
+        """LUTs of the kernels; a pool that accumulates has one before each of its flip-flops."""
+        if not self.accumulates:
+            return self.kernel.netlist.luts * self.results
+        joined = min(self.lanes, self.kernel.window.size[1]) > 1
+        return self.registers + joined * len(self.wanted) * self.results
 
     @property
     def text(self) -> str:
@@ -132,7 +193,7 @@ class Layer:
 
 
 def layers_of(
-    kernels: tuple[Kernel, ...], *, shapes: tuple[tuple[int, int], ...], blocks: int
+    kernels: tuple[Kernel, ...], *, shapes: tuple[tuple[int, int], ...], blocks: int, lanes: int = 1
 ) -> tuple[Layer, ...]:
     """Decide which line buffers go to block RAM: the largest, as long as there is some.
 
@@ -140,13 +201,16 @@ def layers_of(
         kernels: the network.
         shapes: words and bits per word that a block RAM can have.
         blocks: block RAMs.
+        lanes: places of the first image that enter per clock.
     """
-    layers = [Layer(kernel, f"lgc_layer{n}") for n, kernel in enumerate(kernels)]
+    layers: list[Layer] = []
+    for n, kernel in enumerate(kernels):
+        layers.append(Layer(kernel, f"lgc_layer{n}", lanes=layers[-1].results if layers else lanes))
     sizes = [blocks_of(layer.line, shapes) for layer in layers]
     for n in sorted(range(len(layers)), key=lambda n: -sizes[n]):
         if 0 < sizes[n] <= blocks:
             blocks -= sizes[n]
-            layers[n] = Layer(kernels[n], layers[n].name, block=True)
+            layers[n] = replace(layers[n], block=True)
     return tuple(layers)
 
 

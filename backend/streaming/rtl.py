@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from ..lut4 import CELLS
 from ..rtl import HEADER, TOP, RtlFiles, make_directory, write_shell
 from ..tools import Tool, find
 from . import serial
+from .double import DoubleTail
 from .front import Chain, Front, Stored
 from .pixels import per_place
 from .plan import Layer, blocks_of, layers_of
-from .serial import Shapes, Tail, fewest
+from .serial import Shapes, Tail
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
 
@@ -35,6 +35,7 @@ class Design:
         folded: the network.
         layers: its kernels.
         timing: clocks.
+        positions: places that enter per clock, 0 for one feature.
         shapes: of block RAMs.
         fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
         serial: the tail as a program, and how many of its instructions go to block RAM.
@@ -47,11 +48,12 @@ class Design:
     shapes: Shapes
     fabric: tuple[Fabric, FabricText] | None = None
     serial: tuple[Tail, int] | None = None
+    positions: int = 0
 
     @property
     def kernel_luts(self) -> int:
         """LUTs of all kernels but the pools that accumulate."""
-        return sum(layer.kernel.netlist.luts for layer in self.layers if not layer.accumulates)
+        return sum(layer.luts for layer in self.layers if not layer.accumulates)
 
     def model(self) -> str:
         """Return what it will take, before synthesis, as a table with a last line on clocks."""
@@ -70,9 +72,10 @@ class Design:
             rows.append(("other layers and readout", "1", f"{tail.netlist.luts:,}", registers, "", ""))
         if self.serial is not None:
             program, inside = self.serial
-            values = 4 * fewest(program.program.depth, 1, self.shapes)
+            values = program.value_blocks(self.shapes)
             words, bits = program.memory
-            rows.append(("values, four copies", "", "", "", "", f"{values:,}"))
+            what = "values, four copies" + (" for two images" if isinstance(program, DoubleTail) else "")
+            rows.append((what, "", "", "", "", f"{values:,}"))
             blocks = program.blocks(self.shapes, inside)
             rows.append((f"program of {words:,} × {bits} bits", "", "", "", "", f"{blocks:,}"))
             if inside < words:
@@ -91,7 +94,13 @@ class Design:
 
 
 def design(
-    encoder: Thermometer, folded: Folded, tail: Fabric, *, shapes: Shapes = (), blocks: int = 0
+    encoder: Thermometer,
+    folded: Folded,
+    tail: Fabric,
+    *,
+    shapes: Shapes = (),
+    blocks: int = 0,
+    positions: int = 0,
 ) -> Design:
     """Lay out a folded design with its tail in LUTs.
 
@@ -101,6 +110,7 @@ def design(
         tail: the fabric of `folded.tail`, with stage numbers and argmax.
         shapes: of block RAMs, none if line buffers are to be flip-flops.
         blocks: block RAMs that there are.
+        positions: places that enter per clock, 0 for one feature.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
@@ -109,12 +119,21 @@ def design(
     if not tail.index_bits:
         raise LgcError("The tail of a folded design lacks its argmax.", hint="Use add_argmax.")
     text = fabric_text(tail, held=True)
-    layers = layers_of(folded.kernels, shapes=shapes, blocks=blocks)
-    clocks = timing(layers, per_place=per_place(encoder, folded), tail=text.latency + AFTER)
-    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text))
+    layers = layers_of(folded.kernels, shapes=shapes, blocks=blocks, lanes=max(positions, 1))
+    per_word = 1 if positions else per_place(encoder, folded)
+    clocks = timing(layers, per_word=per_word, tail=text.latency + AFTER)
+    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text), positions=positions)
 
 
-def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), blocks: int = 0) -> Design:
+def serial_design(
+    encoder: Thermometer,
+    folded: Folded,
+    *,
+    shapes: Shapes = (),
+    blocks: int = 0,
+    positions: int = 0,
+    double: bool | None = None,
+) -> Design:
     """Lay out a folded design with its tail as a program, one LUT per clock.
 
     Args:
@@ -122,21 +141,46 @@ def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), 
         folded: the network, kernels and tail mapped to LUTs of four inputs.
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
+        positions: places that enter per clock, 0 for one feature.
+        double: load an image while the program runs on the one before; None for yes if that makes results
+            come faster and takes only block RAM that nothing else wants.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
     tail = Tail.of(folded.tail, folded.kernels[-1])
+    room = {"shapes": shapes, "blocks": blocks}
+    if double is not False:
+        second = _serial(encoder, folded, DoubleTail.of_single(folded.tail, tail), positions, **room)
+        if double:
+            return second
+    first = _serial(encoder, folded, tail, positions, **room)
+    if double is None and _in_blocks(second) == _in_blocks(first):
+        return min(second, first, key=lambda made: made.timing.cycles_per_sample)
+    return first
+
+
+def _in_blocks(made: Design) -> tuple[object, ...]:
+    """What of a design lies in block RAM."""
+    assert made.serial is not None
+    return made.serial[1], *(layer.in_block for layer in made.layers)
+
+
+def _serial(
+    encoder: Thermometer, folded: Folded, tail: Tail, positions: int, *, shapes: Shapes, blocks: int
+) -> Design:
+    """Lay out a folded design with this program."""
     inside = tail.inside(shapes, blocks)
-    left = blocks - tail.blocks(shapes, inside) - 4 * fewest(tail.program.depth, 1, shapes)
-    layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0))
+    left = blocks - tail.blocks(shapes, inside) - tail.value_blocks(shapes)
+    layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0), lanes=max(positions, 1))
     clocks = timing(
         layers,
-        per_place=per_place(encoder, folded),
+        per_word=1 if positions else per_place(encoder, folded),
         tail=tail.program.length + serial.AFTER,
         bits=len(tail.wanted),
+        double=isinstance(tail, DoubleTail),
     )
-    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside))
+    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside), positions=positions)
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -148,13 +192,14 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     yosys = yosys or find("yosys")
     make_directory(out)
     encoder, folded, clocks = made.encoder, made.folded, made.timing
-    chain = Chain(encoder, folded, made.layers)
+    chain = Chain(
+        encoder, folded, made.layers, whole_words=made.positions > 0, apart=made.serial is not None
+    )
     files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
     top: FoldedTop | SerialTop
     if made.fabric is not None:
         tail, text = made.fabric
-        places = math.prod(folded.kernels[-1].window.positions)
-        stored = Stored(encoder, text.inputs, places)
+        stored = Stored(encoder, text.inputs, made.layers[-1])
         top = FoldedTop(Front(chain, stored), text, clocks)
         files["fabric.v"] = text.verilog
         facts = _Facts(
@@ -175,7 +220,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
             classes=len(program.program.bias),
             score_width=program.score_width,
             offset=program.low,
-            input_bits=program.program.inputs,
+            input_bits=program.image_bits,
             network_luts=made.kernel_luts,
             popcount_luts=0,
             pipeline_registers=0,
@@ -205,6 +250,8 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         yosys=yosys.identity,
         commands=(command,),
         interface=Interface(),
+        lanes=made.positions * per_place(encoder, folded) or 1,
+        row=encoder.features // folded.kernels[0].window.extent[0] if made.positions else 1,
         **dataclasses.asdict(facts),
     )
 

@@ -15,6 +15,7 @@ class Axis(wiring.Component):  # type: ignore[misc]
         first: the step that completes the first window.
         stride: steps between windows.
         start: where counting starts after reset.
+        last: the last step that completes a window; None if what follows is too short for another.
 
     Ports:
         step: go on.
@@ -23,8 +24,10 @@ class Axis(wiring.Component):  # type: ignore[misc]
         hit: high at steps that complete a window; not before the first `wrap` if `start` is not 0.
     """
 
-    def __init__(self, *, steps: int, first: int, stride: int, start: int = 0) -> None:
-        self.steps, self.first, self.stride, self.start = steps, first, stride, start
+    def __init__(
+        self, *, steps: int, first: int, stride: int, start: int = 0, last: int | None = None
+    ) -> None:
+        self.steps, self.first, self.stride, self.start, self.last = steps, first, stride, start, last
         at = (steps - 1).bit_length()
         super().__init__({"step": In(1), "at": Out(at, init=start), "wrap": Out(1), "hit": Out(1)})
 
@@ -33,10 +36,14 @@ class Axis(wiring.Component):  # type: ignore[misc]
         del platform
         m = Module()
         wait = Signal(range(max(self.first, self.stride - 1) + 1), init=self.first)
-        m.d.comb += [self.wrap.eq(self.at == self.steps - 1), self.hit.eq(wait == 0)]
+        due = wait == 0
+        m.d.comb += [
+            self.wrap.eq(self.at == self.steps - 1),
+            self.hit.eq(due if self.last is None else due & (self.at <= self.last)),
+        ]
         with m.If(self.step):
             m.d.sync += [
                 self.at.eq(Mux(self.wrap, 0, self.at + 1)),
-                wait.eq(Mux(self.wrap, self.first, Mux(self.hit, self.stride - 1, wait - 1))),
+                wait.eq(Mux(self.wrap, self.first, Mux(due, self.stride - 1, wait - 1))),
             ]
         return m

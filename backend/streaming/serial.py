@@ -122,13 +122,22 @@ class Tail:
             found.append(word)
         return found
 
+    @property
+    def image_bits(self) -> int:
+        """Bits of the image that are kept."""
+        return len(self.wanted) * self.places
+
+    def value_blocks(self, shapes: Shapes) -> int:
+        """Block RAMs of the four copies of the values."""
+        return 4 * fewest(self.program.depth, 1, shapes)
+
     def blocks(self, shapes: Shapes, words: int) -> int:
         """Block RAMs of so many instructions."""
         return fewest(words, self.memory[1], shapes)
 
     def inside(self, shapes: Shapes, blocks: int) -> int:
         """Instructions that go to block RAM, of which there are so many for values and program."""
-        left = blocks - 4 * fewest(self.program.depth, 1, shapes)
+        left = blocks - self.value_blocks(shapes)
         words = self.program.length
         if not shapes or self.blocks(shapes, words) <= left:
             return words
@@ -137,8 +146,13 @@ class Tail:
 
     def text(self, inside: int) -> str:
         """Verilog of program and values; the first `inside` instructions go to block RAM."""
-        values = _VALUES.format(name=VALUES, top=self.address_width - 1, last=self.program.depth - 1)
+        values = values_text(VALUES, self.address_width, self.program.depth)
         return values + program_text(self.words(), self.memory[1], inside)
+
+
+def values_text(name: str, address: int, depth: int) -> str:
+    """Write a memory of bits, `address` bits wide and `depth` long, that is read a clock later."""
+    return _VALUES.format(name=name, top=address - 1, last=depth - 1)
 
 
 def fewest(words: int, bits: int, shapes: Shapes) -> int:
@@ -275,21 +289,12 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
         self, m: Module, word: Value, done: Value, free: Value, load: tuple[Value, Value]
     ) -> tuple[Value, Value, Value]:
         """Read values, look up, write the result; return it, its weight and whether a class ends."""
-        a, w = self.tail.address_width, self.tail.weight_width
+        a = self.tail.address_width
         values = [Signal(name=f"pin{pin}") for pin in range(4)]
-        table, out = Signal(16, reset_less=True), Signal(reset_less=True)
-        weights = [Signal(signed(w), name=f"weight{n}", reset_less=True) for n in range(2)]
-        lasts = [Signal(name=f"last{n}", reset_less=True) for n in range(2)]
-        m.d.sync += [
-            table.eq(word[:16]),
-            out.eq(table.bit_select(Cat(values), 1)),
-            weights[0].eq(word[16 + 4 * a : 16 + 4 * a + w]),
-            weights[1].eq(weights[0]),
-            lasts[0].eq(word[-1]),
-            lasts[1].eq(lasts[0]),
-        ]
+        out = Signal(reset_less=True)
+        weight, last = self._look_up(m, word, Cat(values), out)
         to, write = Signal(a), Signal()
-        m.d.comb += write.eq(load[1] | done & (weights[1] == 0))
+        m.d.comb += write.eq(load[1] | done & (weight == 0))
         with m.If(free):
             m.d.sync += to.eq(0)
         with m.Elif(write):
@@ -299,7 +304,23 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
                 VALUES, i_clk=ClockSignal(), i_write=write, i_to=to, i_d=Mux(load[1], load[0], out),
                 i_from=word[16 + a * pin : 16 + a * (pin + 1)], o_q=value,
             )  # fmt: skip
-        return out, weights[1], lasts[1]
+        return out, weight, last
+
+    def _look_up(self, m: Module, word: Value, values: Value, out: Signal) -> tuple[Value, Value]:
+        """Drive the result of an instruction; return its weight and whether a class ends."""
+        a, w = self.tail.address_width, self.tail.weight_width
+        table = Signal(16, reset_less=True)
+        weights = [Signal(signed(w), name=f"weight{n}", reset_less=True) for n in range(2)]
+        lasts = [Signal(name=f"last{n}", reset_less=True) for n in range(2)]
+        m.d.sync += [
+            table.eq(word[:16]),
+            out.eq(table.bit_select(values, 1)),
+            weights[0].eq(word[16 + 4 * a : 16 + 4 * a + w]),
+            weights[1].eq(weights[0]),
+            lasts[0].eq(word[-1]),
+            lasts[1].eq(lasts[0]),
+        ]
+        return weights[1], lasts[1]
 
     def _count(self, m: Module, done: Value, more: Value, last: Value) -> None:
         """Add up scores, one class after the other, and keep the highest."""

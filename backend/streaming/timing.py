@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,58 +59,74 @@ class _Stage:
 def _stage(layer: Layer) -> _Stage:
     """Describe a layer; a pool that accumulates loses its first clock."""
     window = layer.kernel.window
-    axes = []
-    for extent, size, stride, pad, n in zip(
-        window.extent, window.size, window.stride, window.padding, window.positions, strict=True
-    ):
-        ends = np.zeros(extent + pad, np.bool_)
-        ends[size - 1 - pad + stride * np.arange(n)] = True
-        axes.append((np.arange(extent + pad) < extent, ends))
-    (row, row_ends), (place, place_ends) = axes
-    takes = (row[:, None] & place).ravel().tolist()
-    gives = (row_ends[:, None] & place_ends).ravel().tolist()
+    rows, words = layer.steps
     below, behind = window.padding
-    last = len(row) * len(place)
-    start = window.extent[0] * len(place) if below else (last - behind) % last
+    row_ends, word_ends = np.zeros(rows, np.bool_), np.zeros(words, np.bool_)
+    row_ends[window.size[0] - 1 - below + window.stride[0] * np.arange(window.positions[0])] = True
+    word_ends[layer.first + layer.every * np.arange(layer.groups)] = True
+    row, word = np.arange(rows) < window.extent[0], np.arange(words) < layer.words
+    takes = (row[:, None] & word).ravel().tolist()
+    gives = (row_ends[:, None] & word_ends).ravel().tolist()
+    start = 0
+    if below:
+        start = window.extent[0] * words
+    elif behind:
+        start = (window.extent[0] - 1) * words + layer.words
     return _Stage(takes, gives, start, int(layer.accumulates))
 
 
-def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 0) -> Timing:
+def timing(
+    layers: tuple[Layer, ...], *, per_word: int, tail: int, bits: int = 0, double: bool = False
+) -> Timing:
     """Count clocks.
 
     Args:
         layers: the layers.
-        per_place: features per place of the first image.
+        per_word: clocks in which a word of the first image enters.
         tail: clocks from storing the last bit to the result, see `AFTER` of `top` and of `serial`.
-        bits: clocks in which a place of the last image is stored; 0 for all its bits at once.
+        bits: clocks in which a place of the last image is stored; 0 for all bits of a word at once.
+        double: whether there is room for the next image while the tail is at work.
     """
     stages = [_stage(layer) for layer in layers]
-    features = per_place * math.prod(layers[0].kernel.window.extent)
-    last = math.prod(layers[-1].kernel.window.positions)
+    features = per_word * layers[0].kernel.window.extent[0] * layers[0].words
+    rows, places = layers[-1].kernel.window.positions
+    last = rows * layers[-1].groups
+    # clocks in which each word of a row is taken
+    takes = [1] * layers[-1].groups
+    if bits:
+        takes = np.diff([*range(0, places, layers[-1].results), places]).tolist()
+    part = 0
     accepted: list[int] = []
     results: list[int] = []
-    code, complete, sent, stored, left, busy, clock = False, False, 0, 0, 0, 0, 0
+    code, complete, sent, stored, left, busy, clock = False, 0, 0, 0, 0, 0, 0
     while len(results) < _FRAMES:
-        after = room = not busy and not complete and left <= 1
+        if double:
+            room = complete + (busy > 0) < 2 if not left else left == 1 and stored > 0
+        else:
+            room = not busy and not complete and left <= 1
+        after, free = room, not busy
         rooms = []
+        after = after and part == takes[stored % len(takes)] - 1
         for stage in reversed(stages):
             rooms.append(after)
             after = stage.ready(after)
-        whole = sent % per_place == 0  # the last feature of a place stands in the register
+        whole = sent % per_word == 0  # the last feature of a word stands in the register
         move = code and (not whole or after)
         valid = code and whole
         take = room and stages[-1].full
-        for stage, free in zip(stages, reversed(rooms), strict=True):
+        for stage, ready in zip(stages, reversed(rooms), strict=True):
             before, valid = valid, stage.full
-            stage.clock(before, free)
+            stage.clock(before, ready)
         busy -= busy > 0
-        if complete and not left and len(accepted) > len(results):
-            complete, busy = False, tail - 1
+        if complete and free and (double or not left) and len(accepted) > len(results):
+            complete, busy = complete - 1, tail - 1
             results.append(clock + busy)
         if take:
-            stored = (stored + 1) % last
-            complete = not stored
-        left = bits if take else max(left - 1, 0)
+            part = (part + 1) % takes[stored % len(takes)]
+            stored = (stored + (not part)) % last
+            complete += not double and not stored and not part
+        left, before = bits if take else max(left - 1, 0), left
+        complete += double and before == 1 and not take and not stored
         if not code or move:
             code = True
             sent += 1

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..fabric import FabricText
 from ..top import StreamTop
+from .double import DoubleSerialTail, DoubleTail
 from .front import Chain, Front
 from .serial import SerialTail, Tail
 from .timing import Timing
@@ -47,7 +48,8 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, chain: Chain, tail: Tail) -> None:
         self.chain = chain
-        self.tail = SerialTail(tail, ahead=chain.ahead)
+        double = isinstance(tail, DoubleTail)
+        self.tail = (DoubleSerialTail if double else SerialTail)(tail, ahead=chain.ahead)
         features = stream.Signature(chain.features.payload.shape())
         result = stream.Signature(len(self.tail.result.payload))
         super().__init__({"features": In(features), "result": Out(result)})

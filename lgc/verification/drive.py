@@ -112,12 +112,10 @@ class Host:
         if rtl.interface.bare:
             pins = Streams(
                 "rst", False,
-                "features__valid", "features__ready", (*bits("features__payload", rtl.beats[1]),),
+                "features__valid", "features__ready", (*bits("features__payload", rtl.beat_width),),
                 "result__valid", "result__ready", (*bits("result__payload", rtl.result_width),),
             )  # fmt: skip
-            beats = codes.astype(np.int64)
-            if name == "parallel":
-                beats = _wide(rtl, codes)
+            beats = _beats(rtl, codes)
         else:
             packing = rtl.core.packing
             word, replies = packing.word, words(rtl)
@@ -240,17 +238,17 @@ def expected(rtl: RtlFiles, classes: npt.NDArray[np.int64], scores: _I64x2) -> _
     return np.stack(columns, axis=1)
 
 
-def _wide(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> _I64x2:
-    """Return the beat int64 `[samples, 1]` that holds all features of a sample.
+def _beats(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> _I64x2:
+    """Return what enters clock by clock of codes `[samples, features]`, int64 `[samples, clocks]`.
 
     Raises:
-        ToolMissingError: it is wider than this host's numbers.
+        ToolMissingError: a beat or a result is wider than this host's numbers.
     """
-    if max(rtl.beats[1], rtl.result_width) > WIDEST:
-        raise ToolMissingError(f"Parallel interfaces of more than {WIDEST} pins are not driven here.")
-    raw = codes.astype(np.int64) & ((1 << rtl.feature_width) - 1)
-    beats: _I64x2 = (raw << (rtl.feature_width * np.arange(rtl.features))).sum(axis=1, keepdims=True)
-    return beats
+    if rtl.lanes == 1:
+        return codes.astype(np.int64)
+    if max(rtl.beat_width, rtl.result_width) > WIDEST:
+        raise ToolMissingError(f"Streams of more than {WIDEST} pins are not driven here.")
+    return rtl.beats(codes).astype(np.int64)
 
 
 def _blocks(frames: _U8x2) -> list[tuple[int, npt.NDArray[np.uint8]]]:

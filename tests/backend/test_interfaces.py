@@ -196,7 +196,7 @@ def test_all_features_in_one_clock(
 ) -> None:
     """A sample per clock unless inputs are held; results that nobody takes wait, and none is lost."""
     rtl = design(tmp_path / "rtl", drawn, held=held, name="parallel", pack=pack, scores=scores)
-    assert rtl.beats == (1, rtl.features * rtl.feature_width)
+    assert (rtl.clocks_in, rtl.beat_width) == (1, rtl.features * rtl.feature_width)
     assert rtl.cycles_per_sample == (rtl.latency + 1 if held else 1)
     given = stimulus(rtl, drawn, 60)
     found = simulate(rtl, out=tmp_path / "sim", simulator="icarus", stress_frames=60, **given)

@@ -34,12 +34,12 @@ def mapped(model: Checkpoint) -> Folded:
     return replace(folded, kernels=tuple(kernels))
 
 
-def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100) -> Design:
+def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100, positions: int = 0) -> Design:
     folded = mapped(model)
     tail = expand(folded.tail)
     tail = replace(tail, netlist=Pipeline(levels=levels)(tail.netlist))
     tail, _ = add_argmax(tail, carry=True)
-    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks)
+    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks, positions=positions)
 
 
 def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -> None:
@@ -109,10 +109,19 @@ def test_a_readout_right_behind_the_kernels(tmp_path: Path) -> None:
     check(model, made(model, levels=0), tmp_path)
 
 
-def serial(model: Checkpoint, *, blocks: int = 100, shapes: Shapes = BLOCKS) -> Design:
+def serial(
+    model: Checkpoint,
+    *,
+    blocks: int = 100,
+    shapes: Shapes = BLOCKS,
+    positions: int = 0,
+    double: bool | None = None,
+) -> Design:
     folded = mapped(model)
     folded = replace(folded, tail=LutMap(k=4)(folded.tail))
-    return serial_design(model.encoder, folded, shapes=shapes, blocks=blocks)
+    return serial_design(
+        model.encoder, folded, shapes=shapes, blocks=blocks, positions=positions, double=double
+    )
 
 
 @pytest.mark.parametrize(
