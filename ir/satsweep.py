@@ -17,7 +17,7 @@ from lgc.errors import LgcError
 
 from . import _satsweep, sat
 from ._typing import Bool1, Bool2, I64x1, I64x2, U64x1
-from .netlist import Netlist
+from .netlist import Netlist, table_dtype
 from .simulate import pack, simulate_words
 
 _ROUNDS = 12
@@ -25,6 +25,7 @@ _TRIES = 8
 _OPEN_PAIRS = 20_000
 _PATTERNS = 512
 _CONES = 1000
+_ANSWERS = 32
 _VALUE_BYTES = 1 << 29
 
 
@@ -96,7 +97,13 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
             pairs = pairs[:0]
         if len(pairs):
             cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
-            for x, y in pairs.tolist():
+            alike, seen = np.ones(len(pairs), np.bool_), len(fresh)
+            for n, (x, y) in enumerate(pairs.tolist()):
+                if len(fresh) - seen == _ANSWERS:  # what tells one pair apart does so with many
+                    alike[n:] &= _alike(found, net, pairs[n:], np.concatenate(fresh[seen:]))
+                    seen = len(fresh)
+                if not alike[n]:
+                    continue
                 if cones.last > _CONES:  # the solver decides all it was told of
                     cones.close()
                     cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
@@ -116,6 +123,16 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
             break
         tried = np.concatenate([tried, *fresh])[-64 * words * 8 :]
     return replace(found, undecided=len(undecided), patterns=tried)
+
+
+def _alike(found: Sweep, net: Netlist, pairs: I64x2, tried: Bool2) -> Bool1:
+    """Which pairs of a signal and a literal have equal values for these patterns, bool `[pairs]`."""
+    table = found.table.astype(table_dtype(net.k))
+    swept = Netlist(net.inputs, found.fanin, table, np.empty(0, np.int32))
+    values = simulate_words(swept, pack(tried))
+    inverted = np.where(pairs[:, 1] & 1, ~np.uint64(0), np.uint64(0))
+    same: Bool1 = (values[pairs[:, 0]] == values[pairs[:, 1] >> 1] ^ inverted[:, None]).all(axis=1)
+    return same
 
 
 def _round(

@@ -223,8 +223,12 @@ def train(
     help="With --fold, dense layers in LUTs, or as a program in block RAM, one LUT per clock.",
 )  # fmt: skip
 @click.option(
-    "--positions-per-clock", "positions", type=click.IntRange(1), default=0, metavar="N",
-    help="With --fold, neighbouring places of a row that enter per clock; a feature per clock if not given.",
+    "--fps", type=click.FloatRange(0), default=0, metavar="RATE",
+    help="With --fold, choose tail and positions per clock for so many frames per second; exit 5 if missed.",
+)  # fmt: skip
+@click.option(
+    "--positions-per-clock", "positions", type=click.IntRange(0), default=0, metavar="N",
+    help="With --fold, neighbouring places of a row that enter per clock; 0, the default: a feature per clock.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(

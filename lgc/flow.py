@@ -51,6 +51,7 @@ from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
 if TYPE_CHECKING:
     from lgc.backend.board import Board
+    from lgc.backend.estimate import Estimate
     from lgc.backend.interfaces.settings import Interface
     from lgc.backend.pll import Pll
     from lgc.backend.rtl import RtlFiles
@@ -92,6 +93,7 @@ class Options:
             fabric takes new ones every clock.
         fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
         positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
+        fps: with `fold`, frames per second that tail and places per clock are chosen for; 0 for any.
         tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
     """
 
@@ -119,6 +121,7 @@ class Options:
     fold: bool = False
     tail: str = "parallel"
     positions: int = 0
+    fps: float = 0
 
 
 def compile(
@@ -146,6 +149,8 @@ def compile(
     if settings.until not in STAGES:
         raise LgcError(f"There is no stage {settings.until!r}.", hint=f"Stages: {', '.join(STAGES)}.")
     kind = Flow
+    if (settings.fps or settings.positions) and not settings.fold:
+        raise UsageError("Rates and places per clock are those of folded designs.", hint="Say --fold.")
     if settings.fold:
         from lgc import folding
 
@@ -457,6 +462,12 @@ class Flow:
         return self.step("05-simulate", run, key, *files.sources, files.cells)
 
     # 07
+    def expected(self) -> Estimate:
+        """Say what clock to expect."""
+        from lgc.backend.estimate import estimate
+
+        return estimate(self.fabric, self.rtl_files, self.target, held=not self.pace.full)
+
     def in_words(self, path: Hops) -> Hops:
         """Say what the cells of a path are in the network."""
         levels = self.checkpoint.encoder.code_levels

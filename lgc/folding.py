@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lgc import netlists
+from lgc import netlists, rates
 from lgc.build import Watch
 from lgc.critical import Hops
 from lgc.errors import MismatchError, UsageError
@@ -28,7 +28,11 @@ from lgc.manifest import Outcome, Step
 from lgc.report import describe, model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lgc.backend.estimate import Estimate
     from lgc.backend.streaming.rtl import Design
+    from lgc.ir.fabric import Fabric
 
 FACTS = "folded.json"
 """File that says which window each kernel has."""
@@ -96,7 +100,6 @@ class FoldedFlow(Flow):
         super().__init__(path, options, watch)
         if self.target.cells.own_cells:
             raise UsageError(f"A folded design cannot be built for {self.target.family} yet.")
-        self.target = replace(self.target, delay=None)  # estimates know fabrics, not kernels
         self.first_pipeline = self.pipeline
         self.pipeline = passes.know(pipeline, 1)
         _ = self.folded  # what cannot be folded should not wait for other steps
@@ -194,6 +197,8 @@ class FoldedFlow(Flow):
     def expand(self) -> Step:
         """Map kernels and tail, add popcount and argmax, number the tail's stages, and compare."""
         source = self.build.path / "02-optimise"
+        if self.options.fps:
+            self.decide()
 
         def run(out: Path) -> Outcome:
             before = self.stored("02-optimise")
@@ -210,7 +215,8 @@ class FoldedFlow(Flow):
             save(folded, out)
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 
-        key = {"k": self.target.k, "fold": True, "tail": self.options.tail}
+        key: dict[str, Any] = {"k": self.target.k, "fold": True, "tail": self.options.tail}
+        key["positions"] = self.options.positions
         key |= {"pace": dataclasses.asdict(self.pace)} | self.target_key
         inputs = [*files(source), self.path]
         return self.step("03-expand", run, key | self.sample_key, *inputs)
@@ -229,7 +235,7 @@ class FoldedFlow(Flow):
         checks.append(self.check_argmax(counted, fabric, argmax))
         netlists.write(out / "fabric.npz", fabric.netlist)
         (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
-        kernels = folded.luts - tail.luts
+        kernels = self.kernel_luts(folded)
         return {
             "classes": fabric.classes,
             "score_width": fabric.score_width,
@@ -256,13 +262,71 @@ class FoldedFlow(Flow):
             "classes": len(made.program.bias),
             "score_width": made.score_width,
             "offset": made.low,
-            "network_luts": folded.luts - folded.tail.luts,
-            "luts": folded.luts - folded.tail.luts,
+            "network_luts": self.kernel_luts(folded),
+            "luts": self.kernel_luts(folded),
             "depth": 1,
             "stages": 0,
             "argmax_luts": 0,
         }
         return values, replace(folded, tail=net)
+
+    def kernel_luts(self, folded: Folded) -> int:
+        """LUTs of the kernels, each as often as it is built."""
+        from lgc.backend.streaming.plan import layers_of
+
+        layers = layers_of(folded.kernels, shapes=(), blocks=0, lanes=max(self.options.positions, 1))
+        return sum(layer.kernel.netlist.luts * layer.results for layer in layers if not layer.kernel.pool)
+
+    def decide(self) -> None:
+        """Choose tail and places per clock so that the rate asked for is met."""
+        given = self.options
+        source = files(self.build.path / "02-optimise")
+
+        def run(_: Path) -> Outcome:
+            rows = [
+                rates.row(tail, made, self.target)
+                for tail in TAILS
+                for made in self.considered(tail)
+            ]
+            for row in rows:
+                self.watch(f"considered: {row.text}", None, True)
+            chosen = rates.choose(rows, given.fps, self.target.name)
+            return Outcome(
+                {"tail": chosen.tail, "positions": chosen.positions, "considered": rates.facts(rows)}
+            )
+
+        key = {"fps": given.fps, "positions": given.positions, "pace": dataclasses.asdict(self.pace)}
+        step = self.step("02-rate", run, key | self.target_key, *source, self.path)
+        self.options = replace(given, tail=step.values["tail"], positions=step.values["positions"])
+        places = f"{self.options.positions:,} places" if self.options.positions else "one feature"
+        self.watch(f"chosen: {self.options.tail} tail, {places} per clock", None, True)
+
+    def considered(self, tail: str) -> Iterator[Design]:
+        """Designs with such a tail, laid out for each number of places per clock."""
+        before = self.stored("02-optimise")
+        mapper = passes.LutMap(k=self.target.k)
+        kernels = tuple(replace(kernel, netlist=mapper(kernel.netlist)) for kernel in before.kernels)
+        folded, fabric = replace(before, kernels=kernels), None
+        if tail == "serial":
+            folded = replace(folded, tail=mapper(before.tail))
+        elif before.tail.luts <= self.target.luts * self.target.k:  # else no mapping makes it fit
+            _, fabric, _ = self.pace(expand(before.tail, k=self.target.k, position=self.places), self.target)
+        else:
+            self.watch(f"not considered: a parallel tail of {before.tail.luts:,} nodes", None, True)
+            return
+        columns = before.kernels[0].window.extent[1]
+        for count in rates.positions(columns, self.options.positions):
+            yield self.laid_out(folded, fabric, count)
+
+    def laid_out(self, folded: Folded, fabric: Fabric | None, positions: int) -> Design:
+        """Lay out a design; without a fabric, the tail is a program."""
+        from lgc.backend.streaming.rtl import design, serial_design
+
+        room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
+        room["positions"] = positions
+        if fabric is None:
+            return serial_design(self.lowered.encoder, folded, **room)
+        return design(self.lowered.encoder, folded, fabric, **room)
 
     def map(self, name: str, net: Netlist) -> tuple[Netlist, model.Check]:
         """Map a netlist to the target's LUTs and compare."""
@@ -288,14 +352,14 @@ class FoldedFlow(Flow):
     @cached_property
     def design(self) -> Design:
         """The design, laid out."""
-        from lgc.backend.streaming.rtl import design, serial_design
+        fabric = None if self.options.tail == "serial" else self.fabric
+        return self.laid_out(self.stored("03-expand"), fabric, self.options.positions)
 
-        encoder, folded = self.lowered.encoder, self.stored("03-expand")
-        room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
-        room["positions"] = self.options.positions
-        if self.options.tail == "serial":
-            return serial_design(encoder, folded, **room)
-        return design(encoder, folded, self.fabric, **room)
+    def expected(self) -> Estimate:
+        """Say what clock to expect."""
+        from lgc.backend.streaming.expect import expect
+
+        return expect(self.design, self.target)
 
     def rtl(self) -> Step:
         """Write the Verilog and tell what it will take."""
@@ -309,7 +373,8 @@ class FoldedFlow(Flow):
             values = dataclasses.asdict(files)
             values["sources"] = [path.name for path in files.sources]
             values["cells"] = files.cells.name
-            (out / "model.txt").write_text(self.design.model())
+            expected = None if self.target.delay is None else self.expected()
+            (out / "model.txt").write_text(self.design.model(expected))
             return Outcome(values, files.commands)
 
         expanded = self.build.path / "03-expand"
@@ -322,7 +387,7 @@ class FoldedFlow(Flow):
             "blocks": self.target.resources.bram,
             "positions": self.options.positions,
         }
-        step = self.step("04-rtl", run, key, *inputs)
+        step = self.step("04-rtl", run, key | self.target_key, *inputs)
         for line in (step.path / "model.txt").read_text().splitlines():
             self.watch(line, None, True)
         return step

@@ -26,12 +26,10 @@ def check(flow: Flow) -> None:
 
 def estimate(flow: Flow) -> Step:
     """Say what clock to expect, where nothing is placed and routed."""
-    from lgc.backend.estimate import estimate as clock
-
     held = not flow.pace.full
 
     def run(_: Path) -> Outcome:
-        found = clock(flow.fabric, flow.rtl_files, flow.target, held=held)
+        found = flow.expected()
         return Outcome(dataclasses.asdict(found) | {"held": held})
 
     if flow.target.cells.estimated:
@@ -40,7 +38,7 @@ def estimate(flow: Flow) -> Step:
             f"estimate and there is no bitstream.{_way_on(flow)}"
         )
     expanded = flow.build.path / "03-expand"
-    sources = (expanded / "fabric.npz", expanded / "fabric.json")
+    sources = [path for path in (expanded / "fabric.npz", expanded / "fabric.json") if path.is_file()]
     return flow.step("07-estimate", run, flow.target_key, *sources, *flow.rtl_files.sources)
 
 

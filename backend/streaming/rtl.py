@@ -11,6 +11,7 @@ from lgc.ir.encoder import Thermometer
 from lgc.ir.fabric import Fabric
 from lgc.ir.kernels import Folded
 
+from ..estimate import Estimate
 from ..fabric import FabricText, fabric_text
 from ..interfaces.settings import Interface
 from ..lut4 import CELLS
@@ -55,8 +56,17 @@ class Design:
         """LUTs of all kernels but the pools that accumulate."""
         return sum(layer.luts for layer in self.layers if not layer.accumulates)
 
-    def model(self) -> str:
-        """Return what it will take, before synthesis, as a table with a last line on clocks."""
+    @property
+    def per_place(self) -> int:
+        """Features per place of the first image."""
+        return per_place(self.encoder, self.folded)
+
+    def model(self, expected: Estimate | None = None) -> str:
+        """Return what it will take, before synthesis, as a table with last lines on clocks.
+
+        Args:
+            expected: the clock to expect.
+        """
         rows: list[tuple[str, ...]] = [
             ("part", "positions", "LUT4", "flip-flops", "line buffer, bits", "block RAM")
         ]
@@ -89,7 +99,13 @@ class Design:
         lines.append(
             f"one sample per {clocks.cycles_per_sample:,} clocks, class {clocks.latency:,} clocks after the "
             f"last of {self.encoder.features:,} features"
+            + (f", {self.positions:,} places per clock" if self.positions else "")
         )
+        if expected is not None:
+            lines.append(
+                f"ESTIMATE: about {expected.fmax_mhz:.0f} MHz, limited by the {expected.limited_by}; "
+                f"{expected.samples_per_second:,.0f} samples per second"
+            )
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -250,7 +266,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         yosys=yosys.identity,
         commands=(command,),
         interface=Interface(),
-        lanes=made.positions * per_place(encoder, folded) or 1,
+        lanes=made.positions * made.per_place or 1,
         row=encoder.features // folded.kernels[0].window.extent[0] if made.positions else 1,
         **dataclasses.asdict(facts),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,16 +45,18 @@ class _Stage:
         """Whether a place would be taken, if the next layer is `after` ready."""
         return not self.wait and not (self.full and not after) and self.takes[self.at]
 
-    def clock(self, valid: bool, after: bool) -> None:
-        """Go on by a clock."""
+    def clock(self, valid: bool, after: bool) -> bool:
+        """Go on by a clock; whether anything changed."""
+        stands = not self.wait and (self.full and not after or not (self.full or valid) and self.takes[self.at])
         if self.wait:
             self.wait -= 1
-        elif not (self.full and not after):
+        elif not stands:
             self.full = False
             if valid or not self.takes[self.at]:
                 self.full = self.gives[self.at] and not self.quiet
                 self.quiet -= self.quiet > 0
                 self.at = (self.at + 1) % len(self.takes)
+        return not stands
 
 
 def _stage(layer: Layer) -> _Stage:
@@ -101,7 +104,7 @@ def timing(
     code, complete, sent, stored, left, busy, clock = False, 0, 0, 0, 0, 0, 0
     while len(results) < _FRAMES:
         if double:
-            room = complete + (busy > 0) < 2 if not left else left == 1 and stored > 0
+            room = complete + (busy > 0) < 2 if not left else left == 1 and stored + part > 0
         else:
             room = not busy and not complete and left <= 1
         after, free = room, not busy
@@ -114,9 +117,10 @@ def timing(
         move = code and (not whole or after)
         valid = code and whole
         take = room and stages[-1].full
+        moved = take or move or not code
         for stage, ready in zip(stages, reversed(rooms), strict=True):
             before, valid = valid, stage.full
-            stage.clock(before, ready)
+            moved |= stage.clock(before, ready)
         busy -= busy > 0
         if complete and free and (double or not left) and len(accepted) > len(results):
             complete, busy = complete - 1, tail - 1
@@ -126,11 +130,14 @@ def timing(
             stored = (stored + (not part)) % last
             complete += not double and not stored and not part
         left, before = bits if take else max(left - 1, 0), left
-        complete += double and before == 1 and not take and not stored
+        complete += double and before == 1 and not take and not stored and not part
         if not code or move:
             code = True
             sent += 1
             if sent % features == 0:
                 accepted.append(clock)
         clock += 1
+        idle = min(busy or math.inf, left - 1 if left else math.inf) - 1
+        if not moved and 0 < idle < math.inf:  # nothing happens but that the tail goes on
+            clock, busy, left = clock + int(idle), max(busy - int(idle), 0), max(left - int(idle), 0)
     return Timing(results[0] - accepted[0], results[-1] - results[-2])

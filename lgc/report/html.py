@@ -10,7 +10,7 @@ from .markup import table, tag, text
 from .model import Check, Parts, PostRoute, Report, Simulation
 from .sections import FANOUT, Hop
 from .style import STYLE
-from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, provenance, spread, stages
+from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, provenance, spread, stages
 
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
 _HOPS = 60
@@ -241,8 +241,7 @@ def _estimate(report: Report) -> str:
     guess = report.estimate
     if guess is None:
         return ""
-    slow = f"{guess.levels} LUTs between registers" if guess.limited_by == "fabric" else "encoder and control"
-    note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz, limited by {slow}."
+    note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz, limited by {limit(guess)}."
     inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
     source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
     return card("Timing, estimated", note, *inner, source, _choices(report), width=5)

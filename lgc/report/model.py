@@ -206,7 +206,7 @@ class Estimate:
         latency_ns: latency of a result at `fmax_mhz`.
         samples_per_second: throughput at `fmax_mhz`.
         levels: LUTs on the slowest path.
-        limited_by: "fabric", or "shell" if encoder and control are slower.
+        limited_by: "fabric", "shell" if encoder and control are slower, or a part of a folded design.
         source: where the delays come from.
         critical: LUTs of the slowest path, and when their outputs are right.
     """

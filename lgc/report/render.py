@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .model import Estimate, Link, Report
 from .sections import Accuracy, Layer
-from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, path, provenance, spread, stages
+from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, path, provenance, spread, stages
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -98,10 +98,7 @@ def _estimate(report: Report, found: Estimate) -> Iterator[tuple[str, ...]]:
         what = "logic cells" if report.netlist.k == 4 else "LUT sites"
         words = f"{synthesis.cells:,} of {synthesis.cells_available:,} ({share:.0%})"
         yield f"{what}, at least", words, "post-synthesis"
-    where = (
-        f"{found.levels} LUTs between registers" if found.limited_by == "fabric" else "encoder and control"
-    )
-    yield "Fmax", f"about {found.fmax_mhz:.0f} MHz ({where})", "ESTIMATE"
+    yield "Fmax", f"about {found.fmax_mhz:.0f} MHz ({limit(found)})", "ESTIMATE"
     yield "latency at Fmax", f"about {found.latency_ns:,.0f} ns after the last feature", "ESTIMATE"
     yield "throughput at Fmax", f"about {found.samples_per_second:,.0f} samples/s", "ESTIMATE"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Check, Parts, Report, Seed
+from .model import Check, Estimate, Parts, Report, Seed
 from .sections import Hop, StageChoice
 
 PART_LABELS = {
@@ -14,6 +14,13 @@ PART_LABELS = {
 }
 """Names of the parts of a design."""
 assert list(PART_LABELS) == list(Parts.__annotations__)
+
+
+def limit(found: Estimate) -> str:
+    """Say where the slowest path of an estimate is."""
+    if found.limited_by == "fabric":
+        return f"{found.levels} LUTs between registers"
+    return "encoder and control" if found.limited_by == "shell" else found.limited_by
 
 
 def equal(check: Check) -> str:
