@@ -212,9 +212,10 @@ def _prove(
     leaves: I32x1,
     inside: I32x1,
     buffer: U64x2,
+    attempts: int,
 ) -> tuple[int, int, int]:
     """Decide whether x is y over ever larger cuts; returns (answer, leaves, differing assignment)."""
-    for attempt in range(3):
+    for attempt in range(attempts):
         limit = 10 if attempt < 2 else WIDE
         clock[0] += 4
         if clock[0] > 1 << 30:
@@ -265,6 +266,7 @@ def sweep(
     values: U64x2,
     forced: I64x1,
     barred: Bool1,
+    failed: I32x1,
     literal: I64x1,
     new_fanin: I32x2,
     new_table: U64x1,
@@ -278,7 +280,8 @@ def sweep(
 
     As `_kernels.sweep`, and besides: LUTs with equal simulated `values` `[signals, words]` are
     compared with earlier ones, at most `tries` each, over cuts. `forced[i]` is a literal of the
-    old netlist that LUT i was proved to equal, or -1; for `barred` LUTs nothing is tried.
+    old netlist that LUT i was proved to equal, or -1; for `barred` LUTs nothing is tried. The widest cuts
+    cost most: only the first candidate has them, unless `failed` `[luts]` says that they failed before.
 
     Fills `how` `[luts]` (0 kept, 1 structure, 2 cut, 3 forced), `open_pairs` `[pairs, 2]` with new
     signal and new literal that could not be decided, `patterns` `[n, inputs]` with input patterns
@@ -349,9 +352,10 @@ def sweep(
             flip = differ ^ int(inverted) ^ (int(literal[old[other]] & 1) if other >= first else 0)
             if _same(values, first + i, old[other], flip):
                 tried += 1
+                wide = pending < 0 and failed[i] != old[other]
                 answer, n, where = _prove(
                     new_fanin, new_table, first, me, other, differ, levels,
-                    clock, mark, slot, leaves, inside, buffer,
+                    clock, mark, slot, leaves, inside, buffer, 3 if wide else 2,
                 )  # fmt: skip
                 if answer == EQUAL:
                     literal[first + i] = (2 * np.int64(other) + differ) ^ inverted
@@ -364,6 +368,7 @@ def sweep(
                     counts[1] += 1
                 if answer == UNKNOWN and pending < 0:
                     pending = 2 * other + differ
+                    failed[i] = old[other]
             other = chain[other]
         if merged:
             continue

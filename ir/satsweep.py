@@ -16,7 +16,7 @@ import numpy as np
 from lgc.errors import LgcError
 
 from . import _satsweep, sat
-from ._typing import Bool1, Bool2, I64x1, I64x2, U64x1
+from ._typing import Bool1, Bool2, I32x1, I64x1, I64x2, U64x1
 from .netlist import Netlist, table_dtype
 from .simulate import pack, simulate_words
 
@@ -27,6 +27,7 @@ _PATTERNS = 512
 _CONES = 1000
 _ANSWERS = 32
 _VALUE_BYTES = 1 << 29
+_ALL_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,9 @@ def patterns(inputs: int, *, samples: int, seed: int, levels: int = 1) -> Bool2:
     return (height[:, :, None] > np.arange(levels)).reshape(samples, inputs)
 
 
-def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000) -> Sweep:
+def sweep(
+    net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000, work: int | None = None
+) -> Sweep:
     """Merge equal and complementary signals of `net`.
 
     Args:
@@ -77,6 +80,8 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
         levels: inputs are thermometer codes of so many bits; 1 if any input pattern can occur.
         seed: of the first simulation patterns.
         conflicts: SAT conflicts spent on a pair.
+        work: signals told to solvers at most, all pairs together; None for any number. Pairs come in
+            topological order, so that those of large cones stay apart.
 
     Raises:
         LgcError: the inputs do not divide into codes of `levels` bits.
@@ -87,10 +92,13 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
     tried = patterns(net.inputs, samples=64 * words, seed=seed, levels=levels)
     forced = np.full(net.luts, -1, np.int64)
     barred = np.zeros(net.luts, np.bool_)
+    failed = np.full(net.luts, -1, np.int32)
+    most = max(words, min(8 * words, _ALL_BYTES // (8 * net.signals)))
+    told = 0
     rng = np.random.default_rng(seed)
     undecided: set[int] = set()
     for _ in range(_ROUNDS):
-        found, pairs, told_apart = _round(net, tried, forced, barred, levels)
+        found, pairs, told_apart = _round(net, tried, forced, barred, failed, levels)
         fresh = [_thermometer(told_apart, levels)] if len(told_apart) else []
         if len(pairs) and not sat.available():
             undecided.update(found.kept[pairs[:, 0] - net.first_lut].tolist())
@@ -108,7 +116,9 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
                     cones.close()
                     cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
                 old = int(found.kept[x - net.first_lut])
-                answer = _differ(cones, x, y, conflicts)
+                before = len(cones.encoded)
+                answer = _differ(cones, x, y, conflicts) if work is None or told < work else None
+                told += len(cones.encoded) - before
                 if answer is None:
                     undecided.add(old)
                     barred[old] = True
@@ -121,7 +131,7 @@ def sweep(net: Netlist, *, levels: int = 1, seed: int = 0, conflicts: int = 2000
             cones.close()
         if not fresh and not len(pairs):
             break
-        tried = np.concatenate([tried, *fresh])[-64 * words * 8 :]
+        tried = np.concatenate([tried, *fresh])[-64 * most :]
     return replace(found, undecided=len(undecided), patterns=tried)
 
 
@@ -136,7 +146,7 @@ def _alike(found: Sweep, net: Netlist, pairs: I64x2, tried: Bool2) -> Bool1:
 
 
 def _round(
-    net: Netlist, tried: Bool2, forced: I64x1, barred: Bool1, levels: int
+    net: Netlist, tried: Bool2, forced: I64x1, barred: Bool1, failed: I32x1, levels: int
 ) -> tuple[Sweep, I64x2, Bool2]:
     """One pass over the LUTs; returns the result, open pairs and new patterns."""
     values = simulate_words(net, pack(tried))
@@ -147,7 +157,7 @@ def _round(
     told_apart = np.zeros((_PATTERNS, net.inputs), np.bool_)
     counts = np.zeros(2, np.int64)
     count = _satsweep.sweep(
-        net.fanin, net.table.astype(np.uint64), net.first_lut, levels, _TRIES, values, forced, barred,
+        net.fanin, net.table.astype(np.uint64), net.first_lut, levels, _TRIES, values, forced, barred, failed,
         literal, fanin, table, kept, how, pairs, told_apart, counts,
     )  # fmt: skip
     ways = np.bincount(how, minlength=4)

@@ -11,12 +11,16 @@ from ._sweep import rebuild
 from .dce import Dce
 
 
+_WORK = 2_000_000
+"""Signals of cones that SAT is told of at most: a minute or two."""
+
+
 @dataclass(frozen=True)
 class Merge:
     """Merge signals that are equal or complementary whatever their structure, and constant ones.
 
     Simulation proposes pairs, proofs over small cuts and SAT decide (`satsweep`). Pairs that SAT
-    does not settle within `conflicts` stay apart.
+    does not settle within `conflicts` stay apart, and those left when cones were large enough for a minute.
 
     Attributes:
         thermometer: inputs are thermometer codes of so many bits, so that patterns in which a later
@@ -40,5 +44,7 @@ class Merge:
         Raises:
             LgcError: the inputs do not divide into thermometer codes of that many bits.
         """
-        found = satsweep.sweep(net, levels=self.thermometer or 1, conflicts=self.conflicts)
+        found = satsweep.sweep(
+            net, levels=self.thermometer or 1, conflicts=self.conflicts, work=_WORK
+        )
         return Dce()(rebuild(net, found.fanin, found.table, found.kept, found.literal))
