@@ -71,6 +71,8 @@ class RtlFiles:
         commands: command lines, run in the files' directory.
         lanes: features that enter per clock, the first in the lowest bits.
         row: features after which a new word begins, whether the last one is full or not.
+        hop: features from one window to the next over a signal without end; 0 if samples come one by one.
+        needed: features of a window that its class depends on, if there are windows.
     """
 
     sources: tuple[Path, ...]
@@ -94,6 +96,25 @@ class RtlFiles:
     interface: Interface = field(default_factory=Interface)
     lanes: int = 1
     row: int = 1
+    hop: int = 0
+    needed: int = 0
+
+    def windows(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """What is classified when samples `[samples, features]` enter one after the other, likewise."""
+        if not self.hop:
+            return codes
+        whole = np.lib.stride_tricks.sliding_window_view(codes.ravel(), self.features)
+        return np.ascontiguousarray(whole[:: self.hop])
+
+    def entering(self, codes: npt.NDArray[np.int32]) -> list[int]:
+        """What enters clock by clock for `windows`, up to what the last class depends on."""
+        if not self.hop:
+            found: list[int] = self.beats(codes).ravel().tolist()
+            return found
+        behind = codes[1:, -self.hop :]  # what a window adds to the one before
+        signal = np.concatenate([codes[0], behind.ravel()])[: self.needed + behind.size]
+        found = (signal & ((1 << self.feature_width) - 1)).tolist()
+        return found
 
     def beats(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]:
         """Pack codes `[samples, features]` as they enter: Python integers `[samples, clocks]`.

@@ -81,7 +81,7 @@ def simulate(
 
     Args:
         rtl: the design.
-        codes: feature codes `[samples, features]`.
+        codes: feature codes `[samples, features]`, such as `RtlFiles.windows` has them.
         expected_class: `[samples]`.
         expected_scores: `[samples, classes]`, with the offset.
         out: directory for everything the simulation writes.
@@ -203,13 +203,15 @@ def _job(
     pins_only: bool,
 ) -> dict[str, Any]:
     """Return what `bench.json` holds."""
+    first, each = (rtl.needed, rtl.hop) if rtl.hop else (rtl.clocks_in, rtl.clocks_in)
     return {
         "simulator": simulator,
         "sources": [relative(path, out) for path in (*rtl.sources, rtl.cells)] + ["stream_bench.v"],
         "top": "stream_bench",
         "module": "lgc.hw_tests.stream_bench",
         "parameters": {
-            "FEATURES": rtl.clocks_in,
+            "FEATURES": each,
+            "FIRST": first,
             "WIDTH": rtl.beat_width,
             "CLASS_WIDTH": rtl.class_width,
             "RESULT_WIDTH": rtl.result_width,
@@ -222,7 +224,8 @@ def _job(
         "scores": not pins_only,
         "tests": ["bulk", "stress"] if stress_frames else ["bulk"],
         "stress_frames": min(stress_frames, samples),
-        "features": rtl.clocks_in,
+        "first": first,
+        "features": each,
         "latency": rtl.latency,
         "class_width": rtl.class_width,
         "result_width": rtl.result_width,
@@ -244,8 +247,8 @@ def _write_inputs(
 ) -> None:
     """Write the stimulus, the expectation and the bench into `out`."""
     digits = -(-rtl.beat_width // 4)
-    raw = rtl.beats(codes).ravel()
-    (out / "codes.hex").write_text("\n".join(f"{code:0{digits}x}" for code in raw.tolist()) + "\n")
+    words = rtl.entering(codes)
+    (out / "codes.hex").write_text("\n".join(f"{word:0{digits}x}" for word in words) + "\n")
     np.savez(out / "expect.npz", classes=expected_class, scores=expected_scores)
     (out / "bench.json").write_text(json.dumps(job, indent=1))
     (out / "stream_bench.v").write_text((files("lgc.hw_tests") / "stream_bench.v").read_text())

@@ -34,9 +34,9 @@ class Expectation:
     def load(cls) -> Expectation:
         """Read it from the working directory."""
         facts = json.loads(Path("bench.json").read_text())
-        beats = [int(line, 16) for line in Path("codes.hex").read_text().split()]
-        count = facts["features"]
-        frames = [beats[at : at + count] for at in range(0, len(beats), count)]
+        words = [int(word, 16) for word in Path("codes.hex").read_text().split()]
+        first, size = facts["first"], facts["features"]
+        frames = [words[:first], *(words[at : at + size] for at in range(first, len(words), size))]
         with np.load("expect.npz") as arrays:
             return cls(frames, arrays["classes"], arrays["scores"], facts)
 
@@ -144,13 +144,13 @@ async def stress(dut: Any) -> None:
     frames = min(want.facts["stress_frames"], len(want.beats))
     dut.bulk.value = 0
     await _start(dut)
-    cut = int(rng.integers(want.facts["features"])) if want.facts["reset"] else 0
+    cut = int(rng.integers(want.facts["first"])) if want.facts["reset"] else 0
     await _send(dut, want.beats[0][:cut], rng)
     await _reset(dut)
     longest = 2 * max(want.facts["features"], want.facts["latency"])
     receiver = cocotb.start_soon(_receive(dut, frames, rng, longest))
     sender = cocotb.start_soon(_send_all(dut, want.beats[:frames], rng))
-    clocks = 100 * frames * (want.facts["features"] + want.facts["latency"])
+    clocks = 100 * frames * (want.facts["first"] + want.facts["latency"])
     got = await with_timeout(receiver, clocks * 10, "ns")
     await sender
     _note("stress", {"frames": frames, "classes": got, "cut": cut})

@@ -3,7 +3,8 @@
 // it looks at the pins only, for designs whose inner names are lost: netlists and bitstreams.
 `timescale 1ns / 1ns
 module stream_bench #(
-  parameter FEATURES = 1,
+  parameter FEATURES = 1,  // clocks in which what belongs to a result enters
+  parameter FIRST = 1,     // the same of the first result
   parameter WIDTH = 8,
   parameter CLASS_WIDTH = 1,
   parameter RESULT_WIDTH = CLASS_WIDTH,
@@ -11,18 +12,20 @@ module stream_bench #(
   parameter SAMPLES = 1,
   parameter PATIENCE = 10000
 );
+  localparam TOTAL = FIRST + (SAMPLES - 1) * FEATURES;
   reg clk = 0, rst = 1, bulk = 0, drive_valid = 0, drive_ready = 0;
   reg [WIDTH-1:0] drive_code = 0;
   reg finished = 0, hung = 0;
 
-  reg [WIDTH-1:0] codes [0:SAMPLES*FEATURES-1];
+  reg [WIDTH-1:0] codes [0:TOTAL-1];
   reg [RESULT_WIDTH-1:0] class_of [0:SAMPLES-1];
   reg [SCORE_BITS-1:0] scores_of [0:SAMPLES-1];
   reg [31:0] accepted_at [0:SAMPLES-1];
   reg [31:0] result_at [0:SAMPLES-1];
   integer sent = 0, position = 0, frames = 0, results = 0, scored = 0, cycle = 0, idle = 0;
 
-  wire more = sent < SAMPLES * FEATURES;
+  wire more = sent < TOTAL;
+  wire last = position == (frames == 0 ? FIRST : FEATURES) - 1;
   wire valid = bulk ? more && !rst : drive_valid;
   wire [WIDTH-1:0] code = !bulk ? drive_code : more ? codes[sent] : {WIDTH{1'b0}};
   wire take = bulk | drive_ready;
@@ -63,8 +66,8 @@ module stream_bench #(
       end
       if (valid && ready) begin
         sent <= sent + 1;
-        position <= position == FEATURES - 1 ? 0 : position + 1;
-        if (position == FEATURES - 1) begin
+        position <= last ? 0 : position + 1;
+        if (last) begin
           accepted_at[frames] <= cycle;
           frames <= frames + 1;
         end

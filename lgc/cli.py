@@ -223,6 +223,10 @@ def train(
     help="With --fold, dense layers in LUTs, or as a program in block RAM, one LUT per clock.",
 )  # fmt: skip
 @click.option(
+    "--continuous", type=click.IntRange(0), default=0, metavar="STEPS",
+    help="With --fold, classify a signal without end: a window every so many time steps.",
+)  # fmt: skip
+@click.option(
     "--fps", type=click.FloatRange(0), default=0, metavar="RATE",
     help="With --fold, choose tail and positions per clock for so many frames per second; exit 5 if missed.",
 )  # fmt: skip

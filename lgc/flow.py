@@ -93,6 +93,8 @@ class Options:
             fabric takes new ones every clock.
         fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
         positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
+        continuous: with `fold`, time steps between windows over a signal without end, each of which gets a
+            class; 0 for samples one by one.
         fps: with `fold`, frames per second that tail and places per clock are chosen for; 0 for any.
         tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
     """
@@ -122,6 +124,7 @@ class Options:
     tail: str = "parallel"
     positions: int = 0
     fps: float = 0
+    continuous: int = 0
 
 
 def compile(
@@ -149,8 +152,11 @@ def compile(
     if settings.until not in STAGES:
         raise LgcError(f"There is no stage {settings.until!r}.", hint=f"Stages: {', '.join(STAGES)}.")
     kind = Flow
-    if (settings.fps or settings.positions) and not settings.fold:
-        raise UsageError("Rates and places per clock are those of folded designs.", hint="Say --fold.")
+    if (settings.fps or settings.positions or settings.continuous) and not settings.fold:
+        raise UsageError(
+            "Rates, positions per clock and continuous classification are those of folded designs.",
+            hint="Say --fold.",
+        )
     if settings.fold:
         from lgc import folding
 

@@ -97,12 +97,21 @@ class FoldedFlow(Flow):
             )
         if options.tail not in TAILS:
             raise UsageError(f"There is no tail {options.tail!r}.", hint=f"Tails: {', '.join(TAILS)}.")
+        if options.continuous and (options.tail != "parallel" or options.positions or options.fps):
+            raise UsageError(
+                "Signals are classified continuously a feature per clock, with the tail in LUTs.",
+                hint="Leave --tail, --positions-per-clock and --fps out.",
+            )
         super().__init__(path, options, watch)
         if self.target.cells.own_cells:
             raise UsageError(f"A folded design cannot be built for {self.target.family} yet.")
         self.first_pipeline = self.pipeline
         self.pipeline = passes.know(pipeline, 1)
-        _ = self.folded  # what cannot be folded should not wait for other steps
+        folded = self.folded  # what cannot be folded should not wait for other steps
+        if options.continuous:
+            from lgc.backend.streaming.slide import windows_of
+
+            windows_of(self.checkpoint.encoder, folded, options.continuous)
 
     @cached_property
     def folded(self) -> Folded:
@@ -326,7 +335,7 @@ class FoldedFlow(Flow):
         room["positions"] = positions
         if fabric is None:
             return serial_design(self.lowered.encoder, folded, **room)
-        return design(self.lowered.encoder, folded, fabric, **room)
+        return design(self.lowered.encoder, folded, fabric, hop=self.options.continuous, **room)
 
     def map(self, name: str, net: Netlist) -> tuple[Netlist, model.Check]:
         """Map a netlist to the target's LUTs and compare."""
@@ -386,6 +395,7 @@ class FoldedFlow(Flow):
             "shapes": self.target.cells.shapes,
             "blocks": self.target.resources.bram,
             "positions": self.options.positions,
+            "continuous": self.options.continuous,
         }
         step = self.step("04-rtl", run, key | self.target_key, *inputs)
         for line in (step.path / "model.txt").read_text().splitlines():

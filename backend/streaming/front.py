@@ -136,11 +136,12 @@ class Chain(wiring.Component):  # type: ignore[misc]
         whole_words: bool = False,
         apart: bool = False,
     ) -> None:
-        early = any(layer.ends_early for layer in layers)
+        endless = layers[0].endless  # then nothing is held back that is known
+        early = any(layer.ends_early for layer in layers) and not endless
         # each layer may hold the last place of a frame, the encoder another
         self.ahead = len(layers) + 2 if early else 0
         lanes = layers[0].lanes if whole_words else 0
-        self.pixels = Pixels(encoder, folded, counted=early, lanes=lanes)
+        self.pixels = Pixels(encoder, folded, counted=early, lanes=lanes, endless=endless)
         self.layers = layers
         self.unpack = Unpack(layers[-1]) if apart and layers[-1].results > 1 else None
         width = folded.kernels[-1].channels * (1 if self.unpack else layers[-1].results)
@@ -179,13 +180,13 @@ class Front(wiring.Component):  # type: ignore[misc]
     Args:
         chain: encoder and kernels.
         plan: which bits are kept.
+        store: what keeps them.
     """
 
     held = True
 
-    def __init__(self, chain: Chain, plan: Stored) -> None:
-        self.chain, self.plan = chain, plan
-        self.store = Store(plan, ahead=chain.ahead)
+    def __init__(self, chain: Chain, plan: Stored, store: wiring.Component) -> None:
+        self.chain, self.plan, self.store = chain, plan, store
         ports = {
             "features": In(stream.Signature(chain.features.payload.shape())),
             "hold": In(1),

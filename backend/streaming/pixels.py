@@ -23,6 +23,7 @@ class Pixels(Encoder):
         folded: the network; it says which bits are read.
         counted: whether `whole` is wanted.
         lanes: places that enter per clock, all features of each; 0 for one feature per clock.
+        endless: the image is a signal without end, its thresholds the same at all times.
 
     Ports:
         features: stream of codes; feature 0 follows feature `features - 1` and reset. With `lanes`, a word
@@ -35,7 +36,15 @@ class Pixels(Encoder):
         UsageError: features do not come row by row.
     """
 
-    def __init__(self, encoder: Thermometer, folded: Folded, *, counted: bool, lanes: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: Thermometer,
+        folded: Folded,
+        *,
+        counted: bool,
+        lanes: int = 0,
+        endless: bool = False,
+    ) -> None:
         self.counted, self.lanes = counted, lanes
         window = folded.kernels[0].window
         self.per_place = per_place(encoder, folded)
@@ -45,6 +54,8 @@ class Pixels(Encoder):
             self.used = np.tile(self.used, lanes)
             encoder = _by_word(encoder, window.extent, lanes)
             self.per_place = 1
+        if endless:
+            encoder = Thermometer(encoder.threshold[: self.per_place], encoder.format)
         places = encoder.features // self.per_place
         self.plan = Plan(encoder, np.flatnonzero(np.tile(self.used, places)))
         self.restartable = self.early = False

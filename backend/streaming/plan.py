@@ -37,6 +37,7 @@ class Layer:
         name: of its Verilog modules.
         block: whether its line buffer goes to block RAM.
         lanes: places that enter per clock.
+        endless: the image is a signal without end, of one row.
 
     Raises:
         UsageError: the padding is as wide as the window.
@@ -46,6 +47,7 @@ class Layer:
     name: str
     block: bool = False
     lanes: int = 1
+    endless: bool = False
 
     def __post_init__(self) -> None:
         """Reject windows that see nothing but padding."""
@@ -193,7 +195,7 @@ class Layer:
 
 
 def layers_of(
-    kernels: tuple[Kernel, ...], *, shapes: tuple[tuple[int, int], ...], blocks: int, lanes: int = 1
+    kernels: tuple[Kernel, ...], *, shapes: tuple[tuple[int, int], ...], blocks: int, lanes: int = 1, endless: bool = False
 ) -> tuple[Layer, ...]:
     """Decide which line buffers go to block RAM: the largest, as long as there is some.
 
@@ -202,10 +204,12 @@ def layers_of(
         shapes: words and bits per word that a block RAM can have.
         blocks: block RAMs.
         lanes: places of the first image that enter per clock.
+        endless: the images are signals without end.
     """
     layers: list[Layer] = []
     for n, kernel in enumerate(kernels):
-        layers.append(Layer(kernel, f"lgc_layer{n}", lanes=layers[-1].results if layers else lanes))
+        lanes = layers[-1].results if layers else lanes
+        layers.append(Layer(kernel, f"lgc_layer{n}", lanes=lanes, endless=endless))
     sizes = [blocks_of(layer.line, shapes) for layer in layers]
     for n in sorted(range(len(layers)), key=lambda n: -sizes[n]):
         if 0 < sizes[n] <= blocks:

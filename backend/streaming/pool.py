@@ -38,10 +38,10 @@ class Pool(wiring.Component):  # type: ignore[misc]
         layer, window = self.layer, self.kernel.window
         row = Axis(steps=window.extent[0], first=window.size[0] - 1, stride=window.size[0])
         place = Axis(
-            steps=layer.words,
+            steps=None if layer.endless else layer.words,
             first=layer.first,
             stride=layer.every,
-            last=layer.last if layer.last + layer.every < layer.words else None,
+            last=layer.last if layer.last + layer.every < layer.words and not layer.endless else None,
         )
         m.submodules.row, m.submodules.place = row, place
         # the OR is emptied in the first clock
@@ -78,7 +78,8 @@ class Pool(wiring.Component):  # type: ignore[misc]
             m.d.sync += begins.eq(next_begins)
         at_end = place.at == wide - 1
         empty = Mux(at_end, next_begins, begins) if window.size[0] > 1 else Const(1, 1)
-        outside: Value = place.at >= wide if wide < layer.words else Const(0, 1)
+        rest = wide < layer.words and not layer.endless
+        outside: Value = place.at >= wide if rest else Const(0, 1)
         with m.If(~begun | take & ~outside):
             m.d.sync += total.eq(Mux(~begun | last & empty, 0, Mux(last, above, now)))
         with m.If(last):

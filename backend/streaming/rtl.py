@@ -19,10 +19,11 @@ from ..rtl import HEADER, TOP, RtlFiles, make_directory, write_shell
 from ..tools import Tool, find
 from . import serial
 from .double import DoubleTail
-from .front import Chain, Front, Stored
+from .front import Chain, Front, Store, Stored
 from .pixels import per_place
 from .plan import Layer, blocks_of, layers_of
 from .serial import Shapes, Tail
+from .slide import Slide, Windows, windows_of
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
 
@@ -37,6 +38,7 @@ class Design:
         layers: its kernels.
         timing: clocks.
         positions: places that enter per clock, 0 for one feature.
+        windows: over a signal without end; None if samples come one by one.
         shapes: of block RAMs.
         fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
         serial: the tail as a program, and how many of its instructions go to block RAM.
@@ -50,6 +52,7 @@ class Design:
     fabric: tuple[Fabric, FabricText] | None = None
     serial: tuple[Tail, int] | None = None
     positions: int = 0
+    windows: Windows | None = None
 
     @property
     def kernel_luts(self) -> int:
@@ -99,6 +102,7 @@ class Design:
         lines.append(
             f"one sample per {clocks.cycles_per_sample:,} clocks, class {clocks.latency:,} clocks after the "
             f"last of {self.encoder.features:,} features"
+            + (f", a window every {self.windows.hop:,} steps" if self.windows else "")
             + (f", {self.positions:,} places per clock" if self.positions else "")
         )
         if expected is not None:
@@ -117,6 +121,7 @@ def design(
     shapes: Shapes = (),
     blocks: int = 0,
     positions: int = 0,
+    hop: int = 0,
 ) -> Design:
     """Lay out a folded design with its tail in LUTs.
 
@@ -127,18 +132,25 @@ def design(
         shapes: of block RAMs, none if line buffers are to be flip-flops.
         blocks: block RAMs that there are.
         positions: places that enter per clock, 0 for one feature.
+        hop: time steps between windows over a signal without end, 0 for samples one by one.
 
     Raises:
-        UsageError: padding as wide as a window, or features that do not come row by row.
+        UsageError: padding as wide as a window, features that do not come row by row, or windows that cannot
+            be slid.
         LgcError: the tail has no argmax.
     """
     if not tail.index_bits:
         raise LgcError("The tail of a folded design lacks its argmax.", hint="Use add_argmax.")
     text = fabric_text(tail, held=True)
-    layers = layers_of(folded.kernels, shapes=shapes, blocks=blocks, lanes=max(positions, 1))
+    windows = windows_of(encoder, folded, hop) if hop else None
+    layers = layers_of(
+        folded.kernels, shapes=shapes, blocks=blocks, lanes=max(positions, 1), endless=windows is not None
+    )
     per_word = 1 if positions else per_place(encoder, folded)
-    clocks = timing(layers, per_word=per_word, tail=text.latency + AFTER)
-    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text), positions=positions)
+    clocks = timing(layers, per_word=per_word, tail=text.latency + AFTER, windows=windows)
+    return Design(
+        encoder, folded, layers, clocks, shapes, fabric=(tail, text), positions=positions, windows=windows
+    )
 
 
 def serial_design(
@@ -216,7 +228,8 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     if made.fabric is not None:
         tail, text = made.fabric
         stored = Stored(encoder, text.inputs, made.layers[-1])
-        top = FoldedTop(Front(chain, stored), text, clocks)
+        store = Slide(stored, made.windows.places) if made.windows else Store(stored, ahead=chain.ahead)
+        top = FoldedTop(Front(chain, stored, store), text, clocks)
         files["fabric.v"] = text.verilog
         facts = _Facts(
             classes=tail.classes,
@@ -267,6 +280,8 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         commands=(command,),
         interface=Interface(),
         lanes=made.positions * made.per_place or 1,
+        hop=made.windows.hop * made.per_place if made.windows else 0,
+        needed=made.windows.needed * made.per_place if made.windows else 0,
         row=encoder.features // folded.kernels[0].window.extent[0] if made.positions else 1,
         **dataclasses.asdict(facts),
     )

@@ -11,7 +11,7 @@ class Axis(wiring.Component):  # type: ignore[misc]
     """Count the steps along one axis, over and over.
 
     Args:
-        steps: places along the axis, the zeros behind the last element included.
+        steps: places along the axis, the zeros behind the last element included; None for no end.
         first: the step that completes the first window.
         stride: steps between windows.
         start: where counting starts after reset.
@@ -25,10 +25,10 @@ class Axis(wiring.Component):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, steps: int, first: int, stride: int, start: int = 0, last: int | None = None
+        self, *, steps: int | None, first: int, stride: int, start: int = 0, last: int | None = None
     ) -> None:
         self.steps, self.first, self.stride, self.start, self.last = steps, first, stride, start, last
-        at = (steps - 1).bit_length()
+        at = ((steps or 1) - 1).bit_length()
         super().__init__({"step": In(1), "at": Out(at, init=start), "wrap": Out(1), "hit": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
@@ -38,7 +38,7 @@ class Axis(wiring.Component):  # type: ignore[misc]
         wait = Signal(range(max(self.first, self.stride - 1) + 1), init=self.first)
         due = wait == 0
         m.d.comb += [
-            self.wrap.eq(self.at == self.steps - 1),
+            self.wrap.eq(self.steps is not None and self.at == self.steps - 1),
             self.hit.eq(due if self.last is None else due & (self.at <= self.last)),
         ]
         with m.If(self.step):

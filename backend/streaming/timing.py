@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .plan import Layer
+from .slide import Windows
 
 _FRAMES = 6
 """Frames after which the time between results has settled."""
@@ -59,8 +60,14 @@ class _Stage:
         return not stands
 
 
-def _stage(layer: Layer) -> _Stage:
-    """Describe a layer; a pool that accumulates loses its first clock."""
+def _stage(layer: Layer, steps: int) -> _Stage:
+    """Describe a layer; a pool that accumulates loses its first clock.
+
+    A signal without end is one row of so many steps, more than are simulated.
+    """
+    if layer.endless:
+        gives = [step >= layer.first and not (step - layer.first) % layer.every for step in range(steps)]
+        return _Stage([True] * steps, gives, 0, int(layer.accumulates))
     window = layer.kernel.window
     rows, words = layer.steps
     below, behind = window.padding
@@ -79,7 +86,13 @@ def _stage(layer: Layer) -> _Stage:
 
 
 def timing(
-    layers: tuple[Layer, ...], *, per_word: int, tail: int, bits: int = 0, double: bool = False
+    layers: tuple[Layer, ...],
+    *,
+    per_word: int,
+    tail: int,
+    bits: int = 0,
+    double: bool = False,
+    windows: Windows | None = None,
 ) -> Timing:
     """Count clocks.
 
@@ -89,8 +102,11 @@ def timing(
         tail: clocks from storing the last bit to the result, see `AFTER` of `top` and of `serial`.
         bits: clocks in which a place of the last image is stored; 0 for all bits of a word at once.
         double: whether there is room for the next image while the tail is at work.
+        windows: of a signal without end.
     """
-    stages = [_stage(layer) for layer in layers]
+    if windows is not None:
+        return _endless(layers, windows, per_word=per_word, tail=tail)
+    stages = [_stage(layer, 0) for layer in layers]
     features = per_word * layers[0].kernel.window.extent[0] * layers[0].words
     rows, places = layers[-1].kernel.window.positions
     last = rows * layers[-1].groups
@@ -141,3 +157,39 @@ def timing(
         if not moved and 0 < idle < math.inf:  # nothing happens but that the tail goes on
             clock, busy, left = clock + int(idle), max(busy - int(idle), 0), max(left - int(idle), 0)
     return Timing(results[0] - accepted[0], results[-1] - results[-2])
+
+
+def _endless(layers: tuple[Layer, ...], windows: Windows, *, per_word: int, tail: int) -> Timing:
+    """Count clocks of windows over a signal without end."""
+    last = [windows.needed + n * windows.hop for n in range(_FRAMES)]  # time steps that windows need
+    stages = [_stage(layer, last[-1] + windows.hop + len(layers)) for layer in layers]
+    accepted: dict[int, int] = {}
+    results: list[int] = []
+    code, complete, sent, left, busy, clock = False, False, 0, layers[-1].kernel.window.positions[1], 0, 0
+    while len(results) < _FRAMES:
+        after = room = not busy and not complete
+        rooms = []
+        for stage in reversed(stages):
+            rooms.append(after)
+            after = stage.ready(after)
+        whole = sent % per_word == 0
+        move = code and (not whole or after)
+        valid = code and whole
+        take = room and stages[-1].full
+        for stage, ready in zip(stages, reversed(rooms), strict=True):
+            before, valid = valid, stage.full
+            stage.clock(before, ready)
+        busy -= busy > 0
+        if complete:
+            complete, busy = False, tail - 1
+            results.append(clock + busy)
+        if take:
+            left -= 1
+            complete = not left
+            left = left or windows.places
+        if not code or move:
+            code = True
+            sent += 1
+            accepted[sent] = clock
+        clock += 1
+    return Timing(results[0] - accepted[last[0] * per_word], results[-1] - results[-2])

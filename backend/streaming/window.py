@@ -56,6 +56,10 @@ class Window(wiring.Component):  # type: ignore[misc]
         down, across = window.extent[0], layer.words
         below, behind = window.padding
         rows, steps = layer.steps
+        if layer.endless:
+            m.submodules.place = place = Axis(steps=None, first=layer.first, stride=layer.every)
+            m.d.comb += place.step.eq(step)
+            return Const(0, 1), place.hit, [Const(0, 1)] * layer.lanes
         # where the zeros begin, so that they come first after reset
         begin = (down, 0) if below else (down - 1, across) if behind else (0, 0)
         m.submodules.row = row = Axis(

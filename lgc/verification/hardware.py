@@ -247,11 +247,12 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if not rtl.interface.bare:
         chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))
-    classes, scores = references(subject, chosen.codes)
+    codes = rtl.windows(chosen.codes)
+    classes, scores = references(subject, codes)
     if rtl.interface.bare:
         result = runner.simulate(
             rtl,
-            codes=taken(subject, chosen.codes),
+            codes=taken(subject, codes),
             expected_class=classes,
             expected_scores=scores,
             out=out,
@@ -264,7 +265,7 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
         return f"simulation of {result.samples:,} vectors ({result.simulator}, vendor cells)", result.samples
     link = links.simulate_link(
         rtl,
-        codes=taken(subject, chosen.codes),
+        codes=taken(subject, codes),
         expected_class=classes,
         expected_scores=scores,
         out=out,

@@ -34,12 +34,14 @@ def mapped(model: Checkpoint) -> Folded:
     return replace(folded, kernels=tuple(kernels))
 
 
-def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100, positions: int = 0) -> Design:
+def made(
+    model: Checkpoint, *, levels: int = 2, blocks: int = 100, positions: int = 0, hop: int = 0
+) -> Design:
     folded = mapped(model)
     tail = expand(folded.tail)
     tail = replace(tail, netlist=Pipeline(levels=levels)(tail.netlist))
     tail, _ = add_argmax(tail, carry=True)
-    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks, positions=positions)
+    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks, positions=positions, hop=hop)
 
 
 def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -> None:
@@ -47,7 +49,8 @@ def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -
         pytest.skip("Icarus Verilog is not installed")
     files = write_folded(laid_out, out=out / "rtl")
     rng = np.random.default_rng(1)
-    codes = rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32)
+    codes = files.windows(rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32))
+    samples = len(codes)
     scores = lower(model).scores_of_codes(codes)
     found = simulate(
         files,
