@@ -133,8 +133,7 @@ def least_cells(fabric: Fabric, cells: str) -> dict[str, int]:
     writer = wires.cells
     for part, (start, stop) in spans.items():
         if isinstance(writer, SliceCells):
-            lines = writer.lines(wires, slice(start - net.first_lut, stop - net.first_lut))
-            found[part] = sum(line.startswith("  LUT") for line in lines)
+            found[part] = writer.count(wires, slice(start - net.first_lut, stop - net.first_lut))
         else:
             found[part] = stop - start
     if isinstance(writer, SliceCells):

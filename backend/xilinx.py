@@ -61,6 +61,14 @@ class SliceCells:
         visible[np.array(made, np.int64) - fabric.netlist.first_lut] = True
         return cls(slices, carry, visible)
 
+    def count(self, wires: Wires, luts: slice) -> int:
+        """LUT sites that `lines` writes."""
+        home = self.slices.home[luts]
+        rows = np.flatnonzero(home == OWN) + luts.start
+        alone = sites(_seen_luts(wires, rows)[0]).count if rows.size else 0
+        chains = (self.slices.chains[c][1] for c in np.unique(home[home != OWN]).tolist())
+        return alone + sum(bool(p.pins) or p.five is not None for chain in chains for p in chain)
+
     def lines(self, wires: Wires, luts: slice) -> list[str]:
         """One instance per site, and those of the carries whose chains are among `luts`."""
         home = self.slices.home[luts]
@@ -146,25 +154,29 @@ def _pair(name: str, outputs: tuple[str, str], tables: tuple[int, int], pins: li
     return f"  LUT6_2 #(.INIT(64'h{table:016x})) lut_{name} (.O6({six}), .O5({five}), {ports});"
 
 
-def _sites(wires: Wires, rows: _I64x1) -> list[str]:
-    """Write LUTs outside of chains, two to a site where their pins allow it."""
+def _seen_luts(wires: Wires, rows: _I64x1) -> tuple[Netlist, _I64x1]:
+    """LUTs over the wires they see: the same signal in two stages is two inputs. With a key of each wire."""
     net = wires.net
-    if not rows.size:
-        return []
     fanin = net.fanin[rows].astype(np.int64)
     stage = wires.stage[net.first_lut + rows][:, None]
-    # the same signal in two stages is two wires
     keys = np.where(fanin == 0, 0, (fanin << 16) + np.minimum(stage, wires.latest[fanin]) + 1)
     known, wire = np.unique(np.append(0, keys.ravel()), return_inverse=True)
     pins = wire[1:].reshape(fanin.shape)
-    names = np.array(["", *wires.at(known[1:] >> 16, (known[1:] & 0xFFFF) - 1)], np.object_)
+    pins += (pins > 0) * (FIRST_INPUT - 1)
     table = net.table[rows].astype(np.uint64)
-    seen = Netlist(
-        len(known), (pins + (pins > 0) * (FIRST_INPUT - 1)).astype(np.int32), table, rows[:0].astype(np.int32)
-    )
+    return Netlist(len(known), pins.astype(np.int32), table, np.empty(0, np.int32)), known
+
+
+def _sites(wires: Wires, rows: _I64x1) -> list[str]:
+    """Write LUTs outside of chains, two to a site where their pins allow it."""
+    if not rows.size:
+        return []
+    seen, known = _seen_luts(wires, rows)
+    names = np.array(["", *wires.at(known[1:] >> 16, (known[1:] & 0xFFFF) - 1)], np.object_)
+    pins, table = np.maximum(seen.fanin.astype(np.int64) - (FIRST_INPUT - 1), 0), seen.table
     partner = sites(seen).partner
     lines = []
-    made = wires.name[net.first_lut + rows]
+    made = wires.name[wires.net.first_lut + rows]
     alone = np.flatnonzero(partner < 0)
     union, at = _places(pins[alone][:, None])
     tables = _tables(table[alone], at[:, 0], 6)

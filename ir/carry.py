@@ -8,6 +8,7 @@ backend that instantiates CARRY4 or CARRY8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -189,18 +190,30 @@ def _check_position(chains: Chains, net: Netlist, i: int, below: int) -> None:
 def _is_function(net: Netlist, made: int, of: tuple[int, ...], table: int) -> bool:
     """Whether literal `made` is `table` of the literals `of`, which are its only leaves."""
     leaves = sorted({x >> 1 for x in of if x > 1})
-    for row in range(1 << len(leaves)):
-        value = {s: row >> at & 1 for at, s in enumerate(leaves)} | {0: 0}
-        index = sum((value[x >> 1] ^ (x & 1)) << at for at, x in enumerate(of))
-        if made >> 1 not in value:
-            lut = (made >> 1) - net.first_lut
-            if lut < 0 or any(p not in value for p in net.fanin[lut].tolist()):
-                return False
-            pins = sum(value[p] << at for at, p in enumerate(net.fanin[lut].tolist()))
-            value[made >> 1] = int(net.table[lut]) >> pins & 1
-        if value[made >> 1] ^ (made & 1) != table >> index & 1:
+    where = {s: at for at, s in enumerate(leaves)} | {0: -1}
+    if made >> 1 in where:
+        pins, own = [made >> 1], 0b10
+    else:
+        lut = (made >> 1) - net.first_lut
+        if lut < 0 or any(p not in where for p in net.fanin[lut].tolist()):
             return False
-    return True
+        pins, own = net.fanin[lut].tolist(), int(net.table[lut])
+    found = spread(own, tuple(where[p] for p in pins), len(leaves), inverted=made & 1)
+    flip = sum((x & 1) << at for at, x in enumerate(of))
+    return found == spread(table, tuple(where[x >> 1] for x in of), len(leaves), flip=flip)
+
+
+@lru_cache(maxsize=1 << 14)
+def spread(table: int, places: tuple[int, ...], pins: int, *, flip: int = 0, inverted: int = 0) -> int:
+    """Truth table over `pins` pins of a LUT that they feed, its output complemented if `inverted` is 1.
+
+    Pin j of the LUT is pin `places[j]`, or a constant 0 where that is -1; complemented if bit j of `flip` is 1.
+    """
+    found = 0
+    for row in range(1 << pins):
+        index = sum((row >> place & 1) << at for at, place in enumerate(places) if place >= 0) ^ flip
+        found |= ((table >> index & 1) ^ inverted) << row
+    return found
 
 
 def _pins(net: Netlist, x: int) -> tuple[list[int], int]:
@@ -210,12 +223,10 @@ def _pins(net: Netlist, x: int) -> tuple[list[int], int]:
     lut = (x >> 1) - net.first_lut
     if lut < 0 or x & 1:
         return [x >> 1], 1 if x & 1 else 2
-    pins = sorted(set(net.fanin[lut].tolist()) - {0})
-    table = 0
-    for row in range(1 << len(pins)):
-        index = sum((row >> pins.index(s) & 1) << at for at, s in enumerate(net.fanin[lut].tolist()) if s)
-        table |= (int(net.table[lut]) >> index & 1) << row
-    return pins, table
+    fanin = net.fanin[lut].tolist()
+    pins = sorted(set(fanin) - {0})
+    where = {s: at for at, s in enumerate(pins)} | {0: -1}
+    return pins, spread(int(net.table[lut]), tuple(where[s] for s in fanin), len(pins))
 
 
 def _reachable(net: Netlist, s: int, d: int, *, bypass: bool) -> bool:

@@ -7,6 +7,7 @@ beside the carry it feeds, or in a site of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import njit
@@ -14,7 +15,7 @@ from numba import njit
 from lgc.errors import LgcError
 
 from ._typing import Bool1, I32x1, I32x2, I64x1
-from .carry import GONE, PINS, Chains
+from .carry import GONE, PINS, Chains, spread
 from .fabric import Fabric
 from .netlist import Netlist
 from .passes.pipeline import Pipeline
@@ -64,18 +65,23 @@ class Slices:
 
     @classmethod
     def of(cls, fabric: Fabric) -> Slices:
-        """Place the LUTs; those of the network stay outside of the slices.
+        """Place the LUTs, once per fabric; those of the network stay outside of the slices.
 
         Raises:
             LgcError: a carry leaves its chain, or something does not fit a slice.
         """
+        if (known := _PLACED.get(fabric)) is not None:
+            return known
         net, chains = fabric.netlist, fabric.chains
         if chains is None or not chains.positions:
             return cls(np.full(net.luts, OWN, np.int32), ())
         placed = _Placed(net, chains, split=fabric.network_luts)
         found = tuple(placed.chain(c) for c in range(len(chains.carry_in)))
         placed.check(found)
-        return cls(placed.home, found)
+        return _PLACED.setdefault(fabric, cls(placed.home, found))
+
+
+_PLACED: WeakKeyDictionary[Fabric, Slices] = WeakKeyDictionary()
 
 
 class _Placed:
@@ -135,17 +141,12 @@ class _Placed:
 
     def _table(self, literal: int, pins: list[int], *, inside: bool) -> int:
         """Truth table of a literal over `pins`: of the LUT behind it, or of a wire."""
-        signal, table = literal >> 1, 0
-        fanin = self.net.fanin[signal - self.net.first_lut].tolist() if inside else []
-        for row in range(1 << len(pins)):
-            value = {s: row >> at & 1 for at, s in enumerate(pins)} | {0: 0}
-            if inside:
-                index = sum(value[s] << at for at, s in enumerate(fanin))
-                bit = int(self.net.table[signal - self.net.first_lut]) >> index & 1
-            else:
-                bit = value[signal]
-            table |= (bit ^ literal & 1) << row
-        return table
+        signal, where = literal >> 1, {s: at for at, s in enumerate(pins)} | {0: -1}
+        fanin, table = [signal], 0b10
+        if inside:
+            row = signal - self.net.first_lut
+            fanin, table = self.net.fanin[row].tolist(), int(self.net.table[row])
+        return spread(table, tuple(where[s] for s in fanin), len(pins), inverted=literal & 1)
 
     def chain(self, c: int) -> tuple[int, tuple[Position, ...]]:
         """Carry-in and positions of a chain."""
@@ -232,7 +233,9 @@ def staged(fabric: Fabric, levels: int) -> Fabric:
     order = np.argsort(level[group], kind="stable")
     stage = np.zeros(len(level), np.int32)
     _group_stages(net.fanin, net.first_lut, group, level, order, levels, stage)
-    return replace(fabric, netlist=replace(net, stage=stage[group].astype(np.uint16)))
+    found = replace(fabric, netlist=replace(net, stage=stage[group].astype(np.uint16)))
+    _PLACED[found] = Slices.of(fabric)  # registers move no LUT
+    return found
 
 
 def luts(fabric: Fabric) -> int:

@@ -134,6 +134,7 @@ class _Design:
 
     def __init__(self, checkpoint: Checkpoint, levels: int, passes: str) -> None:
         self.checkpoint, self.levels, self.passes = checkpoint, levels, passes
+        self._counted: dict[tuple[int, bool], Fabric] = {}
         self._fabrics: dict[tuple[int, bool, bool], Fabric] = {}
         self._cells: dict[tuple[int, str], dict[str, int]] = {}
         self._bare: dict[tuple[int, str], int] = {}
@@ -150,17 +151,25 @@ class _Design:
 
     def fabric(self, k: int, *, carry: bool, slices: bool) -> Fabric:
         """LUTs with popcount, argmax and stages, as `lgc compile` makes them."""
-        from lgc import models
         from lgc.ir.passes.expand_argmax import add_argmax
-        from lgc.ir.passes.expand_readout import expand
-        from lgc.ir.slices import staged
 
         key = (k, carry, slices)
         if key not in self._fabrics:
-            place = models.positions(self.checkpoint)
-            counted = expand(self.optimised, k=k, fractured=slices, carry=slices, position=place)
-            self._fabrics[key] = add_argmax(staged(counted, self.levels), carry=carry)[0]
+            self._fabrics[key] = add_argmax(self.counted(k, slices=slices), carry=carry)[0]
         return self._fabrics[key]
+
+    def counted(self, k: int, *, slices: bool) -> Fabric:
+        """LUTs with popcount and stages, counted in the way that is best most often."""
+        from lgc import models
+        from lgc.ir.passes.expand_readout import expand
+        from lgc.ir.slices import staged
+
+        key = (k, slices)
+        if key not in self._counted:
+            place = models.positions(self.checkpoint)
+            found = expand(self.optimised, k=k, fractured=slices, carry=slices, position=place, quick=True)
+            self._counted[key] = staged(found, self.levels)
+        return self._counted[key]
 
     def cells(self, fabric: Fabric, kind: str) -> dict[str, int]:
         """Logic cells by part, counted once for all targets with the same cells."""

@@ -7,8 +7,9 @@ columns to the next, its LUTs are the length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ._cells import add_pairs, counter, full_adder, half_adder, twin_adders, xor
 from ._tally import Tally
@@ -84,8 +85,7 @@ def _best_counter(heights: tuple[int, ...], width: int) -> tuple[int, tuple[int,
 # 4-input LUTs: encoded pairs
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """Singles and pairs of a column and of the next one, and whether a carry is held back for it."""
 
     singles: int
@@ -157,30 +157,19 @@ class _BlockKind:
 
     def apply(self, state: _State) -> _State | None:
         """Return the state after the block, None if it cannot be built."""
+        singles, pairs, next_singles, next_pairs, held = state
         if self.singles == 6:
-            if state.singles < 6:
-                return None
-            return replace(
-                state,
-                singles=state.singles - 6,
-                pairs=state.pairs + 1,
-                next_pairs=state.next_pairs + 1,
-            )
-        if state.singles < self.singles + self.running or state.pairs < self.pairs:
+            return _State(singles - 6, pairs + 1, next_singles, next_pairs + 1, held) if singles >= 6 else None
+        if singles < self.singles + self.running or pairs < self.pairs:
             return None
-        after = replace(
-            state,
-            singles=state.singles - self.singles + (not self.running),
-            pairs=state.pairs - self.pairs,
-        )
-        items = self.pairs + self.singles
+        singles += -self.singles + (not self.running)
+        pairs -= self.pairs
         if self.pairs == 0:
-            return replace(after, next_singles=after.next_singles + 1)
-        if items > 1:
-            after = replace(after, next_pairs=after.next_pairs + 1)
-        if items != 2:
-            after = replace(after, held=not after.held, next_pairs=after.next_pairs + after.held)
-        return after
+            return _State(singles, pairs, next_singles + 1, next_pairs, held)
+        items = self.pairs + self.singles
+        if items != 2:  # a carry to be held back, or the second half of a pair
+            next_pairs, held = next_pairs + held, not held
+        return _State(singles, pairs, next_singles, next_pairs + (items > 1), held)
 
 
 _BLOCKS = {
