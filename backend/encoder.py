@@ -12,11 +12,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from lgc.ir.encoder import Thermometer
-
 from .fabric import CHUNK
-
-_I64x1 = npt.NDArray[np.int64]
+from .plan import Plan, span
 
 
 @dataclass(frozen=True)
@@ -31,77 +28,6 @@ class Grid:
         """Choose the grid with the fewest registers; one filled exactly needs no wrap-around logic."""
         grids = [cls(-(-features // cols), cols) for cols in range(1, features + 1)]
         return min(grids, key=lambda g: (g.rows + g.cols + 2 * (g.rows * g.cols != features), g.rows))
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What the encoder has to compute and to store.
-
-    Attributes:
-        encoder: thresholds and number format.
-        used: int64 `[bits]`, the encoder bits that the fabric reads, ascending.
-    """
-
-    encoder: Thermometer
-    used: _I64x1
-
-    @property
-    def feature(self) -> _I64x1:
-        """Feature of each used bit, int64 `[bits]`."""
-        return self.used // self.encoder.levels
-
-    @property
-    def column(self) -> _I64x1:
-        """Comparator of each used bit, int64 `[bits]`."""
-        return np.searchsorted(self.levels, self.used % self.encoder.levels)
-
-    @property
-    def levels(self) -> _I64x1:
-        """Levels that some used bit has, ascending: one comparator each."""
-        return np.unique(self.used % self.encoder.levels)
-
-    @property
-    def thresholds(self) -> npt.NDArray[np.int64]:
-        """Thresholds int64 `[features, comparators]`, clipped to what a code can reach."""
-        form = self.encoder.format
-        return np.clip(self.encoder.threshold[:, self.levels].astype(np.int64), form.low, form.high + 1)
-
-    def constant(self, column: int) -> int | None:
-        """Return the threshold that all used bits of a comparator share, or None."""
-        values = np.unique(self.thresholds[self.feature[self.column == column], column])
-        return int(values[0]) if values.size == 1 else None
-
-    @property
-    def table(self) -> tuple[list[int], npt.NDArray[np.int64]]:
-        """Comparators whose threshold depends on the feature, and the thresholds `[features, own]`.
-
-        Where a comparator's bit is not used, its lowest threshold stands in.
-        """
-        own = [column for column in range(self.levels.size) if self.constant(column) is None]
-        table = np.empty((self.encoder.features, len(own)), np.int64)
-        for n, column in enumerate(own):
-            features = self.feature[self.column == column]
-            values = self.thresholds[features, column]
-            table[:, n] = values.min()
-            table[features, n] = values
-        return own, table
-
-    @property
-    def memory(self) -> tuple[int, int]:
-        """Words and bits per word of the threshold memory, 0 bits if there is none."""
-        own, table = self.table
-        return self.encoder.features, len(own) * _span(table).width
-
-    @property
-    def chunks(self) -> list[int]:
-        """Widths of the vectors that carry the used bits."""
-        return [min(CHUNK, self.used.size - start) for start in range(0, self.used.size, CHUNK)]
-
-
-def _span(table: npt.NDArray[np.int64]) -> Shape:
-    """Choose the number format of thresholds `[features, own]`."""
-    low, high = (int(table.min()), int(table.max())) if table.size else (0, 0)
-    return Shape.cast(range(low, high + 1))
 
 
 def store_text(plan: Plan) -> str:
@@ -238,7 +164,7 @@ class Encoder(wiring.Component):  # type: ignore[misc]
     def _thresholds(self, m: Module, accept: Value) -> list[Value]:
         """Threshold of each comparator for the feature in stage A: a constant, or read from a ROM."""
         own, table = self.plan.table
-        shape = _span(table)
+        shape = Shape(*span(table))
         taken = self.features.valid & self.features.ready
         values = [Const(self.plan.constant(column) or 0) for column in range(self.plan.levels.size)]
         if own:

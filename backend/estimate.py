@@ -8,6 +8,7 @@ the figures come from and how far they were off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ from lgc.ir.netlist import FIRST_INPUT
 from lgc.ir.slices import OWN, Slices
 
 from .fabric import Wires, writer_of
-from .rtl import RtlFiles
 from .target import Delays, Target
+
+if TYPE_CHECKING:
+    from .rtl import RtlFiles
 
 _I64x1 = npt.NDArray[np.int64]
 _I64x2 = npt.NDArray[np.int64]

@@ -7,8 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from .encoder import Plan
 from .fabric import CHUNK, FabricText
+from .plan import Plan
 from .top import Computing
 
 

@@ -15,7 +15,7 @@ from lgc.errors import LgcError
 from lgc.ir.encoder import Thermometer
 from lgc.ir.fabric import Fabric
 
-from .encoder import Plan, store_text
+from .encoder import store_text
 from .fabric import fabric_text
 from .family import FAMILIES, Family
 from .interfaces import tops
@@ -23,6 +23,7 @@ from .interfaces.settings import Core, Interface
 from .interfaces.words import CORE
 from .lut4 import CELLS
 from .parallel import WideTop
+from .plan import Plan
 from .tools import Tool, find, run
 from .top import StreamTop
 from .xilinx import cell_models

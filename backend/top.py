@@ -9,8 +9,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .argmax import Argmax
-from .encoder import Encoder, Plan
+from .encoder import Encoder
 from .fabric import FabricText
+from .plan import Plan
 
 
 class Computing:

@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from amaranth.back import rtlil
 
-from lgc.backend.encoder import Encoder, Plan, store_text
+from lgc.backend.encoder import Encoder, store_text
+from lgc.backend.plan import Plan
 from lgc.frontend import config, data, encoder
 from lgc.frontend.lower import lower
 from lgc.frontend.train import train

@@ -14,7 +14,6 @@ from lgc.ir.readout import Readout
 
 from ._typing import Array, Bool2, F32x2, I32x2, I64x2
 from .checkpoint import Checkpoint
-from .detectors import gates
 from .graph import AnyLayer, ConvLayer, Detectors, Layer, OrPool, Shape
 from .relaxations import relaxation
 
@@ -112,6 +111,8 @@ def _luts(layer: AnyLayer, k: int) -> int:
         return layer.nodes * sum(_or_levels(layer, k))
     if isinstance(layer, Detectors):
         places = math.prod(layer.shape)
+        from .detectors import gates  # which knows all of training
+
         each = (gates(kernel, layer.levels, layer.threshold) for kernel in layer.kernel)
         return layer.bits + places * sum(len(found.table) for found in each)
     return layer.unrolled if isinstance(layer, ConvLayer) else layer.nodes
@@ -165,6 +166,8 @@ def _pool(layer: OrPool, inputs: int, own: int, fanin: I32x2, table: Array) -> N
 
 def _detectors(layer: Detectors, inputs: int, own: int, fanin: I32x2, table: Array) -> None:
     """Fill the LUTs of detectors: inner gates, then the input bits and the outputs, detector by detector."""
+    from .detectors import gates
+
     k, places, thresholds = fanin.shape[1], math.prod(layer.shape), len(layer.threshold)
     spread = np.array([_wide(rows, k) for rows in range(16)], table.dtype)
     bits = layer.around()[:, :, None] * layer.levels + np.arange(layer.levels)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from . import _cached  # noqa: F401 - before any kernel is loaded
 from ._typing import Bool1, F64x1, I32x1, I32x2, I64x1, U64x1
 
 

@@ -207,7 +207,8 @@ def _is_function(net: Netlist, made: int, of: tuple[int, ...], table: int) -> bo
 def spread(table: int, places: tuple[int, ...], pins: int, *, flip: int = 0, inverted: int = 0) -> int:
     """Truth table over `pins` pins of a LUT that they feed, its output complemented if `inverted` is 1.
 
-    Pin j of the LUT is pin `places[j]`, or a constant 0 where that is -1; complemented if bit j of `flip` is 1.
+    Pin j of the LUT is pin `places[j]`, or a constant 0 where that is -1; it is complemented if bit j of
+    `flip` is 1.
     """
     found = 0
     for row in range(1 << pins):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lgc.errors import LgcError
 
 if TYPE_CHECKING:
-    from lgc.backend.encoder import Plan
+    from lgc.backend.plan import Plan
     from lgc.backend.target import Delays, Target
     from lgc.frontend.checkpoint import Checkpoint
     from lgc.ir.fabric import Fabric
@@ -193,7 +193,7 @@ class _Design:
 
     def on(self, target: Target) -> Row:
         """Estimate the design on a target."""
-        from lgc.backend.encoder import Plan
+        from lgc.backend.plan import Plan
         from lgc.report.model import Parts
 
         family, encoder = target.cells, self.checkpoint.encoder

@@ -12,7 +12,8 @@ from lgc.errors import UsageError
 from lgc.ir.encoder import Thermometer
 from lgc.ir.kernels import Folded, Pair
 
-from ..encoder import Encoder, Plan
+from ..encoder import Encoder
+from ..plan import Plan
 
 
 class Pixels(Encoder):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from .. import _cached  # noqa: F401 - before any kernel is loaded
 from .._typing import I32x1, I32x2, U64x1
 
 AND, XOR, MUX = 0, 1, 2

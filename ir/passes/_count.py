@@ -159,7 +159,9 @@ class _BlockKind:
         """Return the state after the block, None if it cannot be built."""
         singles, pairs, next_singles, next_pairs, held = state
         if self.singles == 6:
-            return _State(singles - 6, pairs + 1, next_singles, next_pairs + 1, held) if singles >= 6 else None
+            return (
+                _State(singles - 6, pairs + 1, next_singles, next_pairs + 1, held) if singles >= 6 else None
+            )
         if singles < self.singles + self.running or pairs < self.pairs:
             return None
         singles += -self.singles + (not self.running)
@@ -186,6 +188,8 @@ _BLOCKS = {
     "start2": _BlockKind(2, 0, False),
     "start3": _BlockKind(3, 0, False),
 }
+_COSTS = [(name, kind, kind.cost()) for name, kind in _BLOCKS.items()]
+_RUNNING = [one for one in _COSTS if one[1].running or not one[1].pairs]
 
 
 @lru_cache(maxsize=1 << 18)
@@ -201,12 +205,9 @@ def _best_block(state: _State, beyond: Heights, width: int) -> tuple[int, str]:
         moved = _State(singles, state.next_pairs, *above, held=False)
         return _best_block(moved, tuple(rest), width - 1)[0], ""
     best = (1 << 30, "")
-    for name, kind in _BLOCKS.items():
-        if not kind.running and kind.pairs and state.singles:
-            continue  # with a running bit at hand, a block without one is a waste
+    # with a running bit at hand, a block without one is a waste
+    for name, kind, cost in _COSTS if state.singles == 0 else _RUNNING:
         after = kind.apply(state)
-        if after is not None:
-            cost = kind.cost() + _best_block(after, beyond, width)[0]
-            if cost < best[0]:
-                best = (cost, name)
+        if after is not None and (whole := cost + _best_block(after, beyond, width)[0]) < best[0]:
+            best = (whole, name)
     return best

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +37,7 @@ from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
-from .lut_map import LutMap
+from .lut_map import LutMap, map_once
 from .strash import Strash
 
 _SMALL = 20_000
@@ -136,8 +136,9 @@ def expand(
     names = every if strategy == "auto" else [strategy]
     if quick:
         names = [next(name for name in _LIKELY if name in every)]
-    mapped = cache(lambda pins: LutMap(k=pins)(net))
-    fronts = (_front(net, k, name, place, mapped) for name in names)
+    mapper = map_once if quick else _map_twice
+    narrow = cache(partial(mapper, net))
+    fronts = (_front(net, k, name, place, mapper, narrow) for name in names)
     if fractured and quick:
         return _legal(net, next(fronts), k, carry=carry, fractured=True)
     if fractured:
@@ -299,8 +300,17 @@ class _Front:
     estimate: float
 
 
+def _map_twice(net: Netlist, k: int) -> Netlist:
+    return LutMap(k=k)(net)
+
+
 def _front(
-    net: Netlist, k: int, strategy: str, place: list[Any], narrow: Callable[[int], Netlist]
+    net: Netlist,
+    k: int,
+    strategy: str,
+    place: list[Any],
+    mapper: Callable[[Netlist, int], Netlist],
+    narrow: Callable[[int], Netlist],
 ) -> _Front:
     """Fold first counters into `net` and map both; `narrow` returns `net` mapped to so many pins."""
     assert net.readout is not None
@@ -312,7 +322,7 @@ def _front(
     seen = net if strategy.endswith("-all") else narrow(pins)
     fold(folds, STRATEGIES[k][strategy], foldable(net, seen, folds), place)
     extended = extension.netlist([])
-    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], pins, pack=pack)
+    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], pins, mapper, pack=pack)
     singles = sum(len(column.singles) for tally in folds for column in tally.columns)
     pairs = sum(len(column.pairs) for tally in folds for column in tally.columns)
     estimate = mapped.luts + (singles if k == 6 else (14 * singles + 24 * pairs) / 9)
@@ -347,7 +357,12 @@ def _hilbert(x: F64x1, y: F64x1, order: int = 6) -> I64x1:
 
 
 def _map(
-    extended: Netlist, remaining: list[list[Term]], k: int, *, pack: bool
+    extended: Netlist,
+    remaining: list[list[Term]],
+    k: int,
+    mapper: Callable[[Netlist, int], Netlist],
+    *,
+    pack: bool,
 ) -> tuple[Netlist, tuple[I64x1, I64x1]]:
     """Map `extended`; returns it and where the literals of the remaining terms went.
 
@@ -362,7 +377,7 @@ def _map(
         signal=signal,
         weight=np.where(literal & (signal > 1), -1, 1).astype(np.int32),
     )
-    mapped = LutMap(k=k)(replace(extended, readout=observed, stage=None, origin=None))
+    mapped = mapper(replace(extended, readout=observed, stage=None, origin=None), k)
     if pack:
         mapped = Dce()(absorb_twins(mapped))
     head = mapped.readout

@@ -11,7 +11,6 @@ from lgc.errors import LgcError
 
 from .. import _cones, _cover, _cuts, _kernels
 from .._typing import I8x1, I8x2, I32x1, I32x2, I32x3
-from ..interop import aiger
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
 from .dce import Dce
@@ -93,6 +92,8 @@ def _map(net: Netlist, options: LutMap) -> Netlist:
 
 def _decompose(net: Netlist) -> Netlist:
     """Write the LUTs of a mapped netlist as 2-input gates, another structure than they came from."""
+    from ..interop import aiger  # whose kernels take their time to load
+
     return Dce()(sweep(aiger.parse(aiger.dump(net)), share=True))
 
 

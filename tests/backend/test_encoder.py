@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgc.backend.encoder import Grid, Plan, store_text
+from lgc.backend.encoder import Grid, store_text
+from lgc.backend.plan import Plan
 from lgc.ir.encoder import FixedPoint, Thermometer
 
 
