@@ -37,7 +37,7 @@ from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
-from .lut_map import LutMap, map_once
+from .lut_map import LutMap, decompose, map_once
 from .strash import Strash
 
 _SMALL = 20_000
@@ -108,7 +108,7 @@ def expand(
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
 
     Args:
-        net: any netlist with a readout and LUTs of at most k pins.
+        net: any netlist with a readout; LUTs of more than k pins are taken apart.
         k: pins per LUT.
         strategy: how gates are folded into the first counters, one of `STRATEGIES[k]`, or "auto" to
             map with each and take the one with the fewest LUTs.
@@ -130,8 +130,9 @@ def expand(
     if net.readout is None or net.outputs.size:
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
     net = run((Strash(), Absorb(), Dce()), net)
-    place = _places(net, position)
-    pins = (net.fanin != 0).sum(axis=1).max(initial=0)
+    if _pins(net) > k:
+        net = run((Strash(), Absorb(), Dce()), decompose(net))
+    place, pins = _places(net, position), _pins(net)
     every = [name for name in STRATEGIES[k] if name not in PACKED or (fractured and pins <= PACKED[name])]
     names = every if strategy == "auto" else [strategy]
     if quick:
@@ -149,6 +150,10 @@ def expand(
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     squeezed = (_squeezed(_build(net, front, k), k) for front in chosen)
     return min(squeezed, key=lambda fabric: size(fabric.netlist))
+
+
+def _pins(net: Netlist) -> int:
+    return int((net.fanin != 0).sum(axis=1).max(initial=0))
 
 
 def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool) -> Iterator[Fabric]:

@@ -70,7 +70,7 @@ class LutMap:
             )
         mapped = _map(net, self)
         if mapped.luts <= _SMALL:
-            again = _map(_decompose(mapped), self)
+            again = _map(decompose(mapped), self)
             if again.luts < mapped.luts and not (self.depth and _depth(again) > _depth(mapped)):
                 return again
         return mapped
@@ -90,8 +90,8 @@ def _map(net: Netlist, options: LutMap) -> Netlist:
     return Dce()(sweep(_eliminate(Reduce()(mapper.extract())), share=True))
 
 
-def _decompose(net: Netlist) -> Netlist:
-    """Write the LUTs of a mapped netlist as 2-input gates, another structure than they came from."""
+def decompose(net: Netlist) -> Netlist:
+    """Write the LUTs of a netlist as 2-input gates."""
     from ..interop import aiger  # whose kernels take their time to load
 
     return Dce()(sweep(aiger.parse(aiger.dump(net)), share=True))
