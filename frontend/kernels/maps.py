@@ -33,6 +33,8 @@ Kernel = Callable[..., None]
 Matrix = tuple[float, float, float, float]
 IDENTITY: Matrix = (1, 0, 0, 1)
 MOEBIUS: Matrix = (1, 0, -1, 1)
+ZETA: Matrix = (1, 0, 1, 1)
+"""Of monomials, the table: the inverse of `MOEBIUS`."""
 HADAMARD: Matrix = (1, 1, 1, -1)
 WALSH: Matrix = (1, 1, 0, -2)
 """Of Walsh coefficients, the monomials': w0 + w1 (1 - 2 x)."""

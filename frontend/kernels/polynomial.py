@@ -26,7 +26,7 @@ _ROWS = 16
 _MUL = ("contract", "nsz")
 
 
-class _Code:
+class Code:
     """Where instructions go, and the flat arrays they address."""
 
     def __init__(self, context: Any, builder: Any, kinds: Sequence[Any], arrays: Sequence[Any]) -> None:
@@ -41,11 +41,15 @@ class _Code:
         here = self.builder.gep(self.base[array], [index], inbounds=True)
         return self.builder.gep(here, [ir.Constant(ir.IntType(64), more)], inbounds=True) if more else here
 
+    def numbers(self, array: int, index: Any, count: int) -> list[Any]:
+        """Elements `index` to `index + count - 1`, whole numbers, in 64 bits."""
+        wide = ir.IntType(64)
+        return [self.builder.zext(self.builder.load(self.at(array, index, p)), wide) for p in range(count)]
+
     def rows(self, array: int, index: Any, count: int) -> list[Any]:
         """Where the rows begin whose numbers are elements `index` to `index + count - 1`."""
-        wide, lanes = ir.IntType(64), ir.Constant(ir.IntType(64), LANES)
-        numbers = [self.builder.zext(self.builder.load(self.at(array, index, p)), wide) for p in range(count)]
-        return [self.builder.mul(number, lanes) for number in numbers]
+        lanes = ir.Constant(ir.IntType(64), LANES)
+        return [self.builder.mul(number, lanes) for number in self.numbers(array, index, count)]
 
     def number(self, array: int, index: Any, more: int) -> Any:
         """An element broadcast to a vector."""
@@ -108,7 +112,7 @@ def evaluate(_: Any, k: Any, x: Any, source: Any, first: Any, coef: Any, j: Any,
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         arrays = (1, 2, 4, 6)
-        code = _Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
+        code = Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
         places = code.rows(1, args[3], pins)
         together = 4 if pins < 4 else 2
         for chunk in range(0, LANES, together * WIDTH):
@@ -130,7 +134,7 @@ def evaluate(_: Any, k: Any, x: Any, source: Any, first: Any, coef: Any, j: Any,
     return types.void(k, x, source, offset, coef, offset, out, offset), generate
 
 
-def _interleaved(code: _Code, coefficient: Any, chunks: Sequence[Sequence[Any]]) -> list[Any]:
+def _interleaved(code: Code, coefficient: Any, chunks: Sequence[Sequence[Any]]) -> list[Any]:
     """The polynomial of several chunks of samples; a coefficient is used by all before the next."""
 
     def fold(p: int, s: int) -> list[Any]:
@@ -144,7 +148,7 @@ def _interleaved(code: _Code, coefficient: Any, chunks: Sequence[Sequence[Any]])
     return fold(len(chunks[0]) - 1, 0)
 
 
-def _back(code: _Code, k: int, want: bool, names: dict[str, Any], lane: int) -> tuple[list[Any], list[Any]]:
+def _back(code: Code, k: int, want: bool, names: dict[str, Any], lane: int) -> tuple[list[Any], list[Any]]:
     """Add the pins' gradients on one chunk of samples; returns P and Q times the output's gradient."""
     builder = code.builder
     low = k - k // 2
@@ -193,7 +197,7 @@ def gradients(
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         arrays = (2, 3, 5, 7, 9, 10, 12)
-        code = _Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
+        code = Code(context, builder, [signature.args[i] for i in arrays], [args[i] for i in arrays])
         zero = ir.Constant(ir.IntType(64), 0)
         names = {"places": code.rows(1, args[4], pins), "u": args[8]}
         kept = {s: code.number(2, args[6], s) for s in range(1, 1 << pins)} if pins < 3 else {}

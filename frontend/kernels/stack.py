@@ -4,170 +4,26 @@ A block of 64 samples goes through every layer before the next block does, forwa
 that what a layer wrote is still in cache when the next one reads it. Activations of cheap layers are not
 kept: backward evaluates a block again, which takes less than fetching it from memory. Nodes of fixed
 wiring are evaluated in the order of their first sources, and lie in it, so that one of the rows a node
-reads comes after the one its predecessor read.
+reads comes after the one its predecessor read. Where activations are bits, which inputs usually are and
+a hard forward's layers always, 64 of them are a word (`packed`), and all are kept.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from .._typing import Array, F32x2, F32x3, I32x1
-from . import fixed, mixed, threads
+from .._typing import Array, F32x2, F32x3, U64x2
+from . import packed, threads
+from .layer import NOTHING, BitLayer, Layer, Nodes, over_blocks, prepare
 from .memory import Rows
-from .simd import LANES, LOGISTIC, PLAIN, STEP
+from .simd import LANES
 from .threads import share
-
-_NOTHING = np.empty((0, LANES), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """A layer of a forward pass.
-
-    Attributes:
-        source: rows that may be read, int32 `[nodes, k, candidates]`.
-        coef: polynomials float32 `[nodes, 2**k]` in the monomial basis.
-        weight: of the candidates, float32 as `source`; None if each pin has one, read as it is.
-        exact: polynomials whose outputs are returned, the gradients being those of `coef`.
-        slope: polynomials whose slopes are the gradients of sources and weights.
-        noise: float32 `[blocks, nodes, LANES]`, added to the logits.
-        logistic: the polynomials are logits, the outputs their probabilities,
-        hard: or whether they are positive.
-    """
-
-    source: Tensor
-    coef: Tensor
-    weight: Tensor | None = None
-    exact: Tensor | None = None
-    slope: Tensor | None = None
-    noise: Tensor | None = None
-    logistic: bool = False
-    hard: bool = False
-
-    @property
-    def squash(self) -> int:
-        """What becomes of the polynomials in the forward pass."""
-        if self.exact is not None or not self.logistic:
-            return PLAIN
-        return STEP if self.hard else LOGISTIC
-
-
-@dataclass(frozen=True, eq=False)
-class _Order:
-    """In which order nodes of fixed wiring are evaluated, `order`, and the rows `source` they then read."""
-
-    order: I32x1
-    source: Array
-
-
-_ORDERS: Any = WeakTensorKeyDictionary()
-"""Of the last layer's sources: what the orders were made for, and the orders."""
-
-
-def _orders(layers: Sequence[Nodes]) -> list[_Order]:
-    """Orders of a stack's layers, kept as long as the last one's sources are and nothing changes."""
-    state = [(each.source._version, each.weight is None) for each in layers]
-    known = _ORDERS.get(layers[-1].source)
-    if known is not None:
-        sources, before, orders = known
-        if before == state and all(a() is b.source for a, b in zip(sources, layers, strict=True)):
-            return cast(list[_Order], orders)
-    found = _arrange(layers)
-    _ORDERS[layers[-1].source] = [weakref.ref(each.source) for each in layers], state, found
-    return found
-
-
-def _arrange(layers: Sequence[Nodes]) -> list[_Order]:
-    out = []
-    place: I32x1 | None = None  # row of each node of the layer before, None if they are in order
-    for each in layers:
-        source = each.source.numpy() if place is None else place[each.source.numpy()]
-        if each.weight is None:
-            rows = source.reshape(source.shape[:2])
-            order = np.argsort(rows[:, 0], kind="stable").astype(np.int32)
-            out.append(_Order(order, np.ascontiguousarray(rows[order])))
-            place = np.empty(len(order), np.int32)
-            place[order] = np.arange(len(order), dtype=np.int32)
-        else:
-            out.append(_Order(np.arange(len(source), dtype=np.int32), np.ascontiguousarray(source)))
-            place = None
-    return out
-
-
-class _Layer:
-    """Kernels of a layer and the arrays that they read, a block's rows of noise still to be chosen."""
-
-    def __init__(self, nodes: Nodes, order: _Order, placed: bool) -> None:
-        k, self.fixed = nodes.source.shape[1], nodes.weight is None
-        self.count, self.rows = len(order.order), 1 << k
-        self.order = order.order
-        self._arrange, self._total = fixed.arranging(k)
-        coef = self._arranged(nodes.coef.detach())
-        exact = coef if nodes.exact is None else self._arranged(nodes.exact)
-        slope = coef if nodes.slope is None else self._arranged(nodes.slope)
-        self.noise = None if nodes.noise is None else nodes.noise.numpy()
-        self.forward, self.backward = (fixed if self.fixed else mixed).kernels(k)
-        self.squash = nodes.squash
-        self.slope = LOGISTIC if nodes.logistic else PLAIN
-        # backward needs the probabilities
-        self.kept = self.fixed and self.squash == LOGISTIC
-        self.placed = placed
-        if nodes.weight is None:
-            self.weight_shape = None
-            given: tuple[Array, ...] = (order.source, order.order)
-        else:
-            weight = nodes.weight.detach().contiguous().numpy()
-            self.weight_shape = weight.shape
-            given = (order.source, weight)
-        self.given, self.exact, self.coef = given, (*given, exact), (*given, slope)
-
-    def _arranged(self, coef: Tensor) -> F32x2:
-        """Polynomials in the order of evaluation."""
-        given: F32x2 = coef.contiguous().numpy()
-        if not self.fixed:
-            return given
-        out = np.empty_like(given)
-        self._arrange(given, self.order, out)
-        return out
-
-    def total(self, coef_grad: Array) -> Tensor:
-        """Gradient of the polynomials from those of blocks."""
-        if not self.fixed:
-            return _over_blocks(torch.from_numpy(coef_grad))
-        out = torch.empty(coef_grad.shape[1:])
-        self._total(coef_grad, self.order, out.numpy())
-        return out
-
-    def run(self, x: F32x2, block: int, y: F32x2, counts: F32x2) -> None:
-        """Fill the outputs of a block, or the sums of groups of them."""
-        noise = _NOTHING if self.noise is None else self.noise[block]
-        if self.fixed:
-            self.forward(x, *self.exact, noise, self.squash, self.placed, y, counts)
-        else:
-            self.forward(x, *self.exact, noise, self.squash, y)
-
-    def undo(
-        self, x: F32x2, block: int, y: F32x2, y_grad: F32x2, x_grad: F32x2, found: tuple[Array, Array]
-    ) -> None:
-        """Fill the gradients of a block."""
-        noise = _NOTHING if self.noise is None else self.noise[block]
-        coef_grad, weight_grad = found
-        if self.fixed:
-            y = y if self.kept else _NOTHING
-            given = (x, *self.coef, noise, self.slope, self.placed, y, y_grad)
-            self.backward(*given, x_grad, coef_grad[block])
-        else:
-            given = (x, *self.coef, noise, self.slope, y_grad)
-            self.backward(*given, x_grad, weight_grad[block], coef_grad[block])
 
 
 class _Pass:
@@ -178,26 +34,34 @@ class _Pass:
             `keep` a block has one.
     """
 
-    def __init__(self, x: Tensor, layers: Sequence[Nodes], groups: int, keep: bool) -> None:
+    def __init__(self, x: Tensor, layers: Sequence[Nodes], groups: int, grad: bool) -> None:
         self.x, self.blocks = x.numpy(), len(x)
-        last = len(layers) - 1
-        self.layers = [
-            _Layer(each, order, i == last)
-            for i, (each, order) in enumerate(zip(layers, _orders(layers), strict=True))
-        ]
-        slots = self.blocks if keep else min(threads.cores(), self.blocks)
+        words = _packed(self.x)
+        self.layers = prepare(layers, words is not None)
+        if words is not None and isinstance(self.layers[0], BitLayer):
+            self.x = words
+        slots = self.blocks if grad and not self._recalled(layers) else min(threads.cores(), self.blocks)
         self.held = [-1] * slots
         top = self.layers[-1]
         # not what is returned, which will refer to this pass by its gradient: nobody would free either
         self._out, self._groups = x.new_empty((self.blocks, groups or top.count, LANES)), groups
         spare = top.count if groups and top.kept else 0
-        self._counts = [layer.count for layer in self.layers[:-1]] + [spare]
+        self._counts = [0 if layer.gives_bits else layer.count for layer in self.layers[:-1]] + [spare]
+        self._words = [np.empty((slots, each.count * each.gives_bits), np.uint64) for each in self.layers]
         self._y: Rows | None = None
 
-    def _of(self, slot: int, block: int) -> list[F32x2]:
+    def _recalled(self, layers: Sequence[Nodes]) -> bool:
+        """Whether evaluating a block again takes less than fetching its activations from memory."""
+        if all(each.gives_bits for each in self.layers[:-1]):
+            return False
+        return all(each.source.shape[1] <= 4 and each.weight is None for each in layers)
+
+    def _of(self, slot: int, block: int) -> list[Array]:
         """Where the input and each layer's output of a block lie."""
         assert self._y is not None
-        rows = [self.x[block], *[y[slot] for y in self._y.parts]]
+        rows: list[Array] = [self.x[block]]
+        for layer, floats, words in zip(self.layers, self._y.parts, self._words, strict=True):
+            rows.append(words[slot] if layer.gives_bits else floats[slot])
         if not self._groups:
             rows[-1] = self._out.numpy()[block]
         return rows
@@ -227,10 +91,10 @@ class _Pass:
             for block in self._range(slot):
                 self._run(slot, block, self.layers)
 
-    def _run(self, slot: int, block: int, layers: Sequence[_Layer]) -> None:
+    def _run(self, slot: int, block: int, layers: Sequence[Layer]) -> None:
         rows = self._of(slot, block)
         for i, layer in enumerate(layers):
-            counts = self._out.numpy()[block] if self._groups and i + 1 == len(self.layers) else _NOTHING
+            counts = self._out.numpy()[block] if self._groups and i + 1 == len(self.layers) else NOTHING
             layer.run(rows[i], block, rows[i + 1], counts)
         self.held[slot] = block
 
@@ -257,15 +121,16 @@ class _Pass:
                     if i > lowest:
                         below = room[i % 2, : self.layers[i - 1].count]
                     else:
-                        below = x_grad[block] if i == 0 and len(x_grad) else _NOTHING
+                        below = x_grad[block] if i == 0 and len(x_grad) else NOTHING
                     self.layers[i].undo(rows[i], block, rows[i + 1], grad, below, found[i])
                     grad = below
         grads.give_back()
 
 
-def _recalled(layers: Sequence[Nodes]) -> bool:
-    """Whether evaluating a block again takes less than fetching its activations from memory."""
-    return all(each.source.shape[1] <= 4 and each.weight is None for each in layers)
+def _packed(x: F32x3) -> U64x2 | None:
+    """Words of the input's bits `[blocks, features]`; None if it is not all bits."""
+    words = np.empty(x.shape[:2], np.uint64)
+    return words if packed.pack(x, words, 0, len(x)) else None
 
 
 class _Stack(torch.autograd.Function):
@@ -276,7 +141,7 @@ class _Stack(torch.autograd.Function):
         ctx: FunctionCtx, x: Tensor, settings: tuple[Sequence[Nodes], int, bool], *tensors: Tensor | None
     ) -> Tensor:
         layers, groups, grad = settings
-        made = _Pass(x.contiguous(), layers, groups, grad and not _recalled(layers))
+        made = _Pass(x.contiguous(), layers, groups, grad)
         out = made.forward(grad)
         ctx.save_for_backward(x, *cast(Sequence[Tensor], tensors))  # what changes meanwhile is an error
         ctx.made = made  # type: ignore[attr-defined]
@@ -303,13 +168,8 @@ class _Stack(torch.autograd.Function):
         for i, layer in enumerate(made.layers):
             coef_grad, weight_grad = pairs[i]
             totals.append(layer.total(coef_grad) if need[2 * i] else None)
-            totals.append(_over_blocks(torch.from_numpy(weight_grad)) if need[2 * i + 1] else None)
+            totals.append(over_blocks(torch.from_numpy(weight_grad)) if need[2 * i + 1] else None)
         return (x_grad if need_x else None, None, *totals)
-
-
-def _over_blocks(grad: Tensor) -> Tensor:
-    """Sum of blocks' gradients; torch's sum over a first axis takes several times as long for two."""
-    return grad[0] + grad[1] if len(grad) == 2 else grad.sum(0)
 
 
 def evaluate(x: Tensor, layers: Sequence[Nodes], groups: int = 0) -> Tensor:
