@@ -91,12 +91,14 @@ class Options:
         clock: "50MHz" for as few stages as reach that; "" for any.
         throughput: "held" where a sample's bits stand still until its class is out, "full" where the
             fabric takes new ones every clock.
-        fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
+        fold: build kernels of convolutions once and stream images through them, run dense layers as a
+            program, see `lgc.folding`.
         positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
         continuous: with `fold`, time steps between windows over a signal without end, each of which gets a
             class; 0 for samples one by one.
         fps: with `fold`, frames per second that tail and places per clock are chosen for; 0 for any.
-        tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
+        tail: with `fold`, "parallel" for LUTs, "serial" for a program in memory, "auto" for what
+            `lgc.folding.TAILS` says.
     """
 
     target: str = "ice40-hx8k"
@@ -121,7 +123,7 @@ class Options:
     clock: str = ""
     throughput: str = "held"
     fold: bool = False
-    tail: str = "parallel"
+    tail: str = "auto"
     positions: int = 0
     fps: float = 0
     continuous: int = 0
