@@ -33,7 +33,7 @@ import numpy as np
 from lgc import __version__, handover, implement, models, netlists, onboard
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.critical import Hops, named
-from lgc.errors import LgcError, MismatchError
+from lgc.errors import LgcError, MismatchError, UsageError
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier

@@ -98,7 +98,7 @@ class FoldedFlow(Flow):
             )
         if options.tail not in TAILS:
             raise UsageError(f"There is no tail {options.tail!r}.", hint=f"Tails: {', '.join(TAILS)}.")
-        if options.continuous and (options.tail != "parallel" or options.positions or options.fps):
+        if options.continuous and (options.tail == "serial" or options.positions or options.fps):
             raise UsageError(
                 "Signals are classified continuously a feature per clock, with the tail in LUTs.",
                 hint="Leave --tail, --positions-per-clock and --fps out.",
@@ -311,7 +311,7 @@ class FoldedFlow(Flow):
         def run(_: Path) -> Outcome:
             rows = [
                 rates.row(tail, made, self.target)
-                for tail in TAILS
+                for tail in TAILS[1:]
                 for made in self.considered(tail)
             ]
             for row in rows:

@@ -11,7 +11,7 @@ from . import drive, lanes
 from .emit import verilog
 from .hardware import fresh, references, simulate_pins, stimulus, synthesised, taken
 from .subject import Subject
-from .unpack import unpacker
+from .unpack import logic, unpacker
 
 VENDOR_SAMPLES = 12
 """Samples that are also simulated with the vendor's cell models, which takes an event-driven simulator."""
@@ -37,7 +37,7 @@ def network_to_bitstream(subject: Subject) -> tuple[str, int]:
         ToolMissingError: no unpacker, or no chip database.
         LgcError: the bitstream uses what is not decoded.
     """
-    design, port = unpacker(subject).logic(subject)
+    design, port = logic(subject)
     rtl = subject.rtl
     host = drive.Host(lanes.program(design, port, drive.clock_of(rtl)), rtl, subject.seed)
     codes = stimulus(subject).codes
@@ -80,7 +80,7 @@ def network_to_vendor_cells(subject: Subject) -> tuple[str, int]:
         ToolMissingError: no iceunpack, chip database, cell models or simulator.
         LgcError: the bitstream uses what is not decoded, or the simulation failed.
     """
-    design, port = unpacker(subject).logic(subject)
+    design, port = logic(subject)
     tops = drive.ports_of(synthesised(subject))
     out = fresh(subject.work / "bitstream")
     reset = drive.reset_of(subject.rtl)

@@ -56,6 +56,16 @@ opt_clean -purge
 write_verilog -noattr -noexpr -nohex core.v
 """
 
+# the vendor's model is empty
+_LOOP = """
+module lgc_pll #(parameter FEEDBACK_PATH = "", DIVR = 0, DIVF = 0, DIVQ = 0, FILTER_RANGE = 0) (
+  input REFERENCECLK, input PACKAGEPIN, input RESETB, input BYPASS, output PLLOUTGLOBAL, output LOCK
+);
+  assign PLLOUTGLOBAL = REFERENCECLK === 1'bz ? PACKAGEPIN : REFERENCECLK;
+  assign LOCK = 1;
+endmodule
+"""
+
 _BLACKBOX = """\
 module lgc_lut4 #(parameter [15:0] LUT_INIT = 16'h0) (output O, input I0, input I1, input I2, input I3);
 endmodule
@@ -206,13 +216,34 @@ def to_verilog(subject: Subject, netlist: Path, out: Path) -> Path:
     has = reset in drive.ports_of(synthesised(subject))
     add = "" if has else f"cd {TOP}\nadd -input {reset} 1\ncd ..\n"
     script = f"read_json {tools.relative(netlist, out)}\n{add}delete t:$scopeinfo\n"
+    script += "chtype -set lgc_pll t:SB_PLL40_*\n" if _looped(subject) else ""
     script += "write_verilog -noattr gates.v\n"
     (out / "gates.ys").write_text(script)
     yosys = tools.find("yosys")
     tools.run(yosys, ["-q", "-s", "gates.ys"], cwd=out, log=out / "gates.log", timeout_s=subject.timeout_s)
     if not (out / "gates.v").is_file():
         raise LgcError("Yosys ended without the netlist.", hint=f"See {out / 'gates.log'}.")
+    if _looped(subject):
+        (out / "gates.v").write_text((out / "gates.v").read_text() + _LOOP)
     return out / "gates.v"
+
+
+def _looped(subject: Subject) -> bool:
+    """Whether a phase-locked loop makes the clock."""
+    return subject.has("07-route") and bool(subject.values("07-route").get("pll"))
+
+
+def without_loop(subject: Subject) -> None:
+    """Refuse a design whose clock a phase-locked loop makes.
+
+    Raises:
+        ToolMissingError: it is one.
+    """
+    if _looped(subject):
+        raise ToolMissingError(
+            "Behind a phase-locked loop only the netlist after synthesis is simulated, the loop as a wire.",
+            hint="Compile without --clock to verify the rest; the design is the same.",
+        )
 
 
 def synthesised(subject: Subject) -> Path:

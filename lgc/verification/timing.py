@@ -27,7 +27,7 @@ from lgc.errors import LgcError, MismatchError
 from . import drive, hardware, lanes, routed
 from .sta import Paths, Times, read_sdf
 from .subject import Subject
-from .unpack import unpacker
+from .unpack import logic
 
 TOLERANCE_PS = 2.0
 """By how much two sums of rounded delays may differ."""
@@ -186,7 +186,7 @@ def record(subject: Subject) -> tuple[list[Trace], int]:
         MismatchError: its answers are not the network's.
         ToolMissingError, LgcError: as `bitstream.network_to_bitstream`.
     """
-    design, port = unpacker(subject).logic(subject)
+    design, port = logic(subject)
     tops = drive.ports_of(hardware.synthesised(subject))
     clock = drive.clock_of(subject.rtl)
     names = {

@@ -18,7 +18,7 @@ from lgc.manifest import read_step
 
 from . import chipdb, drive, ecp5, emit, gowin, trellis
 from .decode import Asc, Design, decode, read_asc
-from .hardware import fresh, synthesised
+from .hardware import fresh, synthesised, without_loop
 from .subject import Subject
 
 Logic = tuple[Design, dict[str, int]]
@@ -36,6 +36,17 @@ class Unpacker:
 
     compare: Callable[[Subject], str]
     logic: Callable[[Subject], Logic]
+
+
+def logic(subject: Subject) -> Logic:
+    """Decode the packed file of a build.
+
+    Raises:
+        ToolMissingError: no decoder for its family, or a phase-locked loop.
+        LgcError: the bitstream uses what is not decoded.
+    """
+    without_loop(subject)
+    return unpacker(subject).logic(subject)
 
 
 def unpacker(subject: Subject) -> Unpacker:
