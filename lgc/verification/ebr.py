@@ -81,11 +81,16 @@ class _Ram:
         return found
 
     def pin(self, name: str) -> int:
-        """Net of an input, behind its inverter if it has one; what nothing drives is 1."""
+        """Net of an input, behind its inverter if it has one.
+
+        Raises:
+            LgcError: nothing drives it.
+        """
         wire = self.decoder.db.wire(self.x, self.y, f"J{name}_EBR")
         assert wire is not None
         net = self.decoder.net(wire)
-        net = 1 if net is None else net
+        if net is None:
+            raise LgcError(f"Nothing drives {name} of {self.cell} at column {self.x} of row {self.y}.")
         has = any(f"{self.cell}.{name}MUX" in defaults.enums for _, defaults in self.tiles)
         inverted = has and self.setting(f"{name}MUX") == "INV"
         return self.decoder.parts.inverse(net) if inverted else net

