@@ -107,7 +107,7 @@ def router_to_paths(subject: Subject) -> tuple[str, int]:
     """
     found = paths(subject)
     longest = found.longest()
-    wanted = 1e6 / subject.values("07-route")["fmax_mhz"]
+    wanted = _router_ps(subject)
     if abs(longest - wanted) > TOLERANCE_PS:
         raise MismatchError(
             f"The longest path takes {longest:,.0f} ps, the router's clock is {wanted:,.0f} ps."
@@ -125,7 +125,7 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
         LgcError: nothing goes wrong however fast the clock, or the simulation failed.
     """
     found = paths(subject)
-    period = int(found.longest()) + 1
+    period = round(_router_ps(subject)) + 1
     out = hardware.fresh(subject.work / "timing")
     traces, samples = record(subject)
     simulation = Simulation.compile(found, traces[0], out, subject.timeout_s)
@@ -141,6 +141,11 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
     raise LgcError(
         f"Even at {SPEEDS[-1]:g} times {_mhz(period)} nothing goes wrong, so delays have no effect."
     )
+
+
+def _router_ps(subject: Subject) -> float:
+    """Period of the router's clock in ps."""
+    return 1e6 / float(subject.values("07-route")["fmax_mhz"])
 
 
 def _mhz(period: int) -> str:
