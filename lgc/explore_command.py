@@ -67,8 +67,8 @@ def explore(
     rows = [dataclasses.asdict(trial) for trial in front]
     console.show(rows, as_json, lambda: _table(wanted, front, len(found)))
     if not as_json and not quiet:
-        failed = sum(bool(trial.error) for trial in found)
-        more = f", {failed} failed" if failed else ""
+        failed, stopped = (sum(bool(getattr(t, how)) for t in found) for how in ("error", "stopped"))
+        more = (f", {failed} failed" if failed else "") + (f", {stopped} stopped early" if stopped else "")
         _say(f"{len(found)} trials{more}; all of them in {folder / 'trials.json'}, drawn in pareto.svg")
 
 
@@ -79,6 +79,9 @@ def _say(text: str) -> None:
 def _line(space: Space, trial: Finished) -> str:
     if trial.error:
         return f"trial {trial.number}: {trial.error}"
+    if trial.stopped:
+        epochs, accuracy = (trial.facts[name] for name in ("epochs", "accuracy"))
+        return f"trial {trial.number}: stopped after epoch {epochs:g}, hopeless at {accuracy:.2f} %"
     return f"trial {trial.number}: " + ", ".join(
         f"{name} {value:,.4g}" for name, value in zip(space.objectives, trial.values, strict=True)
     )

@@ -19,6 +19,7 @@ from lgc.cli import main
 from lgc.errors import LgcError, UsageError
 from lgc.exploration import Finished, Space, explore, pareto
 from lgc.exploration.plot import draw
+from lgc.exploration.stopping import rivals
 
 SMALL = {
     "base": "digits",
@@ -50,6 +51,7 @@ def changed(**values: object) -> dict[str, object]:
             "cells is known after the stage bitstream",
         ),
         (changed(sampler="tp"), "There is no sampler 'tp'. Did you mean tpe"),
+        (changed(pruner="medium"), "There is no pruner 'medium'. Did you mean median"),
         (changed(vary={}), "varies nothing"),
         (changed(vary={"train.lr": {"low": 1}}), "neither a list of choices nor a range"),
         (
@@ -129,6 +131,44 @@ def test_a_contradiction_fails_its_trial_only(tmp_path: Path) -> None:
     assert wrong
     assert all("no nodes of 6 inputs" in trial.error for trial in wrong)
     assert any(not trial.error for trial in found)
+
+
+def test_who_must_keep_up_with_whom() -> None:
+    own = {"model.layers.0.width": "60", "train.lr": "0.1", "compile.levels": "4"}
+    assert rivals(own, own | {"train.lr": "0.2"})
+    assert rivals(own, own | {"model.layers.0.width": "50"})
+    assert not rivals(own, own | {"model.layers.0.width": "70"})  # larger, so better
+    assert not rivals(own, own | {"compile.levels": "2"})
+    assert not rivals({"model.layers": "[{width = 9}]"}, {"model.layers": "[{width = 8}]"})
+    assert not rivals(own, {"train.lr": "0.1"})
+
+
+def test_hopeless_trials_are_stopped_and_kept(tmp_path: Path) -> None:
+    """Learning rates of a thousandth after useful ones: the log ends early, the study goes on."""
+    values = {
+        **SMALL,
+        "vary": {"train.lr": [0.03, 0.00001]},
+        "fix": {**SMALL["fix"], "train.epochs": 9},  # type: ignore[dict-item]
+        "trials": 14,
+        "objectives": ["accuracy", "luts"],
+    }
+    found = explore(Space.of(values), tmp_path / "study")
+    stopped = [trial for trial in found if trial.stopped]
+    assert stopped
+    assert {trial.chosen["train.lr"] for trial in stopped} == {"1e-05"}
+    for trial in stopped:
+        folder = tmp_path / "study" / "trials" / f"{trial.number:04}"
+        epochs = len((folder / "model.metrics.jsonl").read_text().splitlines())
+        assert 3 <= epochs == trial.facts["epochs"] < 9
+        assert (trial.values, trial.error) == ((), "")
+        assert not (folder / "build").exists()
+    assert len([trial for trial in found if trial.chosen["train.lr"] != "1e-05" and trial.values]) >= 4
+    rows = json.loads((tmp_path / "study" / "trials.json").read_text())["trials"]
+    assert [row["stopped"] for row in rows] == [trial.stopped for trial in found]
+    # told about it, a study goes on, and may do so without
+    more = explore(dataclasses.replace(Space.of(values), trials=15, pruner="none"), tmp_path / "study")
+    assert more[:14] == found
+    assert not more[14].stopped
 
 
 def test_a_killed_study_goes_on_where_it_was(tmp_path: Path) -> None:

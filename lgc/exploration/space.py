@@ -15,6 +15,8 @@ from lgc.errors import LgcError, UsageError, nearest
 from lgc.flow import STAGES, Options
 from lgc.frontend import config
 
+from .stopping import PRUNERS
+
 SAMPLERS = ("tpe", "nsga2", "random")
 _RANGE = {"low", "high", "step", "log"}
 
@@ -77,6 +79,7 @@ class Space:
         trials: how many networks to train.
         seed: of the sampler.
         sampler: one of `SAMPLERS`.
+        pruner: how hopeless trials are found while they train, a name in `PRUNERS`.
     """
 
     base: str
@@ -87,6 +90,7 @@ class Space:
     trials: int = 20
     seed: int = 0
     sampler: str = "tpe"
+    pruner: str = "median"
 
     @classmethod
     def load(cls, path: Path) -> Space:
@@ -127,6 +131,7 @@ class Space:
             trials=int(values.get("trials", cls.trials)),
             seed=int(values.get("seed", cls.seed)),
             sampler=str(values.get("sampler", cls.sampler)),
+            pruner=str(values.get("pruner", cls.pruner)),
         )
         found.check()
         return found
@@ -141,7 +146,7 @@ class Space:
         """Resolve the corners of the space, so that a misspelt key shows before the first trial.
 
         Raises:
-            UsageError: unknown objective, sampler, option or setting, a value out of range.
+            UsageError: unknown objective, sampler, pruner, option or setting, a value out of range.
         """
         for name in self.objectives:
             if name not in OBJECTIVES:
@@ -152,6 +157,8 @@ class Space:
             raise UsageError("A space needs at least one objective and one trial.")
         if self.sampler not in SAMPLERS:
             raise UsageError(f"There is no sampler {self.sampler!r}.", hint=nearest(self.sampler, SAMPLERS))
+        if self.pruner not in PRUNERS:
+            raise UsageError(f"There is no pruner {self.pruner!r}.", hint=nearest(self.pruner, PRUNERS))
         for parameter in self.vary:
             ends = parameter.choices or tuple(toml(value) for value in (parameter.low, parameter.high))
             for value in ends:

@@ -21,13 +21,17 @@ from lgc.errors import LgcError, ToolMissingError
 from lgc.manifest import write_text
 
 from .space import OBJECTIVES, Parameter, Space
-from .trial import Outcome, Task, run
+from .stopping import read_curve, rivals
+from .trial import LOG, Outcome, Task, run
 
 if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.journal"
 OUTCOME = "outcome.json"
+
+_FREE = {"trials", "pruner"}
+"""What may change from one call to the next."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,10 @@ class Finished:
     Attributes:
         number: from 0.
         chosen: TOML text of each varied setting by name.
-        values: the objectives' figures; empty if it failed.
+        values: the objectives' figures; empty if it failed or was stopped.
         facts: all figures the build has.
         error: why it failed, or "".
+        stopped: whether it was hopeless and ended early; `facts` then say after how many epochs.
     """
 
     number: int
@@ -47,6 +52,7 @@ class Finished:
     values: tuple[float, ...]
     facts: Mapping[str, float]
     error: str
+    stopped: bool = False
 
 
 Watch = Callable[[Finished, int], None]
@@ -78,7 +84,7 @@ def explore(
     try:
         while True:
             while len(running) < workers.slots and (number := next(missing, None)) is not None:
-                task = _task(space, study, number)
+                task = _task(space, study, number, out)
                 if isinstance(task, Task):
                     running[workers.start(task, _folder(out, number))] = number
                 else:
@@ -136,7 +142,7 @@ def _open(space: Space, out: Path) -> optuna.Study:
         directions=["maximize" if OBJECTIVES[name].rises else "minimize" for name in space.objectives],
     )
     told = json.loads(json.dumps(dataclasses.asdict(space)))
-    fixed = {key: value for key, value in told.items() if key != "trials"}
+    fixed = {key: value for key, value in told.items() if key not in _FREE}
     before = study.user_attrs.get("space")
     if before is None:
         study.set_user_attr("space", fixed)
@@ -144,7 +150,7 @@ def _open(space: Space, out: Path) -> optuna.Study:
         changed = ", ".join(key for key in fixed if fixed[key] != before.get(key))
         raise LgcError(
             f"{out} holds a study of another space: {changed} differ.",
-            hint="Only `trials` may change; choose another folder for another space.",
+            hint="Only `trials` and `pruner` may change; choose another folder for another space.",
         )
     # A resumed sampler must not repeat the draws it began with.
     seed = space.seed + len(study.trials)
@@ -182,13 +188,22 @@ def _suggest(trial: optuna.Trial, parameter: Parameter) -> None:
         )
 
 
-def _task(space: Space, study: optuna.Study, number: int) -> Task | Outcome:
-    chosen = {key: str(value) for key, value in study.trials[number].params.items()}
+def _task(space: Space, study: optuna.Study, number: int, out: Path) -> Task | Outcome:
+    chosen = _chosen(study.trials[number])
     try:
         config, options = space.resolve(chosen)
     except LgcError as error:
         return Outcome(error=str(error))
-    return Task(number, config.to_dict(), options, space.objectives)
+    against: tuple[dict[int, float], ...] = ()
+    if "accuracy" in space.objectives and space.pruner != "none":
+        others = (trial for trial in study.trials if trial.values is not None)
+        logs = (_folder(out, trial.number) / LOG for trial in others if rivals(chosen, _chosen(trial)))
+        against = tuple(curve for log in logs if (curve := read_curve(log)))
+    return Task(number, config.to_dict(), options, space.objectives, space.pruner, against)
+
+
+def _chosen(trial: optuna.trial.FrozenTrial) -> dict[str, str]:
+    return {key: str(value) for key, value in trial.params.items()}
 
 
 def _folder(out: Path, number: int) -> Path:
@@ -203,9 +218,11 @@ def _end(study: optuna.Study, out: Path, number: int, outcome: Outcome) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (outcome.files or {}).items():  # from a worker elsewhere
         (folder / name).write_bytes(content)
-    write_text(folder / OUTCOME, json.dumps({"error": outcome.error, "facts": outcome.facts or {}}) + "\n")
-    failed = optuna.trial.TrialState.FAIL if outcome.error else None
-    study.tell(number, None if outcome.error else list(outcome.values), state=failed)
+    said = {"error": outcome.error, "stopped": outcome.stopped, "facts": outcome.facts or {}}
+    write_text(folder / OUTCOME, json.dumps(said) + "\n")
+    states = optuna.trial.TrialState
+    state = states.FAIL if outcome.error else states.PRUNED if outcome.stopped else None
+    study.tell(number, None if state else list(outcome.values), state=state)
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -214,9 +231,9 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 def _finished(trial: optuna.trial.FrozenTrial, out: Path) -> Finished:
     values = () if trial.values is None else tuple(trial.values)
-    chosen = {key: str(value) for key, value in trial.params.items()}
     said = json.loads((_folder(out, trial.number) / OUTCOME).read_text())
-    return Finished(trial.number, chosen, values, said["facts"], said["error"])
+    stopped = said.get("stopped", False)
+    return Finished(trial.number, _chosen(trial), values, said["facts"], said["error"], stopped)
 
 
 class _Workers(Protocol):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lgc.errors import LgcError
 from lgc.manifest import read_step
 from lgc.report import Report
+
+from .stopping import Curve, HopelessError, Judge, read_curve
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,16 @@ class Task:
         config: the training configuration, `TrainConfig.to_dict`.
         options: options of `lgc.compile`.
         objectives: figures wanted.
+        pruner: see `Judge`.
+        rivals: curves of trials that it must keep up with.
     """
 
     number: int
     config: dict[str, Any]
     options: dict[str, Any]
     objectives: tuple[str, ...]
+    pruner: str = "none"
+    rivals: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,16 @@ class Outcome:
     """What a trial gave.
 
     Attributes:
-        values: the objectives' figures, in their order; empty if the trial failed.
+        values: the objectives' figures, in their order; empty if the trial failed or was stopped.
         error: why it failed, or "".
+        stopped: whether it was hopeless and ended early.
         facts: what the table shows besides: the network's LUTs, seconds.
         files: contents of the files to keep by name, if the folder was not given.
     """
 
     values: tuple[float, ...] = ()
     error: str = ""
+    stopped: bool = False
     facts: Mapping[str, Any] | None = None
     files: Mapping[str, bytes] | None = None
 
@@ -60,26 +68,34 @@ def run(task: Task, folder: Path | None) -> Outcome:
         files = {
             name: (Path(scratch) / name).read_bytes() for name in KEPT if (Path(scratch) / name).exists()
         }
-        return Outcome(found.values, found.error, found.facts, files)
+        return replace(found, files=files)
 
 
-KEPT = ("model.safetensors", "model.metrics.jsonl", "report.json", "report.html")
+LOG = "model.metrics.jsonl"
+"""What training says of each epoch."""
+
+KEPT = ("model.safetensors", LOG, "report.json", "report.html")
 """Files of a trial worth keeping."""
 
 
 def _run(task: Task, folder: Path) -> Outcome:
     import lgc
     from lgc.frontend import config, data
-    from lgc.frontend.train import state_path, train
+    from lgc.frontend.train import metrics_path, state_path, train
 
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "model.safetensors"
     try:
         settings = config.TrainConfig.from_dict(task.config)
-        trained = train(
-            settings, data.load(settings.data.source), out=model, resume=state_path(model).exists()
-        )
+        resume = state_path(model).exists()
+        before = read_curve(metrics_path(model)) if resume else {}
+        judge = Judge(task.pruner, task.rivals, settings.train.epochs, before)
+        loaded = data.load(settings.data.source)
+        trained = train(settings, loaded, out=model, resume=resume, progress=judge)
         build = lgc.compile(model, out=folder / "build", **task.options)
+    except HopelessError:
+        seen = read_curve(metrics_path(model))
+        return Outcome(stopped=True, facts={"epochs": len(seen), "accuracy": 100 * max(seen.values())})
     except LgcError as error:
         return Outcome(error=str(error))
     for name in ("report.json", "report.html"):
