@@ -24,7 +24,7 @@ from .polynomial import Code
 from .simd import LANES, WIDTH, intrinsic
 
 ADDRESSED = 5
-"""From so many pins on, gradients are summed by address, else by subsets of pins."""
+"""From so many pins on, gradients are summed address by address, else under a mask for each entry."""
 
 _WIDE, _SHORT, _BYTE, _BIT = ir.IntType(64), ir.IntType(16), ir.IntType(8), ir.IntType(1)
 _F, _I = ir.FloatType(), ir.IntType(32)
@@ -216,15 +216,15 @@ def gradients(
     x_grad: Any,
     place: Any,
     at: Any,
-    coef_grad: Any,
+    table_grad: Any,
     h: Any,
     address: Any,
 ) -> Any:
     """Undo `look_up`, the output's gradient being `y_grad[g : g + 64]`.
 
     If `want`, adds to the rows `place[at + p]` of `x_grad`. Below `ADDRESSED` pins, sets
-    `coef_grad[h : h + 2**k]` to the gradients of the polynomial's coefficients; else sets `address`, int32
-    `[64]`, for `by_address`.
+    `table_grad[h : h + 2**k]` to the gradients of the table's entries; else sets `address`, int32 `[64]`,
+    from which they are to be found.
     """
     pins, fast, wanted = _literal(k), bool(_literal(permute)), bool(_literal(want))
 
@@ -264,16 +264,17 @@ def gradients(
                 simd.write(builder, here, simd.multiply_add(builder, u, slope, simd.read(builder, here)))
             reached: list[Any] = [None] if sums else []
             for mask in masks if sums else []:
-                reached += [mask if each is None else builder.and_(each, mask) for each in reached]
+                both = (builder.not_(mask), mask)
+                reached = [m if e is None else builder.and_(e, m) for m in both for e in reached]
             for s, mask in enumerate(reached):
-                value = u if mask is None else builder.select(mask, u, simd.constant([0.0] * WIDTH))
+                value = builder.select(mask, u, simd.constant([0.0] * WIDTH))
                 sums[s] = value if sums[s] is None else builder.fadd(sums[s], value)
         if sums:
             simd.write(builder, code.at(6, args[14]), simd.totals(builder, sums))
         return context.get_dummy_value()
 
     n = types.uint64
-    kinds = (k, permute, want, x, source, n, table, n, y_grad, n, x_grad, place, n, coef_grad, n, address)
+    kinds = (k, permute, want, x, source, n, table, n, y_grad, n, x_grad, place, n, table_grad, n, address)
     return types.void(*kinds), generate
 
 

@@ -14,7 +14,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .._typing import Array, F32x1, F32x2, I32x1, I32x2, I32x3, U64x1
 from . import bits, fixed, mixed, packed
-from .maps import ZETA
+from .functions import POLYNOMIALS, Functions, Recipe
+from .maps import MOEBIUS, ZETA
 from .parameters import transform
 from .simd import LANES, LOGISTIC, PLAIN, STEP
 
@@ -31,13 +32,16 @@ class Nodes:
 
     Attributes:
         source: rows that may be read, int32 `[nodes, k, candidates]`.
-        coef: polynomials float32 `[nodes, 2**k]` in the monomial basis.
+        coef: polynomials float32 `[nodes, 2**k]` in the monomial basis; with a recipe for something else,
+            parameters.
         weight: of the candidates, float32 as `source`; None if each pin has one, read as it is.
         exact: polynomials whose outputs are returned, the gradients being those of `coef`.
         slope: polynomials whose slopes are the gradients of sources and weights.
         noise: float32 `[blocks, nodes, LANES]`, added to the logits.
         logistic: the polynomials are logits, the outputs their probabilities,
         hard: or whether they are positive.
+        recipe: how polynomials come from `coef`.
+        rounded: the truth tables of the recipe are returned, as if they were `exact`.
     """
 
     source: Tensor
@@ -48,20 +52,29 @@ class Nodes:
     noise: Tensor | None = None
     logistic: bool = False
     hard: bool = False
+    recipe: Recipe = POLYNOMIALS
+    rounded: bool = False
 
     @property
     def squash(self) -> int:
         """What becomes of the polynomials in the forward pass."""
-        if self.exact is not None or not self.logistic:
+        if self.exact is not None or self.rounded or not self.logistic:
             return PLAIN
         return STEP if self.hard else LOGISTIC
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """In which order nodes of fixed wiring are evaluated, `order`, and the rows `source` they then read."""
+    """In which order nodes of fixed wiring are evaluated.
+
+    Attributes:
+        order: the nodes.
+        place: each node's place in `order`.
+        source: the rows that nodes then read.
+    """
 
     order: I32x1
+    place: I32x1
     source: Array
 
 
@@ -90,11 +103,12 @@ def _arrange(layers: Sequence[Nodes]) -> list[Order]:
         if each.weight is None:
             rows = source.reshape(source.shape[:2])
             order = np.argsort(rows[:, 0], kind="stable").astype(np.int32)
-            out.append(Order(order, np.ascontiguousarray(rows[order])))
             place = np.empty(len(order), np.int32)
             place[order] = np.arange(len(order), dtype=np.int32)
+            out.append(Order(order, place, np.ascontiguousarray(rows[order])))
         else:
-            out.append(Order(np.arange(len(source), dtype=np.int32), np.ascontiguousarray(source)))
+            order = np.arange(len(source), dtype=np.int32)
+            out.append(Order(order, order, np.ascontiguousarray(source)))
             place = None
     return out
 
@@ -104,55 +118,57 @@ class Layer:
 
     Attributes:
         count: nodes.
+        functions: their polynomials; once they are prepared, `begin` is to be called.
         gives_bits: outputs are words of 64 bits `[nodes]`, not float32 `[nodes, LANES]`.
         kept: backward needs the outputs, which are probabilities.
+        placed: outputs lie in the nodes' own order.
     """
 
     gives_bits = False
+    takes_bits = False
 
     def __init__(self, nodes: Nodes, order: Order, placed: bool) -> None:
-        k, self.fixed = nodes.source.shape[1], nodes.weight is None
-        self.count, self.rows = len(order.order), 1 << k
-        self.order = order.order
-        self._arrange, self._total = fixed.arranging(k)
+        self.k, self.fixed = nodes.source.shape[1], nodes.weight is None
+        self.count, self.rows = len(order.order), 1 << self.k
+        self.nodes, self.order, self.placed = nodes, order, placed
         self.noise = None if nodes.noise is None else nodes.noise.numpy()
         self.squash = nodes.squash
         self.slope = LOGISTIC if nodes.logistic else PLAIN
         self.kept = self.fixed and self.squash == LOGISTIC
-        self.placed = placed
-        self.weight: Array | None = None
-        if nodes.weight is not None:
-            self.weight = nodes.weight.detach().contiguous().numpy()
-        self._prepare(nodes, order)
+        self.functions = Functions(
+            nodes.coef,
+            nodes.recipe,
+            order.order,
+            order.place,
+            self.k,
+            polynomials=not self.takes_bits,
+            words=nodes.rounded,
+        )
 
-    def _prepare(self, nodes: Nodes, order: Order) -> None:
-        k = nodes.source.shape[1]
-        coef = self._arranged(nodes.coef.detach())
-        exact = coef if nodes.exact is None else self._arranged(nodes.exact)
-        slope = coef if nodes.slope is None else self._arranged(nodes.slope)
-        self.forward, self.backward = (fixed if self.fixed else mixed).kernels(k)
-        given = (order.source, order.order if self.weight is None else self.weight)
+    def begin(self) -> None:
+        """Note what the kernels read."""
+        exact, slope = self.functions.coef, self.functions.slope
+        if self.nodes.exact is not None:
+            exact = self._arranged(self.nodes.exact)
+        elif self.nodes.rounded:
+            table = self.functions.words[:, None] >> np.arange(self.rows, dtype=np.uint64) & np.uint64(1)
+            exact = transform(torch.from_numpy(table.astype(np.float32)), MOEBIUS).numpy()
+        if self.nodes.slope is not None:
+            slope = self._arranged(self.nodes.slope)
+        self.forward, self.backward = (fixed if self.fixed else mixed).kernels(self.k)
+        if self.nodes.weight is None:
+            given = (self.order.source, self.order.order)
+        else:
+            given = (self.order.source, self.nodes.weight.detach().contiguous().numpy())
         self.exact, self.coef = (*given, exact), (*given, slope)
 
     def _arranged(self, coef: Tensor) -> F32x2:
         """Polynomials in the order of evaluation."""
         given: F32x2 = coef.contiguous().numpy()
-        if not self.fixed:
-            return given
-        out = np.empty_like(given)
-        self._arrange(given, self.order, out)
-        return out
+        return given[self.order.order] if self.fixed else given
 
     def _noise(self, block: int) -> F32x2:
         return NOTHING if self.noise is None else self.noise[block]
-
-    def total(self, coef_grad: Array) -> Tensor:
-        """Gradient of the polynomials from those of blocks."""
-        if not self.fixed:
-            return over_blocks(torch.from_numpy(coef_grad))
-        out = torch.empty(coef_grad.shape[1:])
-        self._total(coef_grad, self.order, out.numpy())
-        return out
 
     def run(self, x: Array, block: int, y: Array, counts: F32x2) -> None:
         """Fill the outputs of a block, or the sums of groups of them."""
@@ -180,7 +196,10 @@ class BitLayer(Layer):
 
     Attributes:
         wiring: the sources that nodes read, int32 `[nodes, k]`.
+        tables: truth tables in the nodes' own order; None if they are not `exact`, or it has none.
     """
+
+    takes_bits = True
 
     def __init__(
         self,
@@ -192,20 +211,25 @@ class BitLayer(Layer):
         tables: U64x1 | None,
         gives_bits: bool,
     ) -> None:
-        self.wiring, self.gives_bits = wiring, gives_bits
-        self._words = _NO_WORDS if tables is None else tables[order.order]
+        self.wiring, self.tables, self.gives_bits = wiring, tables, gives_bits
         super().__init__(nodes, order, placed)
 
-    def _prepare(self, nodes: Nodes, order: Order) -> None:
-        k = nodes.source.shape[1]
-        coef = self._table(nodes.coef.detach())
-        self._entries = coef if nodes.slope is None else self._table(nodes.slope)
-        self._logit = coef if nodes.logistic else _NO_NUMBERS
-        self._addressed = coef if nodes.exact is None else _NO_NUMBERS
-        if nodes.exact is not None and not len(self._words):
-            self._addressed = self._table(nodes.exact)
-        self._candidates: I32x3 = _NO_CANDIDATES if self.weight is None else order.source
-        self.forward, self.backward = packed.kernels(k, bits.permutes())
+    def begin(self) -> None:
+        """Note what the kernels read."""
+        nodes, coef = self.nodes, self.functions.coef.ravel()
+        entries = self.functions.slope.ravel() if nodes.slope is None else self._table(nodes.slope)
+        words, addressed = self.functions.words, _NO_NUMBERS
+        if self.tables is not None:
+            words = self.tables[self.order.order]
+        elif nodes.exact is not None:
+            addressed = self._table(nodes.exact)
+        elif not nodes.rounded:
+            addressed = coef
+        candidates = _NO_CANDIDATES if self.fixed else self.order.source
+        self.forward, self.backward = packed.kernels(self.k, bits.permutes())
+        self._run = (self.wiring, self.order.order, words, addressed)
+        self._undo = (self.wiring, self.order.order, entries, coef)
+        self._candidates: I32x3 = candidates
 
     def _table(self, coef: Tensor) -> F32x1:
         """Tables that polynomials go through, in the order of evaluation, flat."""
@@ -215,19 +239,17 @@ class BitLayer(Layer):
     def run(self, x: U64x1, block: int, y: Array, counts: F32x2) -> None:
         """Fill the outputs of a block, or the sums of groups of them."""
         words, rows = (y, NOTHING) if self.gives_bits else (_NO_WORDS, y)
-        given = (x, self.wiring, self.order, self._words, self._addressed)
-        self.forward(*given, self._noise(block), self.squash, self.placed, words, rows, counts)
+        given = (x, *self._run, self._noise(block), self.squash, self.placed)
+        self.forward(*given, words, rows, counts)
 
     def undo(
         self, x: Array, block: int, y: Array, y_grad: F32x2, x_grad: F32x2, found: tuple[Array, Array]
     ) -> None:
         """Fill the gradients of a block."""
         coef_grad, weight_grad = found
-        y = y if self.kept else NOTHING
-        given = (x, self.wiring, self.order, self._entries, self._logit)
+        y, weights = (y if self.kept else NOTHING), (_NO_WEIGHTS if self.fixed else weight_grad[block])
         state = (self._noise(block), self.slope, self.placed, y, y_grad, self._candidates)
-        found_weight = _NO_WEIGHTS if self.fixed else weight_grad[block]
-        self.backward(*given, *state, x_grad, found_weight, coef_grad[block])
+        self.backward(x, *self._undo, *state, x_grad, weights, coef_grad[block])
 
 
 def _wiring(nodes: Nodes, order: Order) -> I32x2 | None:
@@ -246,20 +268,24 @@ def _tables(nodes: Nodes) -> U64x1 | None:
     return words if packed.tables(transform(nodes.exact, ZETA).numpy(), words) else None
 
 
-def prepare(layers: Sequence[Nodes], x_bits: bool) -> list[Layer]:
-    """Choose the kernels of a stack's layers; `x_bits` tells whether its input is bits."""
+def prepare(layers: Sequence[Nodes], x_bits: bool, grouped: bool) -> list[Layer]:
+    """Choose the kernels of a stack's layers; `x_bits` tells whether its input is bits.
+
+    With `grouped` the outputs of groups of the last layer's nodes are summed.
+    """
     out: list[Layer] = []
     given, last = orders(layers), len(layers) - 1
     wiring = [_wiring(each, order) for each, order in zip(layers, given, strict=True)]
     for i, (each, order) in enumerate(zip(layers, given, strict=True)):
-        found = wiring[i]
+        found, placed = wiring[i], i == last and not grouped
         if x_bits and found is not None:
             tables = _tables(each)
-            gives = i < last and wiring[i + 1] is not None and (tables is not None or each.squash == STEP)
+            hard = each.rounded or tables is not None or each.squash == STEP
+            gives = i < last and wiring[i + 1] is not None and hard
             settings = {"wiring": found, "tables": tables, "gives_bits": gives}
-            out.append(BitLayer(each, order, i == last, **settings))
+            out.append(BitLayer(each, order, placed, **settings))
         else:
-            out.append(Layer(each, order, i == last))
+            out.append(Layer(each, order, placed))
         x_bits = out[-1].gives_bits
     return out
 

@@ -2,7 +2,7 @@
 
 A word takes a 32nd of the room of 64 float32, so what a layer reads stays in the first caches, and a node
 of a hard forward pass is a few operations on words. Backward a bit says which slope is a pin's and which
-coefficients get the output's gradient; gradients themselves are float32 `[nodes, LANES]` as in `fixed`.
+entries get the output's gradient; gradients themselves are float32 `[nodes, LANES]` as in `fixed`.
 """
 # mypy: disallow-untyped-decorators=False
 
@@ -79,10 +79,9 @@ def chosen(weight: F32x3, source: I32x3, out: I32x2) -> bool:
 
 @njit(cache=True, nogil=True)
 def _by_address(address: I32x1, values: F32x1, o: Any, rows: int, found: F32x1, out: F32x1, h: Any) -> None:
-    """Set `out[h : h + rows]` to the gradients of coefficients from `values[o : o + 64]`.
+    """Set `out[h + r]` to the sum of those of `values[o : o + 64]` whose address is r.
 
-    Entry r of the table gets the sum of the values of address r; four sums of each, so that equal addresses
-    need not wait for each other. A coefficient's is the sum over the entries that contain its subset.
+    Four sums of each are kept, so that equal addresses need not wait for each other.
     """
     n = np.uint64(rows)
     found[:] = 0
@@ -92,12 +91,6 @@ def _by_address(address: I32x1, values: F32x1, o: Any, rows: int, found: F32x1, 
     for r in range(n):
         low = found[r] + found[r + n]
         out[h + r] = low + (found[r + n + n] + found[r + n + n + n])
-    bit = np.uint64(1)
-    while bit < n:
-        for base in range(np.uint64(0), n, bit + bit):
-            for r in range(h + base, h + base + bit):
-                out[r] += out[r + bit]
-        bit += bit
 
 
 @cache
@@ -172,14 +165,14 @@ def kernels(k: int, permute: bool) -> tuple[Kernel, Kernel]:
         candidate: I32x3,
         x_grad: F32x2,
         weight_grad: F32x3,
-        coef_grad: F32x2,
+        table_grad: F32x2,
     ) -> None:
-        """Set `x_grad`, unless it is without features, `weight_grad`, unless without nodes, and `coef_grad`.
+        """Set `x_grad`, unless it is without features, `weight_grad`, unless without nodes, and `table_grad`.
 
         Arguments as in `forward`. Slopes are those of the tables `entries`, flat; with `squash` the gradient
         goes through the probability, `y` if it has nodes, else of `logit` and noise. `candidate`, where the
         sources were chosen among several, are all of them. Nothing need be cleared before; the rows of
-        `coef_grad` are nodes in order of evaluation, `y_grad` has a row per node, or per group of nodes.
+        `table_grad` are nodes in order of evaluation, `y_grad` has a row per node, or per group of nodes.
         """
         nodes, given = len(order), y_grad.shape[0]
         share = np.uint64(nodes // given)
@@ -189,7 +182,7 @@ def kernels(k: int, permute: bool) -> tuple[Kernel, Kernel]:
         address = np.empty(LANES, np.int32)
         pins, own = np.empty(k * LANES, np.float32), np.arange(k).astype(np.int32)
         ss, ns, ys, gs = source.ravel(), noise.ravel(), y.ravel(), y_grad.ravel()
-        xg, cg, wg, cs = x_grad.ravel(), coef_grad.ravel(), weight_grad.ravel(), candidate.ravel()
+        xg, cg, wg, cs = x_grad.ravel(), table_grad.ravel(), weight_grad.ravel(), candidate.ravel()
         lanes, zero = np.uint64(LANES), np.uint64(0)
         count = np.uint64(candidate.shape[2])
         x_grad[:] = 0

@@ -37,7 +37,7 @@ class _Pass:
     def __init__(self, x: Tensor, layers: Sequence[Nodes], groups: int, grad: bool) -> None:
         self.x, self.blocks = x.numpy(), len(x)
         words = _packed(self.x)
-        self.layers = prepare(layers, words is not None)
+        self.layers = prepare(layers, words is not None, groups > 0)
         if words is not None and isinstance(self.layers[0], BitLayer):
             self.x = words
         slots = self.blocks if grad and not self._recalled(layers) else min(threads.cores(), self.blocks)
@@ -72,6 +72,10 @@ class _Pass:
 
     def forward(self, grad: bool) -> Tensor:
         """Return outputs, or the sums of groups of them; with `grad` activations are held."""
+        parts = self._parts()
+        share(self._prepare, parts, parts)
+        for layer in self.layers:
+            layer.begin()
         self._y = Rows(len(self.held), self._counts)
         share(self._forward, len(self.held))
         if not grad:
@@ -85,6 +89,27 @@ class _Pass:
         share(self._backward, len(self.held), *given)
         self._y.give_back()
         self._y, self.held = None, [-1] * len(self.held)
+
+    def _parts(self) -> int:
+        return max(1, min(threads.cores(), *(layer.functions.parts for layer in self.layers)))
+
+    def _prepare(self, parts: int, first: int, stop: int) -> None:
+        """Prepare these of `parts` shares of the layers' functions."""
+        for part in range(first, stop):
+            for layer in self.layers:
+                layer.functions.prepare(part, parts)
+
+    def found(self, coef_grads: Sequence[tuple[int, F32x3, Tensor]]) -> None:
+        """Fill gradients of parameters, the last, from those of the tables or polynomials of layers."""
+        parts = self._parts()
+        share(self._found, parts, coef_grads, parts)
+
+    def _found(
+        self, coef_grads: Sequence[tuple[int, F32x3, Tensor]], parts: int, first: int, stop: int
+    ) -> None:
+        for part in range(first, stop):
+            for i, coef_grad, out in coef_grads:
+                self.layers[i].functions.found(coef_grad, out.view(-1).numpy(), part, parts)
 
     def _forward(self, first: int, stop: int) -> None:
         for slot in range(first, stop):
@@ -154,21 +179,23 @@ class _Stack(torch.autograd.Function):
         made: _Pass = ctx.made  # type: ignore[attr-defined]
         blocks = len(x)
         x_grad = torch.empty_like(x) if need_x else x.new_empty((0, 0, LANES))
-        found = [
-            x.new_empty((blocks, *tensor.shape) if wanted or i % 2 == 0 else (blocks, 0, 1, 1))
-            if tensor is not None
-            else x.new_empty(0)
-            for i, (tensor, wanted) in enumerate(zip(tensors, need, strict=True))
-        ]
-        lowest = 0 if need_x else next((i // 2 for i, wanted in enumerate(need) if wanted), 0)
-        pairs = [(found[i].numpy(), found[i + 1].numpy()) for i in range(0, len(found), 2)]
-        given = (grads[0].contiguous().numpy(), x_grad.numpy(), pairs, lowest)
-        made.backward(*given)
-        totals: list[Tensor | None] = []
+        found: list[tuple[Array, Array]] = []
         for i, layer in enumerate(made.layers):
-            coef_grad, weight_grad = pairs[i]
-            totals.append(layer.total(coef_grad) if need[2 * i] else None)
-            totals.append(over_blocks(torch.from_numpy(weight_grad)) if need[2 * i + 1] else None)
+            weight = tensors[2 * i + 1]
+            shape = (blocks, *weight.shape) if weight is not None and need[2 * i + 1] else (blocks, 0, 1, 1)
+            coef_grad = np.empty((blocks, layer.count, layer.rows), np.float32)
+            found.append((coef_grad, np.empty(shape, np.float32)))
+        lowest = 0 if need_x else next((i // 2 for i, wanted in enumerate(need) if wanted), 0)
+        made.backward(grads[0].contiguous().numpy(), x_grad.numpy(), found, lowest)
+        totals: list[Tensor | None] = [None] * len(tensors)
+        wanted = []
+        for i, (coef_grad, weight_grad) in enumerate(found):
+            if need[2 * i]:
+                total = totals[2 * i] = torch.empty_like(tensors[2 * i])
+                wanted.append((i, coef_grad, total))
+            if need[2 * i + 1]:
+                totals[2 * i + 1] = over_blocks(torch.from_numpy(weight_grad))
+        made.found(wanted)
         return (x_grad if need_x else None, None, *totals)
 
 

@@ -106,8 +106,21 @@ class LutLayer(nn.Module):
         drawn = None if rng is None else kind.noise(tuple(self.functions.shape), rng)
         device = self.functions.device
         noise = None if drawn is None else torch.from_numpy(drawn).to(device)
-        slope = kind.slope(self.functions.detach())
         noisy_outputs = rng is not None and drawn is None
+        on_outputs = self._output_noise(blocks, temperature, rng) if rng and noisy_outputs else None
+        recipe = None if devices.on_gpu(self.functions) else kind.recipe(temperature, noise)
+        if recipe is not None:
+            return Nodes(
+                self.source,
+                self.functions,
+                self._weights(hard),
+                noise=on_outputs,
+                logistic=kind.logistic,
+                hard=hard,
+                recipe=recipe,
+                rounded=hard and not noisy_outputs,
+            )
+        slope = kind.slope(self.functions.detach())
         exact = None
         if hard and not noisy_outputs:
             parameters = self.functions.detach() if noise is None else self.functions.detach() + noise
@@ -119,7 +132,7 @@ class LutLayer(nn.Module):
             self._weights(hard),
             exact,
             None if slope is None else monomials(slope),
-            self._output_noise(blocks, temperature, rng) if rng and noisy_outputs else None,
+            on_outputs,
             kind.logistic,
             hard,
         )

@@ -15,6 +15,8 @@ from .._typing import Bool2, F32x2
 if TYPE_CHECKING:
     import torch
 
+    from ..kernels.functions import Recipe
+
 ESTIMATORS = ("soft", "gumbel", "hard", "gumbel-hard")
 """Forward passes of training: relaxed or hardened, each with or without noise on the functions."""
 INITS = ("gaussian", "residual", "catalogue")
@@ -74,6 +76,10 @@ class Relaxation(ABC):
         from ..kernels.autograd import monomials
 
         return monomials(self.soft(parameters, temperature, noise))
+
+    def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe | None:  # noqa: ARG002
+        """How the CPU's kernels make `soft` tables, their `slope` and `hard` ones; None if they cannot."""
+        return None
 
     def slope(self, parameters: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
         """Table `[nodes, 2**k]` whose polynomial's slopes are the inputs' gradients; None for `soft`'s."""

@@ -13,6 +13,8 @@ from .base import Relaxation
 if TYPE_CHECKING:
     import torch
 
+    from ..kernels.functions import Recipe
+
 _GATES = 16
 _PASS_FIRST = 3
 
@@ -94,6 +96,12 @@ class Dlgn(Relaxation):
         from ..kernels.parameters import mixture
 
         return mixture(parameters, _GATE_COEFFICIENTS, noise=noise, scale=1 / temperature)
+
+    def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
+        """A mixture of the gates' tables."""
+        from ..kernels.functions import Recipe
+
+        return Recipe(scale=1 / temperature, basis=GATE_TABLES.astype(np.float32), noise=noise)
 
     def hard(self, parameters: F32x2) -> Bool2:
         """Tables bool `[nodes, 4]` of the most probable gates; ties go to the lowest gate."""

@@ -12,6 +12,8 @@ from .base import Relaxation, passes_first
 if TYPE_CHECKING:
     import torch
 
+    from ..kernels.functions import Recipe
+
 _NEAR = 0.75
 """A pin's own value has this weight in the difference, the other value the rest."""
 
@@ -65,6 +67,18 @@ class Dwn(Relaxation):
         """Entries as they are; the hard forward's gradient passes straight through the threshold."""
         assert noise is None
         return parameters
+
+    def recipe(
+        self,
+        temperature: float = 1.0,  # noqa: ARG002
+        noise: torch.Tensor | None = None,
+    ) -> Recipe:
+        """The entries, and their averages."""
+        from ..kernels.functions import Recipe
+        from ..kernels.maps import IDENTITY
+
+        assert noise is None
+        return Recipe(IDENTITY, slope=(_NEAR, 1 - _NEAR, 1 - _NEAR, _NEAR))
 
     def slope(self, parameters: torch.Tensor) -> torch.Tensor:
         """Table averaged over noisy inputs."""

@@ -12,6 +12,8 @@ from .base import INITS, Relaxation, catalogue, log_odds, passes_first
 if TYPE_CHECKING:
     import torch
 
+    from ..kernels.functions import Recipe
+
 _SPREAD = 0.1
 """Standard deviation around the residual start, so that equal nodes can part."""
 
@@ -68,6 +70,13 @@ class Light(Relaxation):
         from ..kernels.parameters import transform
 
         return transform(parameters, MOEBIUS, noise=noise, scale=1 / temperature, squash=1)
+
+    def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
+        """The sigmoids."""
+        from ..kernels.functions import Recipe
+        from ..kernels.maps import IDENTITY
+
+        return Recipe(IDENTITY, 1 / temperature, squash=True, noise=noise)
 
     def hard(self, parameters: F32x2) -> Bool2:
         """Tables bool `[nodes, 2**k]`."""

@@ -12,6 +12,8 @@ from .base import INITS, Relaxation, catalogue, log_odds, passes_first
 if TYPE_CHECKING:
     import torch
 
+    from ..kernels.functions import Recipe
+
 
 def hadamard(k: int) -> F32x2:
     """Signs (-1)^|r & S| of row r and coefficient S, float32 `[2**k, 2**k]`; symmetric."""
@@ -82,10 +84,23 @@ class Warp(Relaxation):
         assert noise is None
         return transform(parameters, WALSH, scale=-1 / temperature)
 
+    def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
+        """Hadamard's transform."""
+        from ..kernels.functions import Recipe
+        from ..kernels.maps import HADAMARD
+
+        assert noise is None
+        return Recipe(HADAMARD, -1 / temperature, walsh=True)
+
     def hard(self, parameters: F32x2) -> Bool2:
         """Tables bool `[nodes, 2**k]`."""
-        k = parameters.shape[1].bit_length() - 1
-        return parameters.astype(np.float64) @ hadamard(k) < 0
+        sums = parameters.astype(np.float64)
+        # in the order of the kernels, so that near a tie both find the same
+        for p in range(parameters.shape[1].bit_length() - 1):
+            pairs = sums.reshape(len(sums), -1, 2, 1 << p)
+            low, high = pairs[:, :, 0], pairs[:, :, 1]
+            sums = np.stack([low + high, low - high], axis=2).reshape(sums.shape)
+        return sums < 0
 
     def noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> F32x2 | None:  # noqa: ARG002
         """Nothing on the parameters: WARP's logistic noise is drawn per node and sample."""

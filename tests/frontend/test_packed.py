@@ -48,8 +48,8 @@ def results(
     used: list[str] = []
     prepare = stack.prepare
 
-    def watched(layers: list[Nodes], x_bits: bool) -> list[layer.Layer]:
-        made = prepare(layers, x_bits)
+    def watched(layers: list[Nodes], x_bits: bool, grouped: bool) -> list[layer.Layer]:
+        made = prepare(layers, x_bits, grouped)
         used.extend(type(each).__name__ for each in made)
         return made
 
