@@ -101,16 +101,17 @@ class RtlFiles:
     needed: int = 0
 
     def windows(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """What is classified when samples `[samples, features]` enter one after the other, likewise."""
+        """Return what is classified when samples `[samples, features]` enter one after the other, likewise."""
         if not self.hop:
             return codes
         whole = np.lib.stride_tricks.sliding_window_view(codes.ravel(), self.features)
         return np.ascontiguousarray(whole[:: self.hop])
 
     def entering(self, codes: npt.NDArray[np.int32]) -> list[int]:
-        """What enters clock by clock for `windows`, up to what the last class depends on."""
+        """Return what enters clock by clock for `windows`, up to what the last class depends on."""
+        found: list[int]
         if not self.hop:
-            found: list[int] = self.beats(codes).ravel().tolist()
+            found = self.beats(codes).ravel().tolist()
             return found
         behind = codes[1:, -self.hop :]  # what a window adds to the one before
         signal = np.concatenate([codes[0], behind.ravel()])[: self.needed + behind.size]

@@ -237,7 +237,7 @@ def train(
 )  # fmt: skip
 @click.option(
     "--positions-per-clock", "positions", type=click.IntRange(0), default=0, metavar="N",
-    help="With --fold, neighbouring places of a row that enter per clock; 0, the default: a feature per clock.",
+    help="With --fold, neighbouring places of a row that enter per clock; 0 for a feature per clock.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(

@@ -309,11 +309,7 @@ class FoldedFlow(Flow):
         source = files(self.build.path / "02-optimise")
 
         def run(_: Path) -> Outcome:
-            rows = [
-                rates.row(tail, made, self.target)
-                for tail in TAILS[1:]
-                for made in self.considered(tail)
-            ]
+            rows = [rates.row(tail, made, self.target) for tail in TAILS[1:] for made in self.considered(tail)]
             for row in rows:
                 self.watch(f"considered: {row.text}", None, True)
             chosen = rates.choose(rows, given.fps, self.target.name)

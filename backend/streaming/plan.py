@@ -195,7 +195,12 @@ class Layer:
 
 
 def layers_of(
-    kernels: tuple[Kernel, ...], *, shapes: tuple[tuple[int, int], ...], blocks: int, lanes: int = 1, endless: bool = False
+    kernels: tuple[Kernel, ...],
+    *,
+    shapes: tuple[tuple[int, int], ...],
+    blocks: int,
+    lanes: int = 1,
+    endless: bool = False,
 ) -> tuple[Layer, ...]:
     """Decide which line buffers go to block RAM: the largest, as long as there is some.
 

@@ -189,7 +189,7 @@ def serial_design(
 
 
 def _in_blocks(made: Design) -> tuple[object, ...]:
-    """What of a design lies in block RAM."""
+    """Say what of a design lies in block RAM."""
     assert made.serial is not None
     return made.serial[1], *(layer.in_block for layer in made.layers)
 
@@ -220,9 +220,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     yosys = yosys or find("yosys")
     make_directory(out)
     encoder, folded, clocks = made.encoder, made.folded, made.timing
-    chain = Chain(
-        encoder, folded, made.layers, whole_words=made.positions > 0, apart=made.serial is not None
-    )
+    chain = Chain(encoder, folded, made.layers, whole_words=made.positions > 0, apart=made.serial is not None)
     files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
     top: FoldedTop | SerialTop
     if made.fabric is not None:

@@ -16,7 +16,6 @@ from lgc.ir.kernels import Folded
 from .front import Stored
 
 
-
 @dataclass(frozen=True)
 class Windows:
     """Where windows of a signal lie.
@@ -66,8 +65,7 @@ def windows_of(encoder: Thermometer, folded: Folded, hop: int) -> Windows:
         total *= kernel.window.stride[1]
     if hop % total or not 0 < hop <= length:
         raise UsageError(
-            f"Windows cannot begin every {hop:,} steps: the strides of the layers make {total:,}, and a window "
-            f"has {length:,}.",
+            f"Windows of {length:,} steps cannot begin every {hop:,}: the strides of the layers make {total:,}.",
             hint=f"Choose a multiple of {total:,}, at most {length:,}.",
         )
     return Windows(hop, needed, hop // total)
@@ -114,8 +112,7 @@ class Slide(wiring.Component):  # type: ignore[misc]
             bit |= {channel * places + place: kept[places - 1 - place] for place in mine.tolist()}
         start = 0
         for n, width in enumerate(self.plan.chunks):
-            m.d.comb += getattr(self, f"x{n}").eq(Cat(bit[number] for number in used[start : start + width].tolist()))
+            numbers = used[start : start + width].tolist()
+            m.d.comb += getattr(self, f"x{n}").eq(Cat(bit[number] for number in numbers))
             start += width
         return m
-
-

@@ -48,7 +48,9 @@ class _Stage:
 
     def clock(self, valid: bool, after: bool) -> bool:
         """Go on by a clock; whether anything changed."""
-        stands = not self.wait and (self.full and not after or not (self.full or valid) and self.takes[self.at])
+        blocked = self.full and not after
+        starved = not self.full and not valid and self.takes[self.at]
+        stands = not self.wait and (blocked or starved)
         if self.wait:
             self.wait -= 1
         elif not stands:

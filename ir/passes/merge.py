@@ -10,7 +10,6 @@ from ..netlist import Netlist
 from ._sweep import rebuild
 from .dce import Dce
 
-
 _WORK = 2_000_000
 """Signals of cones that SAT is told of at most: a minute or two."""
 
@@ -44,7 +43,5 @@ class Merge:
         Raises:
             LgcError: the inputs do not divide into thermometer codes of that many bits.
         """
-        found = satsweep.sweep(
-            net, levels=self.thermometer or 1, conflicts=self.conflicts, work=_WORK
-        )
+        found = satsweep.sweep(net, levels=self.thermometer or 1, conflicts=self.conflicts, work=_WORK)
         return Dce()(rebuild(net, found.fanin, found.table, found.kept, found.literal))

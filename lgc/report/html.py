@@ -241,9 +241,8 @@ def _estimate(report: Report) -> str:
     guess = report.estimate
     if guess is None:
         return ""
-    note = (
-        f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz, limited by {limit(guess)}."
-    )
+    note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz"
+    note += f", limited by {limit(guess)}."
     inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
     source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
     return card("Timing, estimated", note, *inner, source, _choices(report), width=5)
