@@ -101,7 +101,7 @@ class RtlFiles:
     needed: int = 0
 
     def windows(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Return what is classified when samples `[samples, features]` enter one after the other, likewise."""
+        """Return what is classified when samples `[samples, features]` enter one after the other."""
         if not self.hop:
             return codes
         whole = np.lib.stride_tricks.sliding_window_view(codes.ravel(), self.features)

@@ -177,15 +177,14 @@ def serial_design(
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
     tail = Tail.of(folded.tail, folded.kernels[-1])
-    room = {"shapes": shapes, "blocks": blocks}
-    if double is not False:
-        second = _serial(encoder, folded, DoubleTail.of_single(folded.tail, tail), positions, **room)
-        if double:
-            return second
-    first = _serial(encoder, folded, tail, positions, **room)
-    if double is None and _in_blocks(second) == _in_blocks(first):
-        return min(second, first, key=lambda made: made.timing.cycles_per_sample)
-    return first
+    first = _serial(encoder, folded, tail, positions, shapes=shapes, blocks=blocks)
+    if double is False:
+        return first
+    two = DoubleTail.of_single(folded.tail, tail)
+    second = _serial(encoder, folded, two, positions, shapes=shapes, blocks=blocks)
+    spare = 0 < two.value_blocks(shapes) <= blocks and _in_blocks(second) == _in_blocks(first)
+    faster = second.timing.cycles_per_sample < first.timing.cycles_per_sample
+    return second if double or (spare and faster) else first
 
 
 def _in_blocks(made: Design) -> tuple[object, ...]:

@@ -65,7 +65,7 @@ def windows_of(encoder: Thermometer, folded: Folded, hop: int) -> Windows:
         total *= kernel.window.stride[1]
     if hop % total or not 0 < hop <= length:
         raise UsageError(
-            f"Windows of {length:,} steps cannot begin every {hop:,}: the strides of the layers make {total:,}.",
+            f"Windows of {length:,} steps cannot begin every {hop:,}: the layers' strides make {total:,}.",
             hint=f"Choose a multiple of {total:,}, at most {length:,}.",
         )
     return Windows(hop, needed, hop // total)

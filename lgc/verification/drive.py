@@ -22,7 +22,7 @@ from .lanes import Program, Recorder, Streams, bits
 Ports = dict[str, tuple[bool, int]]
 """Whether a port is an input, and its width, by name."""
 
-WIDEST = 62
+WIDEST = 63
 """Pins of a beat at most."""
 
 CHUNK = 4
@@ -242,8 +242,10 @@ def _beats(rtl: RtlFiles, codes: npt.NDArray[np.int32]) -> _I64x2:
     """Return what enters clock by clock of codes `[samples, features]`, int64 `[samples, clocks]`.
 
     Raises:
-        ToolMissingError: a beat or a result is wider than this host's numbers.
+        ToolMissingError: a beat or a result is wider than this host's numbers, or the signal has no end.
     """
+    if rtl.hop:
+        raise ToolMissingError("The bit-parallel run sends samples, no endless signals.")
     if rtl.lanes == 1:
         return codes.astype(np.int64)
     if max(rtl.beat_width, rtl.result_width) > WIDEST:

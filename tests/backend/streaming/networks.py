@@ -1,5 +1,7 @@
 """Random convolutional checkpoints whose windows can be folded."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lgc.frontend.checkpoint import AnyLayer, Checkpoint, ConvLayer, Layer, OrPool, Window
@@ -36,6 +38,20 @@ def conv(
     nodes = 2**depth - 1
     parameters = relaxation("light").initial(channels * nodes, 2, 0.0, rng).reshape(channels, nodes, -1)
     return ConvLayer(slides, leaf, parameters, "light", source)
+
+
+def signal(seed: int, *, length: int, per_place: int = 1) -> Checkpoint:
+    """Two or three layers without padding over a signal in time."""
+    model, rng = network(seed, image=(length,), per_place=per_place), np.random.default_rng(seed)
+    layers: list[AnyLayer] = []
+    for layer in model.layers[:-1]:
+        assert not isinstance(layer, Layer)
+        shape = layers[-1].output_shape if layers else layer.window.shape  # type: ignore[union-attr]
+        slides = Window(shape, (min(layer.window.size[0], shape[1]),), layer.window.stride, (0,))
+        source = layer.source if isinstance(layer, ConvLayer) else None
+        layers.append(OrPool(slides) if isinstance(layer, OrPool) else conv(rng, slides, source=source))
+    layers.append(dense(layers[-1].nodes, seed))  # type: ignore[union-attr]
+    return replace(model, layers=tuple(layers))
 
 
 def dense(inputs: int, seed: int = 0) -> Layer:

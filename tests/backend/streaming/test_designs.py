@@ -20,7 +20,7 @@ from lgc.ir.passes import LutMap, Pipeline
 from lgc.ir.passes.expand_argmax import add_argmax
 from lgc.ir.passes.expand_readout import expand
 
-from .networks import conv, dense, dense_network, network
+from .networks import conv, dense, dense_network, network, signal
 
 BLOCKS = ((256, 16),)
 
@@ -154,6 +154,106 @@ def test_dense_networks_as_programs(
 ) -> None:
     model = dense_network(features, features=features, levels=levels, widths=widths)
     check(model, serial(model), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seed", "image", "per_place", "positions", "blocks"),
+    [
+        (1, (6, 6), 1, 2, 100),
+        (5, (9, 7), 1, 4, 0),
+        (23, (12,), 2, 3, 100),
+        (4, (1, 1), 1, 2, 100),
+        (7, (9, 9), 2, 5, 100),
+    ],
+)
+def test_several_places_per_clock(
+    seed: int, image: Shape, per_place: int, positions: int, blocks: int, tmp_path: Path
+) -> None:
+    model = network(seed, image=image, per_place=per_place)
+    laid_out = made(model, positions=positions, blocks=blocks)
+    assert laid_out.timing.cycles_per_sample < made(model).timing.cycles_per_sample or image == (1, 1)
+    check(model, laid_out, tmp_path)
+
+
+def test_several_places_per_clock_with_thresholds_of_their_own(tmp_path: Path) -> None:
+    model = network(21, image=(3, 7), per_place=2, shared=False)
+    check(model, made(model, positions=2), tmp_path)
+
+
+def test_several_places_per_clock_before_a_program(tmp_path: Path) -> None:
+    model = network(7, image=(6, 7), per_place=2)
+    laid_out = serial(model, positions=3, double=False)
+    assert laid_out.layers[-1].results > 1  # so that words are taken apart
+    check(model, laid_out, tmp_path)
+
+
+@pytest.mark.parametrize("positions", [1, 2, 4])
+def test_a_pool_takes_rates_down(positions: int) -> None:
+    model = network(1, image=(8, 8))
+    first = conv(
+        np.random.default_rng(0),
+        Window((2, 8, 8), (3, 3), (1, 1), (1, 1)),
+        channels=3,
+        source=model.layers[0].source,  # type: ignore[union-attr]
+    )
+    pool = OrPool(Window(first.output_shape, (2, 2), (2, 2), (0, 0)))
+    model = replace(model, layers=(first, pool, dense(pool.nodes)))
+    layers = made(model, positions=positions).layers
+    assert [layer.lanes for layer in layers] == [positions, positions]
+    assert [layer.results for layer in layers] == [positions, max(positions // 2, 1)]
+    assert layers[1].accumulates
+
+
+@pytest.mark.parametrize(("seed", "image", "positions"), [(1, (5,), 3), (12, (3, 8), 0), (2, (3, 1), 1)])
+def test_an_image_is_loaded_while_the_program_runs(
+    seed: int, image: Shape, positions: int, tmp_path: Path
+) -> None:
+    model = network(seed, image=image)
+    laid_out, one = (serial(model, positions=positions, double=double) for double in (True, False))
+    assert laid_out.timing.cycles_per_sample < one.timing.cycles_per_sample
+    assert serial(model, positions=positions).timing == laid_out.timing
+    assert serial(model, positions=positions, blocks=0).timing == one.timing
+    check(model, laid_out, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seed", "length", "per_place", "hop"), [(3, 17, 1, 2), (0, 17, 2, 6), (4, 16, 2, 12)]
+)
+def test_windows_over_a_signal_without_end(
+    seed: int, length: int, per_place: int, hop: int, tmp_path: Path
+) -> None:
+    model = signal(seed, length=length, per_place=per_place)
+    check(model, made(model, hop=hop), tmp_path, samples=4)
+
+
+@pytest.mark.parametrize(
+    ("model", "hop", "message"),
+    [
+        (network(1, image=(6, 6)), 2, r"^Only signals in time"),
+        (network(12, image=(8,)), 2, r"but a convolution pads"),
+        (signal(4, length=16), 5, r"^Windows of 16 steps cannot begin every 5"),
+        (
+            replace(signal(4, length=16), encoder=network(3, image=(16,), shared=False).encoder),
+            12,
+            r"depend on",
+        ),
+    ],
+)
+def test_signals_that_cannot_be_slid_over(model: Checkpoint, hop: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        made(model, hop=hop)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_random_networks_and_rates(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    image = tuple(rng.integers(1, 14, rng.integers(1, 3)).tolist())
+    model = network(
+        seed, image=image, per_place=int(rng.integers(1, 3)), shared=bool(rng.integers(2)), tail=seed % 4 > 0
+    )
+    options = {"positions": int(rng.integers(7)), "blocks": int(rng.choice([0, 100]))}
+    check(model, (serial if seed % 2 else made)(model, **options), tmp_path, samples=4)
 
 
 def test_padding_as_wide_as_the_window() -> None:

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 import lgc
-from lgc import folding
+from lgc import folding, rates
 from lgc.build import Build
 from lgc.cli import main
-from lgc.errors import MismatchError, ToolMissingError, UsageError
+from lgc.errors import DoesNotFitError, MismatchError, ToolMissingError, UsageError
 from lgc.frontend import checkpoint
 from lgc.frontend.fold import fold
 from lgc.ir.equivalence import compare
@@ -22,7 +22,7 @@ from lgc.verification import folded, verify
 from lgc.verification.subject import Subject
 
 from ...frontend.networks import random_checkpoint
-from .networks import network
+from .networks import network, signal
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,77 @@ def test_a_build_can_be_simulated_again(built: Build) -> None:
     assert (found["samples"], found["classes_equal"], found["scores_equal"]) == (3, 3, 3)
 
 
+def test_a_rate_is_met_or_missed(model: Path, tmp_path: Path) -> None:
+    """The fewest cells that reach it; else exit code 5 with the nearest."""
+    command = [
+        "compile",
+        str(model),
+        "--fold",
+        "--until",
+        "verilog",
+        "-o",
+        str(tmp_path / "out"),
+        "-q",
+        "--fps",
+    ]
+    result = CliRunner().invoke(main, [*command, "2000000"])
+    assert result.exit_code in {0, 3}, result.output
+    if result.exit_code == 3:
+        pytest.skip(result.output)
+    step = json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"]["02-rate"]["values"]
+    rows = [rates.Row(**row | {"short_of": tuple(row["short_of"])}) for row in step["considered"]]
+    assert {row.positions for row in rows} == {0, 2, 4, 8}
+    good = [row for row in rows if row.fps >= 2_000_000]
+    assert good
+    assert (step["tail"], step["positions"]) == min((r.cells, (r.tail, r.positions)) for r in good)[1]
+    values = json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"]["04-rtl"]["values"]
+    assert values["lanes"] == max(step["positions"], 1)
+    assert "ESTIMATE: about" in (tmp_path / "out" / "04-rtl" / "model.txt").read_text()
+    result = CliRunner().invoke(main, [*command, "1e12"])
+    assert result.exit_code == 5
+    nearest = max(rows, key=lambda row: row.fps)
+    assert nearest.text in result.stderr
+
+
+def test_the_smallest_that_is_fast_enough() -> None:
+    row = rates.Row("parallel", 2, 392, 100.0, 255_102.0, 4000, 3, 26, ())
+    small = replace(row, tail="serial", positions=0, fps=30_000.0, cells=900, brams=20)
+    large = replace(row, positions=4, fps=510_204.0, cells=9000, short_of=("logic",))
+    assert rates.choose([row, small, large], 1000, "chip") is small
+    assert rates.choose([row, small, large], 100_000, "chip") is row
+    with pytest.raises(
+        DoesNotFitError, match=r"to reach 300,000 frames/s; the fastest: parallel tail, 2 places"
+    ):
+        rates.choose([row, small, large], 300_000, "chip")
+    with pytest.raises(DoesNotFitError, match=r"^No folded design fits chip; .* too little logic\. Try"):
+        rates.choose([large], 1, "chip")
+
+
+def test_what_wants_folding(model: Path, tmp_path: Path) -> None:
+    for options in ({"fps": 1}, {"positions": 2}, {"continuous": 4}):
+        with pytest.raises(UsageError, match=r"^Rates, positions per clock"):
+            lgc.compile(model, out=tmp_path / "out", **options)
+
+
+def test_a_signal_is_classified_continuously(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "signal.safetensors", signal(3, length=17))
+    try:
+        build = lgc.compile(
+            tmp_path / "signal.safetensors", fold=True, continuous=2, until="simulation", images=3
+        )
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    found = build.report.simulation
+    assert found is not None
+    assert found.samples == found.classes_equal == found.scores_equal == 18  # windows of three samples
+    assert found.correct is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"continuous": 2}, r"^Only signals in time"),
+        ({"continuous": 2, "tail": "serial"}, r"^Signals are classified continuously a feature per clock"),
         ({"interface": "uart"}, r"^A folded design has plain streams only"),
         ({"target": "xc7a35t"}, r"^A folded design cannot be built for"),
         ({"tail": "curly"}, r"^There is no tail 'curly'"),
