@@ -18,6 +18,7 @@ from lgc.ir.fabric import Fabric
 
 from ..estimate import Estimate, slowest
 from ..target import Delays, Target
+from .double import DoubleTail
 from .plan import Layer, blocks_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _MEMORY = 2.5
 """Delay of a block RAM where the target has no figure, in that of a LUT with its wire."""
+_FAR = 4
+"""Wires between block RAMs and LUTs are so much longer than others."""
 _CONTROL, _PROGRAM = 24, 90
 """LUTs of a layer's counters and handshake, and of a program's control besides its widths."""
 
@@ -86,8 +89,10 @@ def _paths(made: Design, target: Target, delays: Delays) -> list[_Path]:
         period, path, _ = slowest(made.fabric[0], target.cells.cells, delays)
         found.append(_Path(period, "tail", len(path)))
     if made.serial is not None:
-        # an instruction's values to what they look up, a multiplexer of 16 before a register
-        found.append(_Path(memory + 3 * hop + delays.setup, "program", 3))
+        # a long wire from a block RAM, then a multiplexer of 16, before a register
+        levels = 2 + isinstance(made.serial[0], DoubleTail)
+        far = _FAR * delays.route + delays.lut
+        found.append(_Path(memory + far + levels * hop + delays.setup, "program", levels + 1))
         width = made.serial[0].score_width
         compare = delays.carry_in + width * delays.carry + delays.carry_out
         found.append(_Path(ends + compare + 2 * hop, "argmax", 2))
