@@ -20,10 +20,11 @@ from .lower import lower, tables
 def fold(checkpoint: Checkpoint) -> Folded:
     """Lower the leading convolutions and pools to one kernel each and all that follows to one netlist.
 
-    The function is that of `lower(checkpoint)`; nothing is simplified.
+    The function is that of `lower(checkpoint)`; nothing is simplified. Without convolutions and pools in
+    front there is one kernel all the same: it hands the thermometer code of each feature on.
 
     Raises:
-        UsageError: the network does not begin with a convolution or pool over an image or a signal.
+        UsageError: convolutions that cannot be kept.
     """
     layers = checkpoint.layers
     kept = 0
@@ -31,10 +32,7 @@ def fold(checkpoint: Checkpoint) -> Folded:
         kept += 1
     front = layers[:kept]
     if not front:
-        raise UsageError(
-            "The network does not begin with a convolution, so there is nothing to fold.",
-            hint="Compile it without --fold.",
-        )
+        return _dense(checkpoint)
     kernels = tuple(_kernel(layer) for layer in front)
     first = front[0]
     source = first.source if isinstance(first, ConvLayer) else None
@@ -43,6 +41,23 @@ def fold(checkpoint: Checkpoint) -> Folded:
         if isinstance(later, ConvLayer) and later.source is not None:
             raise UsageError("A convolution reads the layer before in another order: it cannot be folded.")
     return Folded(kernels, order, checkpoint.encoder.bits, _tail(checkpoint, kept))
+
+
+def _dense(checkpoint: Checkpoint) -> Folded:
+    """Return a network without kernels behind one that computes nothing, an image of one row of features."""
+    encoder = checkpoint.encoder
+    window = Sliding(encoder.levels, (1, encoder.features), (1, 1), (1, 1), (0, 0))
+    codes = np.arange(FIRST_INPUT, FIRST_INPUT + encoder.levels, dtype=np.int32)
+    wires = Netlist(encoder.levels, np.zeros((0, 4), np.int32), np.zeros(0, np.uint16), codes)
+    source = np.arange(encoder.bits, dtype=np.int32).reshape(encoder.features, -1).T.ravel()
+    whole = lower(checkpoint).netlist
+    order = np.zeros(whole.signals, np.int32)
+    order[: whole.first_lut] = np.append([0, 1], FIRST_INPUT + np.argsort(source))
+    order[whole.first_lut :] = np.arange(whole.first_lut, whole.signals)
+    head = whole.readout
+    assert head is not None
+    tail = replace(whole, fanin=order[whole.fanin], readout=replace(head, signal=order[head.signal]))
+    return Folded((Kernel(window, wires, False, "features"),), source, encoder.bits, tail)
 
 
 def _tail(checkpoint: Checkpoint, kept: int) -> Netlist:

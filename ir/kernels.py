@@ -126,6 +126,11 @@ class Folded:
         """LUTs with each kernel once; pools count nothing."""
         return self.tail.luts + sum(kernel.netlist.luts for kernel in self.kernels if not kernel.pool)
 
+    @property
+    def bare(self) -> bool:
+        """Whether there are only wires before the tail: a network of dense layers."""
+        return not any(kernel.pool or kernel.netlist.luts for kernel in self.kernels)
+
     def front(self) -> Netlist:
         """Return the kernels at all of their positions; the outputs are the inputs of the tail.
 

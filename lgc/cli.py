@@ -216,10 +216,15 @@ def train(
     "--timeout", "timeout_ms", type=click.FloatRange(0, min_open=True), default=50, show_default=True,
     metavar="MS", help="Silence that ends a request over the UART.",
 )  # fmt: skip
-@click.option("--fold", is_flag=True, help="Keep kernels of convolutions and stream images through them.")
 @click.option(
-    "--tail", type=click.Choice(["parallel", "serial"]), default="parallel", show_default=True,
-    help="With --fold, dense layers in LUTs, or as a program in block RAM, one LUT per clock.",
+    "--fold", is_flag=True,
+    help="Take turns: build kernels of convolutions once and stream images through them, run dense layers as "
+    "a program in memory, one LUT per clock.",
+)  # fmt: skip
+@click.option(
+    "--tail", type=click.Choice(["auto", "parallel", "serial"]), default="auto", show_default=True,
+    help="With --fold, dense layers behind convolutions in LUTs (auto), or as a program; without convolutions "
+    "always a program.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(

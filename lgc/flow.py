@@ -89,8 +89,10 @@ class Options:
         clock: "50MHz" for as few stages as reach that; "" for any.
         throughput: "held" where a sample's bits stand still until its class is out, "full" where the
             fabric takes new ones every clock.
-        fold: keep the kernels of convolutions and stream images through them, see `lgc.folding`.
-        tail: with `fold`, "parallel" for LUTs or "serial" for a program in block RAM.
+        fold: build kernels of convolutions once and stream images through them, run dense layers as a
+            program, see `lgc.folding`.
+        tail: with `fold`, "parallel" for LUTs, "serial" for a program in memory, "auto" for what
+            `lgc.folding.TAILS` says.
     """
 
     target: str = "ice40-hx8k"
@@ -115,7 +117,7 @@ class Options:
     clock: str = ""
     throughput: str = "held"
     fold: bool = False
-    tail: str = "parallel"
+    tail: str = "auto"
 
 
 def compile(

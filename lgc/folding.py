@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 FACTS = "folded.json"
 """File that says which window each kernel has."""
 
-TAILS = ("parallel", "serial")
-"""How what follows the kernels is built: in LUTs all at once, or as a program, one LUT per clock."""
+TAILS = ("auto", "parallel", "serial")
+"""How what follows the kernels is built: in LUTs all at once, or as a program, one LUT per clock; `auto` is
+parallel behind convolutions, and without any a program."""
 
 PROOF_LUTS = 100_000
 """Largest unrolled network that is proved equal; larger ones are simulated."""
@@ -99,7 +100,23 @@ class FoldedFlow(Flow):
         self.target = replace(self.target, delay=None)  # estimates know fabrics, not kernels
         self.first_pipeline = self.pipeline
         self.pipeline = passes.know(pipeline, 1)
-        _ = self.folded  # what cannot be folded should not wait for other steps
+        # what cannot be folded should not wait for other steps
+        self.options = replace(options, tail=self._tail(options.tail))
+
+    def _tail(self, asked: str) -> str:
+        """Decide how the tail is built.
+
+        Raises:
+            UsageError: dense layers only, in LUTs: that needs no folding.
+        """
+        if not self.folded.bare:
+            return "parallel" if asked == "auto" else asked
+        if asked == "parallel":
+            raise UsageError(
+                "Without convolutions there is nothing to fold but a program of the dense layers.",
+                hint="Say --tail serial, or leave --fold out to build them in LUTs.",
+            )
+        return "serial"
 
     @cached_property
     def folded(self) -> Folded:
@@ -143,7 +160,7 @@ class FoldedFlow(Flow):
 
             kernels = [
                 kernel
-                if kernel.pool
+                if kernel.pool or not kernel.netlist.luts
                 else replace(
                     kernel,
                     netlist=better(

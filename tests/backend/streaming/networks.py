@@ -45,6 +45,21 @@ def dense(inputs: int, seed: int = 0) -> Layer:
     return Layer(fanin, relaxation("light").initial(12, 2, 0.0, rng), "light")
 
 
+def dense_network(
+    seed: int, *, features: int, levels: int = 1, widths: tuple[int, ...] = (12,)
+) -> Checkpoint:
+    """Layers of random nodes, without convolutions; three classes."""
+    rng = np.random.default_rng(seed)
+    threshold = np.sort(rng.integers(1, 16, (features, levels)), axis=1).astype(np.int32)
+    layers, sources = [], features * levels
+    for width in widths:
+        fanin = rng.integers(0, sources, (width, 2)).astype(np.int32)
+        layers.append(Layer(fanin, relaxation("light").initial(width, 2, 0.0, rng), "light"))
+        sources = width
+    names = ("a", "b", "c")
+    return Checkpoint(Thermometer(threshold, FixedPoint(4)), tuple(layers), names, 1.0, {"seed": seed})
+
+
 def network(
     seed: int, *, image: Shape, per_place: int = 1, levels: int = 2, shared: bool = True, tail: bool = True
 ) -> Checkpoint:

@@ -20,7 +20,7 @@ from lgc.ir.passes import LutMap, Pipeline
 from lgc.ir.passes.expand_argmax import add_argmax
 from lgc.ir.passes.expand_readout import expand
 
-from .networks import conv, dense, network
+from .networks import conv, dense, dense_network, network
 
 BLOCKS = ((256, 16),)
 
@@ -132,6 +132,16 @@ def test_a_program_beyond_block_ram(blocks: int, inside: int, tmp_path: Path) ->
     assert laid_out.serial[0].program.length == 12
     assert laid_out.serial[1] == inside
     check(model, laid_out, tmp_path, samples=3)
+
+
+@pytest.mark.parametrize(
+    ("features", "levels", "widths"), [(1, 1, (3,)), (17, 3, (40, 21)), (64, 1, (150, 99, 60)), (5, 7, (6,))]
+)
+def test_dense_networks_as_programs(
+    features: int, levels: int, widths: tuple[int, ...], tmp_path: Path
+) -> None:
+    model = dense_network(features, features=features, levels=levels, widths=widths)
+    check(model, serial(model), tmp_path)
 
 
 def test_padding_as_wide_as_the_window() -> None:

@@ -134,7 +134,16 @@ def test_what_folding_does_not_go_with(
         lgc.compile(model, out=tmp_path / "out", fold=True, until="verilog", **options)
 
 
-def test_a_network_without_convolutions(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "dense.safetensors", random_checkpoint(0))
-    with pytest.raises(UsageError, match=r"^The network does not begin with a convolution"):
-        lgc.compile(tmp_path / "dense.safetensors", fold=True, until="verilog")
+def test_a_network_without_convolutions_becomes_a_program(tmp_path: Path) -> None:
+    path = tmp_path / "dense.safetensors"
+    checkpoint.save(path, random_checkpoint(0))
+    with pytest.raises(UsageError, match=r"^Without convolutions there is nothing to fold but a program"):
+        lgc.compile(path, fold=True, tail="parallel", until="verilog")
+    try:
+        report = lgc.compile(path, out=tmp_path / "out", fold=True, until="simulation", images=5).report
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    assert report.simulation is not None
+    assert (report.simulation.classes_equal, report.simulation.scores_equal) == (5, 5)
+    ladder = verify(tmp_path / "out", levels=("netlist", "rtl"), images=3, model=path)
+    assert {rung.verdict for rung in ladder.rungs} == {"equal"}
