@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def write_rtl(
     encoder = interface.encoder(encoder)
     text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
-    wrapped = interface.name != "stream"
+    wrapped = interface.wraps
     design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
     facts = {
         "features": encoder.features,
@@ -152,7 +153,7 @@ def write_rtl(
     (out / "store.v").write_text(head["Input bits"] + store_text(plan))
     (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
     name = CORE if wrapped else TOP
-    commands = [write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
+    command = write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)
     found = RtlFiles(
         sources=tuple(out / name for name in ("shell.v", "store.v", "fabric.v")),
         cells=out / "cells.v",
@@ -171,16 +172,22 @@ def write_rtl(
         latency=design.latency,
         cycles_per_sample=design.cycles_per_sample,
         yosys=yosys.identity,
-        commands=tuple(commands),
+        commands=(command,),
         interface=interface,
     )
-    if not wrapped:
-        return found
-    top = tops.top_of(interface, found.core)
-    header = HEADER.format(what=f"Interface {interface.name}", **facts)
-    commands.append(write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s))
-    sources = (*found.sources, out / "interface.v")
-    return dataclasses.replace(found, sources=sources, commands=tuple(commands))
+    return with_interface(found, facts, out, yosys, timeout_s) if wrapped else found
+
+
+def with_interface(
+    core: RtlFiles, facts: Mapping[str, int], out: Path, yosys: Tool, timeout_s: float
+) -> RtlFiles:
+    """Write the top module of an interface beside its core, whose `facts` the header tells."""
+    top = tops.top_of(core.interface, core.core)
+    header = HEADER.format(what=f"Interface {core.interface.name}", **facts)
+    command = write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s)
+    return dataclasses.replace(
+        core, sources=(*core.sources, out / "interface.v"), commands=(*core.commands, command)
+    )
 
 
 def write_shell(design: Component, name: str, shell: Path, header: str, yosys: Tool, timeout_s: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +11,11 @@ from amaranth.lib.wiring import In, Out
 from .argmax import Argmax
 from .encoder import Encoder, Plan
 from .fabric import FabricText
+
+
+def core_ports(scores: int) -> dict[str, Any]:
+    """Ports more that a design with an interface around it has; `scores` bits of all scores together."""
+    return {"restart": In(1), "empty": Out(1), "result_scores": Out(scores)}
 
 
 class StreamTop(wiring.Component):  # type: ignore[misc]
@@ -49,10 +56,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
             "features": In(stream.Signature(self.encoder.features.payload.shape())),
             "result": Out(stream.Signature(width)),
         }
-        if core:
-            scores = Out(sum(map(len, fabric.scores)))
-            ports |= {"restart": In(1), "empty": Out(1), "result_scores": scores}
-        super().__init__(ports)
+        super().__init__(ports | (core_ports(sum(map(len, fabric.scores))) if core else {}))
 
     @property
     def latency(self) -> int:

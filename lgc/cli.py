@@ -223,8 +223,8 @@ def train(
 )  # fmt: skip
 @click.option(
     "--tail", type=click.Choice(["auto", "parallel", "serial"]), default="auto", show_default=True,
-    help="With --fold, dense layers behind convolutions in LUTs (auto), or as a program; without convolutions "
-    "always a program.",
+    help="With --fold, dense layers behind convolutions in LUTs (auto) or as a program; without "
+    "convolutions always a program.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the placer.")
 @click.option(

@@ -84,10 +84,6 @@ class FoldedFlow(Flow):
             raise UsageError(
                 "Passes that go by data do not work on kernels.", hint="Leave them or --fold out."
             )
-        if options.interface != "stream":
-            raise UsageError(
-                "A folded design has plain streams only.", hint="Leave --interface or --fold out."
-            )
         if options.throughput != "held":
             raise UsageError(
                 "The inputs of a folded design's tail stand still.", hint="Leave --throughput out."
@@ -309,6 +305,7 @@ class FoldedFlow(Flow):
 
         encoder, folded = self.lowered.encoder, self.stored("03-expand")
         room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
+        room["interface"] = self.interface
         if self.options.tail == "serial":
             return serial_design(encoder, folded, **room)
         return design(encoder, folded, self.fabric, **room)
@@ -336,6 +333,7 @@ class FoldedFlow(Flow):
             "yosys": yosys.identity,
             "shapes": self.target.cells.shapes,
             "blocks": self.target.resources.bram,
+            "interface": dataclasses.asdict(self.interface),
         }
         step = self.step("04-rtl", run, key, *inputs)
         for line in (step.path / "model.txt").read_text().splitlines():

@@ -71,6 +71,11 @@ class Interface:
             )
 
     @property
+    def wraps(self) -> bool:
+        """Whether there is a module around the design."""
+        return self.name != "stream"
+
+    @property
     def clocks(self) -> int:
         """Clocks per bit of the UART."""
         return round(self.clock_hz / self.baud)
@@ -82,7 +87,11 @@ class Interface:
 
     def encoder(self, encoder: Thermometer) -> Thermometer:
         """Return the encoder to build: that of the levels where those are sent."""
-        return ranked(encoder) if self.name != "stream" and self.pack == "levels" else encoder
+        return ranked(encoder) if self.wraps and self.pack == "levels" else encoder
+
+
+STREAM = Interface()
+"""The plain stream, nothing around the design."""
 
 
 @dataclass(frozen=True)

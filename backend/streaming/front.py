@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth import Cat, Module, Shape, Signal, Value
+from amaranth import Cat, Module, ResetInserter, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -50,6 +50,7 @@ class Store(wiring.Component):  # type: ignore[misc]
             is given when the frame is, too. 0 if that cannot be.
 
     Ports:
+        restart: forget places of an image that is not complete.
         image: stream of places; taken while `hold` is low.
         hold: the bits are looked at.
         whole: high for one clock with the last feature of a frame.
@@ -59,7 +60,8 @@ class Store(wiring.Component):  # type: ignore[misc]
 
     def __init__(self, plan: Stored, channels: int, *, ahead: int) -> None:
         self.plan, self.ahead = plan, ahead
-        ports = {"image": In(stream.Signature(channels)), "hold": In(1), "whole": In(1), "frame": Out(1)}
+        ports = {"image": In(stream.Signature(channels)), "frame": Out(1)}
+        ports |= dict.fromkeys(("hold", "whole", "restart"), In(1))
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
     def elaborate(self, platform: object) -> Module:
@@ -80,6 +82,8 @@ class Store(wiring.Component):  # type: ignore[misc]
             m.d.sync += owed.eq(owed + self.whole - self.frame)
         with m.If(take):
             m.d.sync += at.eq(at.rotate_left(1))
+        with m.If(self.restart):
+            m.d.sync += [at.eq(at.init), complete.eq(0)]
         bit: dict[int, Value] = {}
         for place in range(places):
             mine = used[used % places == place]
@@ -98,22 +102,32 @@ class Store(wiring.Component):  # type: ignore[misc]
 class Chain(wiring.Component):  # type: ignore[misc]
     """Encoder and kernels, one after the other.
 
+    With `core` frames may break off: then a frame waits until the one before has left the layers, which
+    may thus be reset without losing it.
+
     Args:
         encoder: thresholds.
         folded: the network.
         layers: its kernels as they are built.
+        core: see above.
 
     Ports:
         features: stream of codes.
         image: stream of places of the last image.
-        whole: high for one clock with the last feature of a frame, where `ahead` is not 0.
+        whole: high for one clock with the last feature of a frame, where `ahead` is not 0, or with `core`.
+        started: the tail has the image of the last whole frame; with `core`.
+        restart: the next feature is feature 0. Only while `empty`.
+        empty: no whole frame is in the layers.
     """
 
-    def __init__(self, encoder: Thermometer, folded: Folded, layers: tuple[Layer, ...]) -> None:
+    def __init__(
+        self, encoder: Thermometer, folded: Folded, layers: tuple[Layer, ...], *, core: bool = False
+    ) -> None:
+        self.core = core
         early = any(layer.ends_early for layer in layers)
         # each layer may hold the last place of a frame, the encoder another
         self.ahead = len(layers) + 2 if early else 0
-        self.pixels = Pixels(encoder, folded, counted=early)
+        self.pixels = Pixels(encoder, folded, counted=early or core)
         self.layers = layers
         form = encoder.format
         super().__init__(
@@ -121,6 +135,9 @@ class Chain(wiring.Component):  # type: ignore[misc]
                 "features": In(stream.Signature(Shape(form.width, form.signed))),
                 "image": Out(stream.Signature(folded.kernels[-1].channels)),
                 "whole": Out(1),
+                "started": In(1),
+                "restart": In(1),
+                "empty": Out(1),
             }
         )
 
@@ -128,17 +145,34 @@ class Chain(wiring.Component):  # type: ignore[misc]
         """Build the module."""
         del platform
         m = Module()
-        m.submodules.pixels = self.pixels
-        wiring.connect(m, wiring.flipped(self.features), self.pixels.features)
+        again = ResetInserter(self.restart) if self.core else (lambda part: part)
+        m.submodules.pixels = again(self.pixels)
+        self._feed(m)
         before = self.pixels.image
         for n, layer in enumerate(self.layers):
             built = (Pool if layer.accumulates else Window)(layer)
-            m.submodules[f"layer{n}"] = built
+            m.submodules[f"layer{n}"] = again(built)
             wiring.connect(m, before, built.image)
             before = built.result
         wiring.connect(m, before, wiring.flipped(self.image))
         m.d.comb += self.whole.eq(self.pixels.whole)
         return m
+
+    def _feed(self, m: Module) -> None:
+        """Hand features to the encoder; with `core` not before the last frame is out."""
+        taken = self.pixels.features
+        if not self.core:
+            wiring.connect(m, wiring.flipped(self.features), taken)
+            return
+        whole = Signal()  # a whole frame is in the layers
+        with m.If(self.whole | self.started):
+            m.d.sync += whole.eq(self.whole)
+        m.d.comb += [
+            self.empty.eq(~whole),
+            taken.payload.eq(self.features.payload),
+            taken.valid.eq(self.features.valid & ~whole),
+            self.features.ready.eq(taken.ready & ~whole),
+        ]
 
 
 class Front(wiring.Component):  # type: ignore[misc]
@@ -159,6 +193,8 @@ class Front(wiring.Component):  # type: ignore[misc]
             "hold": In(1),
             "taken": Out(1),
             "frame": Out(1),
+            "restart": In(1),
+            "empty": Out(1),
         }
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
@@ -172,6 +208,10 @@ class Front(wiring.Component):  # type: ignore[misc]
         m.d.comb += [
             store.hold.eq(self.hold),
             store.whole.eq(chain.whole),
+            store.restart.eq(self.restart),
+            chain.restart.eq(self.restart),
+            chain.started.eq(store.frame),
+            self.empty.eq(chain.empty),
             self.taken.eq(store.frame),
             self.frame.eq(store.frame),
         ]

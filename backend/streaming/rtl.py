@@ -13,9 +13,10 @@ from lgc.ir.fabric import Fabric
 from lgc.ir.kernels import Folded
 
 from ..fabric import FabricText, fabric_text
-from ..interfaces.settings import Interface
+from ..interfaces.settings import STREAM, Interface
+from ..interfaces.words import CORE
 from ..lut4 import CELLS
-from ..rtl import HEADER, TOP, RtlFiles, make_directory, write_shell
+from ..rtl import HEADER, TOP, RtlFiles, make_directory, with_interface, write_shell
 from ..tools import Tool, find
 from . import serial
 from .front import Chain, Front, Stored
@@ -38,6 +39,7 @@ class Design:
         shapes: of block RAMs.
         fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
         serial: the tail as a program, and how many of its instructions go to block RAM.
+        interface: what is built around it; `encoder` is that of what it takes.
     """
 
     encoder: Thermometer
@@ -47,6 +49,7 @@ class Design:
     shapes: Shapes
     fabric: tuple[Fabric, FabricText] | None = None
     serial: tuple[Tail, int] | None = None
+    interface: Interface = STREAM
 
     @property
     def kernel_luts(self) -> int:
@@ -91,7 +94,13 @@ class Design:
 
 
 def design(
-    encoder: Thermometer, folded: Folded, tail: Fabric, *, shapes: Shapes = (), blocks: int = 0
+    encoder: Thermometer,
+    folded: Folded,
+    tail: Fabric,
+    *,
+    shapes: Shapes = (),
+    blocks: int = 0,
+    interface: Interface = STREAM,
 ) -> Design:
     """Lay out a folded design with its tail in LUTs.
 
@@ -101,6 +110,7 @@ def design(
         tail: the fabric of `folded.tail`, with stage numbers and argmax.
         shapes: of block RAMs, none if line buffers are to be flip-flops.
         blocks: block RAMs that there are.
+        interface: what to put around the design.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
@@ -108,13 +118,25 @@ def design(
     """
     if not tail.index_bits:
         raise LgcError("The tail of a folded design lacks its argmax.", hint="Use add_argmax.")
-    text = fabric_text(tail, held=True)
+    text, encoder = fabric_text(tail, held=True), interface.encoder(encoder)
     layers = layers_of(folded.kernels, shapes=shapes, blocks=blocks)
-    clocks = timing(layers, per_place=per_place(encoder, folded), tail=text.latency + AFTER)
-    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text))
+    clocks = timing(
+        layers,
+        per_place=per_place(encoder, folded),
+        tail=text.latency + AFTER,
+        drained=interface.wraps,
+    )
+    return Design(encoder, folded, layers, clocks, shapes, fabric=(tail, text), interface=interface)
 
 
-def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), blocks: int = 0) -> Design:
+def serial_design(
+    encoder: Thermometer,
+    folded: Folded,
+    *,
+    shapes: Shapes = (),
+    blocks: int = 0,
+    interface: Interface = STREAM,
+) -> Design:
     """Lay out a folded design with its tail as a program, one LUT per clock.
 
     Args:
@@ -122,11 +144,12 @@ def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), 
         folded: the network, kernels and tail mapped to LUTs of four inputs.
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
+        interface: what to put around the design.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
-    tail = Tail.of(folded.tail, folded.kernels[-1])
+    tail, encoder = Tail.of(folded.tail, folded.kernels[-1]), interface.encoder(encoder)
     inside = tail.inside(shapes, blocks)
     left = blocks - tail.blocks(shapes, inside) - 4 * fewest(tail.program.depth, 1, shapes)
     layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0))
@@ -135,8 +158,9 @@ def serial_design(encoder: Thermometer, folded: Folded, *, shapes: Shapes = (), 
         per_place=per_place(encoder, folded),
         tail=tail.program.length + serial.AFTER,
         bits=len(tail.wanted),
+        drained=interface.wraps,
     )
-    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside))
+    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside), interface=interface)
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -148,7 +172,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     yosys = yosys or find("yosys")
     make_directory(out)
     encoder, folded, clocks = made.encoder, made.folded, made.timing
-    chain = Chain(encoder, folded, made.layers)
+    chain = Chain(encoder, folded, made.layers, core=made.interface.wraps)
     files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
     top: FoldedTop | SerialTop
     if made.fabric is not None:
@@ -191,8 +215,9 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     for name, verilog in files.items():
         (out / name).write_text(HEADER.format(what=name.removesuffix(".v").capitalize(), **head) + verilog)
     (out / "cells.v").write_text(CELLS)
-    command = write_shell(top, TOP, out / "shell.v", HEADER.format(what="Shell", **head), yosys, timeout_s)
-    return RtlFiles(
+    name = CORE if made.interface.wraps else TOP
+    command = write_shell(top, name, out / "shell.v", HEADER.format(what="Shell", **head), yosys, timeout_s)
+    found = RtlFiles(
         sources=tuple(out / name for name in ("shell.v", *files)),
         cells=out / "cells.v",
         features=encoder.features,
@@ -204,9 +229,10 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         cycles_per_sample=clocks.cycles_per_sample,
         yosys=yosys.identity,
         commands=(command,),
-        interface=Interface(),
+        interface=made.interface,
         **dataclasses.asdict(facts),
     )
+    return with_interface(found, head, out, yosys, timeout_s) if made.interface.wraps else found
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,8 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
     Ports:
         image: stream of places.
         whole: high for one clock with the last feature of a frame.
+        started: high for one clock when the program starts with an image.
+        restart: forget places of an image whose program has not started.
         result: stream of class indices, the lowest of equals.
         scores, scores_valid: scores less `tail.low`, class-major, for simulation.
     """
@@ -200,6 +202,8 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
             {
                 "image": In(stream.Signature(tail.channels)),
                 "whole": In(1),
+                "started": Out(1),
+                "restart": In(1),
                 "result": Out(stream.Signature(max(1, (self.classes - 1).bit_length()))),
                 "scores": Out(self.classes * tail.score_width),
                 "scores_valid": Out(1),
@@ -212,17 +216,18 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
         m = Module()
         complete, free = Signal(), Signal()
         m.d.comb += free.eq(self.result.valid & self.result.ready)
-        bit, load = self._load(m, complete, free)
+        kept = Signal()  # the image is that of a frame whose program runs or has run
+        bit, load = self._load(m, complete, free, kept)
         end = Signal()
-        running = self._run(m, complete & ~load, end, free)
+        running = self._run(m, complete & ~load, end, free, kept)
         word = self._fetch(m, running, end)
         here = Signal(3)
         m.d.sync += here.eq(Cat(running, here[:2]))
-        value, weight, last = self._execute(m, word, here[2], free, (bit, load))
+        value, weight, last = self._execute(m, word, here[2], free | self.restart & ~kept, (bit, load))
         self._count(m, here[2], Mux(value, weight, 0), last)
         return m
 
-    def _load(self, m: Module, complete: Signal, free: Value) -> tuple[Value, Value]:
+    def _load(self, m: Module, complete: Signal, free: Value, kept: Value) -> tuple[Value, Value]:
         """Take places apart; return a bit to store and whether there is one."""
         wanted, places = self.tail.wanted, self.tail.places
         left, place = Signal(range(len(wanted) + 1)), Signal(range(places))
@@ -242,23 +247,25 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
             m.d.sync += [left.eq(left - 1), bits.eq(bits >> 1)]
         with m.If(free):
             m.d.sync += complete.eq(0)
+        with m.If(self.restart & ~kept):
+            m.d.sync += [complete.eq(0), left.eq(0), place.eq(0)]
         return bits[0], left != 0
 
-    def _run(self, m: Module, loaded: Value, end: Value, free: Value) -> Signal:
+    def _run(self, m: Module, loaded: Value, end: Value, free: Value, kept: Signal) -> Signal:
         """Start the program once all is there; return whether it runs."""
-        running, started, start = Signal(), Signal(), Signal()
+        running = Signal()
         owed: Value = Const(1, 1)
         if self.ahead:
             count = Signal(range(self.ahead + 1))
-            m.d.sync += count.eq(count + self.whole - start)
+            m.d.sync += count.eq(count + self.whole - self.started)
             owed = count != 0
-        m.d.comb += start.eq(loaded & ~started & owed)
-        with m.If(start):
-            m.d.sync += [started.eq(1), running.eq(1)]
+        m.d.comb += self.started.eq(loaded & ~kept & owed)
+        with m.If(self.started):
+            m.d.sync += [kept.eq(1), running.eq(1)]
         with m.Elif(end):
             m.d.sync += running.eq(0)
         with m.If(free):
-            m.d.sync += started.eq(0)
+            m.d.sync += kept.eq(0)
         return running
 
     def _fetch(self, m: Module, running: Value, end: Signal) -> Value:

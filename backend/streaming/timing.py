@@ -76,7 +76,9 @@ def _stage(layer: Layer) -> _Stage:
     return _Stage(takes, gives, start, int(layer.accumulates))
 
 
-def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 0) -> Timing:
+def timing(
+    layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 0, drained: bool = False
+) -> Timing:
     """Count clocks.
 
     Args:
@@ -84,6 +86,7 @@ def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 
         per_place: features per place of the first image.
         tail: clocks from storing the last bit to the result, see `AFTER` of `top` and of `serial`.
         bits: clocks in which a place of the last image is stored; 0 for all its bits at once.
+        drained: whether a frame waits until the one before has left the layers, see `Chain`.
     """
     stages = [_stage(layer) for layer in layers]
     features = per_place * math.prod(layers[0].kernel.window.extent)
@@ -91,6 +94,7 @@ def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 
     accepted: list[int] = []
     results: list[int] = []
     code, complete, sent, stored, left, busy, clock = False, False, 0, 0, 0, 0, 0
+    draining = False
     while len(results) < _FRAMES:
         after = room = not busy and not complete and left <= 1
         rooms = []
@@ -108,14 +112,18 @@ def timing(layers: tuple[Layer, ...], *, per_place: int, tail: int, bits: int = 
         if complete and not left and len(accepted) > len(results):
             complete, busy = False, tail - 1
             results.append(clock + busy)
+            draining, waits = False, draining
+        else:
+            waits = draining
         if take:
             stored = (stored + 1) % last
             complete = not stored
         left = bits if take else max(left - 1, 0)
         if not code or move:
-            code = True
-            sent += 1
-            if sent % features == 0:
+            code = not waits
+            sent += code
+            if code and sent % features == 0:
                 accepted.append(clock)
+                draining = drained
         clock += 1
     return Timing(results[0] - accepted[0], results[-1] - results[-2])

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fabric import FabricText
-from ..top import StreamTop
+from ..top import StreamTop, core_ports
 from .front import Chain, Front
 from .serial import SerialTail, Tail
 from .timing import Timing
@@ -20,11 +20,13 @@ class FoldedTop(StreamTop):
     """`StreamTop` with kernels before the fabric, which is the network's tail and has an argmax."""
 
     def __init__(self, front: Front, fabric: FabricText, timing: Timing) -> None:
-        self.core, self.argmax = False, None
+        self.core, self.argmax = front.chain.core, None
         self.encoder, self.fabric, self.timing = front, fabric, timing
         features = front.features.payload.shape()
         result = stream.Signature(fabric.index_bits)
-        wiring.Component.__init__(self, {"features": In(stream.Signature(features)), "result": Out(result)})
+        ports = {"features": In(stream.Signature(features)), "result": Out(result)}
+        scores = sum(map(len, fabric.scores))
+        wiring.Component.__init__(self, ports | (core_ports(scores) if self.core else {}))
 
     @property
     def latency(self) -> int:
@@ -50,7 +52,8 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
         self.tail = SerialTail(tail, ahead=chain.ahead)
         features = stream.Signature(chain.features.payload.shape())
         result = stream.Signature(len(self.tail.result.payload))
-        super().__init__({"features": In(features), "result": Out(result)})
+        ports = {"features": In(features), "result": Out(result)}
+        super().__init__(ports | (core_ports(len(self.tail.scores)) if chain.core else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -69,4 +72,12 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
             scores.eq(tail.scores),
             scores_valid.eq(tail.scores_valid),
         ]
+        if chain.core:
+            m.d.comb += [
+                chain.restart.eq(self.restart),
+                chain.started.eq(tail.started),
+                tail.restart.eq(self.restart),
+                self.empty.eq(chain.empty),
+                self.result_scores.eq(tail.scores),
+            ]
         return m

@@ -2,11 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lgc.backend.interfaces.packing import ranks
+from lgc.backend.interfaces.settings import STREAM, Interface
 from lgc.backend.streaming.rtl import Design, design, serial_design, write_folded
 from lgc.backend.streaming.serial import Shapes
 from lgc.errors import LgcError, UsageError
@@ -14,6 +17,7 @@ from lgc.frontend.checkpoint import Checkpoint, OrPool
 from lgc.frontend.fold import fold
 from lgc.frontend.graph import Shape, Window
 from lgc.frontend.lower import lower
+from lgc.hw_tests.links import simulate_link
 from lgc.hw_tests.runner import simulate
 from lgc.ir.kernels import Folded
 from lgc.ir.passes import LutMap, Pipeline
@@ -34,21 +38,24 @@ def mapped(model: Checkpoint) -> Folded:
     return replace(folded, kernels=tuple(kernels))
 
 
-def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100) -> Design:
+def made(model: Checkpoint, *, levels: int = 2, blocks: int = 100, interface: Interface = STREAM) -> Design:
     folded = mapped(model)
     tail = expand(folded.tail)
     tail = replace(tail, netlist=Pipeline(levels=levels)(tail.netlist))
     tail, _ = add_argmax(tail, carry=True)
-    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks)
+    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks, interface=interface)
 
 
 def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -> None:
+    """Compare classes, scores and clocks; behind an interface, what comes over it as well."""
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog is not installed")
     files = write_folded(laid_out, out=out / "rtl")
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32)
     scores = lower(model).scores_of_codes(codes)
+    if laid_out.interface.wraps and laid_out.interface.pack == "levels":
+        codes = ranks(model.encoder, codes)
     found = simulate(
         files,
         codes=codes,
@@ -60,6 +67,15 @@ def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -
     )
     assert (found.matching_classes, found.matching_scores) == (samples, samples)
     assert (found.latency, found.cycles_per_sample) == (files.latency, files.cycles_per_sample)
+    if laid_out.interface.wraps:
+        simulate_link(
+            files,
+            codes=codes,
+            expected_class=scores.argmax(axis=1),
+            expected_scores=scores,
+            out=out / "link",
+            simulator="icarus",
+        )
 
 
 @pytest.mark.parametrize(
@@ -109,10 +125,12 @@ def test_a_readout_right_behind_the_kernels(tmp_path: Path) -> None:
     check(model, made(model, levels=0), tmp_path)
 
 
-def serial(model: Checkpoint, *, blocks: int = 100, shapes: Shapes = BLOCKS) -> Design:
+def serial(
+    model: Checkpoint, *, blocks: int = 100, shapes: Shapes = BLOCKS, interface: Interface = STREAM
+) -> Design:
     folded = mapped(model)
     folded = replace(folded, tail=LutMap(k=4)(folded.tail))
-    return serial_design(model.encoder, folded, shapes=shapes, blocks=blocks)
+    return serial_design(model.encoder, folded, shapes=shapes, blocks=blocks, interface=interface)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +160,26 @@ def test_dense_networks_as_programs(
 ) -> None:
     model = dense_network(features, features=features, levels=levels, widths=widths)
     check(model, serial(model), tmp_path)
+
+
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+FAST = {"clock_hz": 1e6, "baud": 200_000, "timeout_s": 0.001}
+"""A UART that does not need many clocks."""
+
+
+@pytest.mark.parametrize("name", [SLOW("words"), SLOW("axi"), "uart", "spi"])
+def test_programs_behind_interfaces(name: str, tmp_path: Path) -> None:
+    model = dense_network(3, features=17, levels=3, widths=(40, 21))
+    interface = Interface(name, scores=name != "words", **(FAST if name == "uart" else {}))
+    check(model, serial(model, interface=interface), tmp_path, samples=3)
+
+
+@pytest.mark.parametrize(("name", "as_program"), [("axi", False), ("axi", True), SLOW("uart", False)])
+def test_convolutions_behind_interfaces(name: str, as_program: bool, tmp_path: Path) -> None:
+    """A frame that breaks off takes none with it that is still in the layers."""
+    model = network(5, image=(9, 4))
+    interface = Interface(name, pack="codes", scores=as_program, **(FAST if name == "uart" else {}))
+    check(model, (serial if as_program else made)(model, interface=interface), tmp_path, samples=3)
 
 
 def test_padding_as_wide_as_the_window() -> None:

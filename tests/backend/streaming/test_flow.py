@@ -120,7 +120,6 @@ def test_a_build_can_be_simulated_again(built: Build) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"interface": "uart"}, r"^A folded design has plain streams only"),
         ({"target": "xc7a35t"}, r"^A folded design cannot be built for"),
         ({"tail": "curly"}, r"^There is no tail 'curly'"),
         ({"throughput": "full"}, r"^The inputs of a folded design's tail stand still"),
