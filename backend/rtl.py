@@ -63,10 +63,11 @@ class RtlFiles:
         pipeline_registers: flip-flops in network and popcount.
         latency: clocks from accepting the last feature to the result.
         cycles_per_sample: clocks between results at full rate.
-        interface: what is around the design; features above are those that it unpacks. The module
-            without it is `lgc_core`.
         yosys: the tool that wrote the shell.
         commands: command lines, run in the files' directory.
+        interface: what is around the design; features above are those that it unpacks. The module
+            without it is `lgc_core`.
+        program: what the board's flash must hold for the design to run, None if it needs none.
     """
 
     sources: tuple[Path, ...]
@@ -88,6 +89,12 @@ class RtlFiles:
     yosys: str
     commands: tuple[str, ...]
     interface: Interface = field(default_factory=Interface)
+    program: Path | None = None
+
+    @property
+    def boot_clocks(self) -> int:
+        """Clocks, about, for which a program is read from flash: a bit in two."""
+        return 16 * self.program.stat().st_size if self.program else 0
 
     @property
     def core(self) -> Core:
@@ -97,6 +104,7 @@ class RtlFiles:
             features=(self.features, self.feature_width),
             classes=(self.classes, self.class_width),
             score_width=self.score_width,
+            flash=self.program is not None,
         )
 
 

@@ -229,9 +229,11 @@ class FoldedFlow(Flow):
         return self.step("03-expand", run, key | self.sample_key, *inputs)
 
     def check_fit(self) -> None:
-        """Compare the tail's LUTs with the target; a program needs none."""
+        """Compare the tail's LUTs, or its program, with the target."""
         if self.options.tail == "parallel":
             super().check_fit()
+        elif self.options.until in {"synthesis", "bitstream"}:
+            self.design.check_program(self.target)
 
     def expanded(self, folded: Folded, checks: list[model.Check], out: Path) -> dict[str, Any]:
         """Build and write the tail's fabric; return figures."""
@@ -307,6 +309,8 @@ class FoldedFlow(Flow):
         room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
         room["interface"] = self.interface
         if self.options.tail == "serial":
+            room["sprams"] = self.target.resources.spram
+        if self.options.tail == "serial":
             return serial_design(encoder, folded, **room)
         return design(encoder, folded, self.fabric, **room)
 
@@ -322,6 +326,7 @@ class FoldedFlow(Flow):
             values = dataclasses.asdict(files)
             values["sources"] = [path.name for path in files.sources]
             values["cells"] = files.cells.name
+            values["program"] = files.program.name if files.program else None
             (out / "model.txt").write_text(self.design.model())
             return Outcome(values, files.commands)
 
@@ -333,6 +338,7 @@ class FoldedFlow(Flow):
             "yosys": yosys.identity,
             "shapes": self.target.cells.shapes,
             "blocks": self.target.resources.bram,
+            "sprams": self.target.resources.spram,
             "interface": dataclasses.asdict(self.interface),
         }
         step = self.step("04-rtl", run, key, *inputs)

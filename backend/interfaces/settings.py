@@ -104,6 +104,7 @@ class Core:
         class_width: bits of the class index.
         score_width: bits of a score, unsigned and without the offset.
         scores: whether they are to be had.
+        flash: whether the design has pins to a flash.
     """
 
     packing: Packing
@@ -111,6 +112,7 @@ class Core:
     class_width: int
     score_width: int
     scores: bool
+    flash: bool = False
 
     @property
     def class_words(self) -> int:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from lgc.errors import LgcError
+from lgc.errors import DoesNotFitError, LgcError
 from lgc.ir.encoder import Thermometer
 from lgc.ir.fabric import Fabric
 from lgc.ir.kernels import Folded
@@ -17,14 +17,22 @@ from ..interfaces.settings import STREAM, Interface
 from ..interfaces.words import CORE
 from ..lut4 import CELLS
 from ..rtl import HEADER, TOP, RtlFiles, make_directory, with_interface, write_shell
+from ..target import Target
 from ..tools import Tool, find
 from . import serial
 from .front import Chain, Front, Stored
+from .memory import Shapes, Store
 from .pixels import per_place
 from .plan import Layer, blocks_of, layers_of
-from .serial import Shapes, Tail, fewest
+from .serial import Tail
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
+
+_ROM_BITS = 24
+"""Bits of a program in LUTs that one of them holds at most, reckoned well."""
+
+PROGRAM_FILE = "program.bin"
+"""What the flash has to hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +46,7 @@ class Design:
         timing: clocks.
         shapes: of block RAMs.
         fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
-        serial: the tail as a program, and how many of its instructions go to block RAM.
+        serial: the tail as a program, and where that lies.
         interface: what is built around it; `encoder` is that of what it takes.
     """
 
@@ -48,13 +56,40 @@ class Design:
     timing: Timing
     shapes: Shapes
     fabric: tuple[Fabric, FabricText] | None = None
-    serial: tuple[Tail, int] | None = None
+    serial: tuple[Tail, Store] | None = None
     interface: Interface = STREAM
 
     @property
     def kernel_luts(self) -> int:
         """LUTs of all kernels but the pools that accumulate."""
         return sum(layer.kernel.netlist.luts for layer in self.layers if not layer.accumulates)
+
+    def check_program(self, target: Target) -> None:
+        """Compare the program with the target, before anything is built.
+
+        Raises:
+            DoesNotFitError: values or instructions find no room.
+        """
+        if self.serial is None:
+            return
+        (tail, store), has = self.serial, target.resources
+        values = tail.value_blocks(self.shapes)
+        if self.shapes and values > has.bram:
+            raise DoesNotFitError(
+                f"The design does not fit {target.name}: four copies of its {tail.program.depth:,} values "
+                f"take {values:,} block RAMs of {has.bram:,} ({values / has.bram - 1:.0%} over).",
+                hint="Try a larger target, or narrower layers.",
+            )
+        luts = store.outside * store.bits // _ROM_BITS + self.kernel_luts
+        if luts > has.lut:
+            rooms = f" and {has.spram} SPRAMs" if has.spram else ""
+            raise DoesNotFitError(
+                f"The design does not fit {target.name}: its program has {store.words:,} instructions of "
+                f"{store.bits} bits ({store.words * store.bits / 1024:,.0f} kbit). The {has.bram} block "
+                f"RAMs{rooms} have no room for {store.outside:,} of them, which take {luts:,} of "
+                f"{has.lut:,} LUTs or more.",
+                hint="Try a larger target, or fewer nodes.",
+            )
 
     def model(self) -> str:
         """Return what it will take, before synthesis, as a table with a last line on clocks."""
@@ -72,14 +107,14 @@ class Design:
             registers = f"{sum(text.registers):,}"
             rows.append(("other layers and readout", "1", f"{tail.netlist.luts:,}", registers, "", ""))
         if self.serial is not None:
-            program, inside = self.serial
-            values = 4 * fewest(program.program.depth, 1, self.shapes)
-            words, bits = program.memory
-            rows.append(("values, four copies", "", "", "", "", f"{values:,}"))
-            blocks = program.blocks(self.shapes, inside)
-            rows.append((f"program of {words:,} × {bits} bits", "", "", "", "", f"{blocks:,}"))
-            if inside < words:
-                rows.append((f"  {words - inside:,} of them in LUTs", "", "", "", "", ""))
+            program, store = self.serial
+            values, tables = program.value_blocks(self.shapes), program.table_blocks(self.shapes)
+            blocks = f"{store.sprams} SPRAM" if store.loaded else f"{store.blocks(self.shapes):,}"
+            rows.append((f"{program.program.depth:,} values, four copies", "", "", "", "", f"{values:,}"))
+            rows.append((f"{len(program.tables[0]):,} tables", "", "", "", "", f"{tables:,}"))
+            rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", blocks))
+            if store.outside:
+                rows.append((f"  {store.outside:,} of them in LUTs", "", "", "", "", ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -135,6 +170,7 @@ def serial_design(
     *,
     shapes: Shapes = (),
     blocks: int = 0,
+    sprams: int = 0,
     interface: Interface = STREAM,
 ) -> Design:
     """Lay out a folded design with its tail as a program, one LUT per clock.
@@ -144,14 +180,15 @@ def serial_design(
         folded: the network, kernels and tail mapped to LUTs of four inputs.
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
+        sprams: single-port RAMs for a program that is too large for those.
         interface: what to put around the design.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
     tail, encoder = Tail.of(folded.tail, folded.kernels[-1]), interface.encoder(encoder)
-    inside = tail.inside(shapes, blocks)
-    left = blocks - tail.blocks(shapes, inside) - 4 * fewest(tail.program.depth, 1, shapes)
+    store = tail.store(shapes, blocks, sprams)
+    left = blocks - store.blocks(shapes) - tail.value_blocks(shapes) - tail.table_blocks(shapes)
     layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0))
     clocks = timing(
         layers,
@@ -160,7 +197,7 @@ def serial_design(
         bits=len(tail.wanted),
         drained=interface.wraps,
     )
-    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside), interface=interface)
+    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, store), interface=interface)
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -175,6 +212,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     chain = Chain(encoder, folded, made.layers, core=made.interface.wraps)
     files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
     top: FoldedTop | SerialTop
+    flash: Path | None = None
     if made.fabric is not None:
         tail, text = made.fabric
         places = math.prod(folded.kernels[-1].window.positions)
@@ -192,9 +230,12 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         )
     else:
         assert made.serial is not None
-        program, inside = made.serial
-        top = SerialTop(chain, program)
-        files["program.v"] = program.text(inside)
+        program, store = made.serial
+        top = SerialTop(chain, program, store)
+        files["program.v"] = program.text(store, made.shapes)
+        if store.loaded:
+            flash = out / PROGRAM_FILE
+            flash.write_bytes(store.image(program.words()))
         facts = _Facts(
             classes=len(program.program.bias),
             score_width=program.score_width,
@@ -230,6 +271,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         yosys=yosys.identity,
         commands=(command,),
         interface=made.interface,
+        program=flash,
         **dataclasses.asdict(facts),
     )
     return with_interface(found, head, out, yosys, timeout_s) if made.interface.wraps else found

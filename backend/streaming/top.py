@@ -7,8 +7,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fabric import FabricText
+from ..interfaces.flash import connect_flash, flash_ports
 from ..top import StreamTop, core_ports
 from .front import Chain, Front
+from .memory import Store
 from .serial import SerialTail, Tail
 from .timing import Timing
 
@@ -42,18 +44,19 @@ class FoldedTop(StreamTop):
 class SerialTop(wiring.Component):  # type: ignore[misc]
     """Kernels, then the tail as a program.
 
-    Ports: as those of `StreamTop`.
+    Ports: as those of `StreamTop`, and those to a flash if the program is loaded from one.
 
     Internal signals for simulation: `scores`, class-major, right while `scores_valid` is high.
     """
 
-    def __init__(self, chain: Chain, tail: Tail) -> None:
+    def __init__(self, chain: Chain, tail: Tail, store: Store) -> None:
         self.chain = chain
-        self.tail = SerialTail(tail, ahead=chain.ahead)
+        self.tail = SerialTail(tail, store, ahead=chain.ahead)
         features = stream.Signature(chain.features.payload.shape())
         result = stream.Signature(len(self.tail.result.payload))
         ports = {"features": In(features), "result": Out(result)}
-        super().__init__(ports | (core_ports(len(self.tail.scores)) if chain.core else {}))
+        ports |= core_ports(len(self.tail.scores)) if chain.core else {}
+        super().__init__(ports | (flash_ports() if store.loaded else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -72,6 +75,8 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
             scores.eq(tail.scores),
             scores_valid.eq(tail.scores_valid),
         ]
+        if self.tail.store.loaded:
+            connect_flash(m, self, tail)
         if chain.core:
             m.d.comb += [
                 chain.restart.eq(self.restart),
