@@ -134,6 +134,8 @@ class Tail:
 
     def value_blocks(self, shapes: Shapes) -> int:
         """Block RAMs of the four copies of the values."""
+        if all(width > 1 for _, width in shapes):  # of iCE40, which write single bits of a word
+            shapes = tuple((depth * width, 1) for depth, width in shapes)
         return 4 * fewest(self.program.depth, 1, shapes)
 
     def table_blocks(self, shapes: Shapes) -> int:
