@@ -167,7 +167,7 @@ FAST = {"clock_hz": 1e6, "baud": 200_000, "timeout_s": 0.001}
 """A UART that does not need many clocks."""
 
 
-@pytest.mark.parametrize("name", [SLOW("words"), SLOW("axi"), "uart", "spi"])
+@pytest.mark.parametrize("name", [SLOW("words"), SLOW("axi"), SLOW("uart"), "spi"])
 def test_programs_behind_interfaces(name: str, tmp_path: Path) -> None:
     model = dense_network(3, features=17, levels=3, widths=(40, 21))
     interface = Interface(name, scores=name != "words", **(FAST if name == "uart" else {}))
