@@ -11,6 +11,7 @@ from typing import Any
 
 from lgc.errors import LgcError, UsageError, nearest
 
+from .interfaces.flash import DRIVEN, SAMPLED
 from .pins import check_clashes
 
 _MORE = ("pins", "pll_pad")
@@ -29,7 +30,8 @@ class Board:
         loader: openFPGALoader's name of the board.
         leds_inverted: whether a 0 lights the LEDs.
         pins: pin by port of the top module: `clk`, and `rx` and `tx` (as seen from the FPGA) where the
-            board has a UART. An electrical standard may follow the pin.
+            board has a UART, `flash_cs_n`, `flash_sck`, `flash_mosi` and `flash_miso` where the flash that
+            configures the FPGA can be reached afterwards. An electrical standard may follow the pin.
         leds: pins of the LEDs, likewise.
         pll_pad: whether the clock's pin is that of an iCE40's phase-locked loop, which takes no other then.
     """
@@ -94,7 +96,12 @@ def _board(text: str, source: str) -> Board:
     leds = pins.pop("leds", [])
     if not isinstance(leds, list) or not all(isinstance(pin, str) for pin in [*leds, *pins.values()]):
         raise LgcError(f"{source}: pins are strings, leds a list of strings.")
-    if "clk" not in pins or pins.keys() - {"clk", "rx", "tx"} or ("rx" in pins) != ("tx" in pins):
-        raise LgcError(f"{source}: a board has the pins clk, leds, and both of rx and tx or neither.")
+    together = [{"rx", "tx"}, {*DRIVEN, SAMPLED}]
+    known = {"clk"}.union(*together)
+    if "clk" not in pins or pins.keys() - known or any(0 < len(pins.keys() & g) < len(g) for g in together):
+        raise LgcError(
+            f"{source}: a board has the pins clk, leds, both of rx and tx or neither, and all of "
+            f"{', '.join(sorted(together[1]))} or none."
+        )
     check_clashes(pins | {f"led {n}": pin for n, pin in enumerate(leds)})
     return Board(**data, pins=pins, leds=tuple(leds))

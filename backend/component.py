@@ -29,7 +29,7 @@ class Classifier(wiring.Component):  # type: ignore[misc]
     """
 
     def __init__(self, files: RtlFiles) -> None:
-        if not files.interface.bare:
+        if files.interface.wraps:
             raise UsageError(
                 f"The design speaks {files.interface.name}, a component wants plain streams.",
                 hint="Compile it with --interface stream or parallel.",

@@ -100,9 +100,15 @@ _ICE40 = Family(
     synth=("synth_ice40 -noflatten", "blif"),
     ffs="-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
     "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0",
-    fabric="chtype -set SB_LUT4 t:lgc_lut4\nchtype -set SB_CARRY t:lgc_carry",
+    fabric="chtype -set SB_LUT4 t:lgc_lut4\nchtype -set SB_CARRY t:lgc_carry\ntechmap -map cells_map.v",
     finish="",
-    maps="",
+    maps="""\
+module lgc_spram (input clk, input write, input [13:0] address, input [15:0] d, output [15:0] q);
+  SB_SPRAM256KA _TECHMAP_REPLACE_ (
+    .CLOCK(clk), .WREN(write), .ADDRESS(address), .DATAIN(d), .DATAOUT(q), .MASKWREN(4'b1111),
+    .CHIPSELECT(1'b1), .STANDBY(1'b0), .SLEEP(1'b0), .POWEROFF(1'b1));
+endmodule
+""",
     carries=True,
     luts={"SB_LUT4": "O"},
     ffs_start=("SB_DFF",),

@@ -26,6 +26,11 @@ endmodule
 module lgc_carry (output CO, input I0, input I1, input CI);
   assign CO = (I0 & I1) | ((I0 | I1) & CI);
 endmodule
+// single-port RAM of iCE40 UltraPlus
+module lgc_spram (input clk, input write, input [13:0] address, input [15:0] d, output reg [15:0] q);
+  reg [15:0] words [0:16383];
+  always @(posedge clk) if (write) words[address] <= d; else q <= words[address];
+endmodule
 """
 
 CARRY = "  lgc_carry carry_%s (.CO(%s), .I0(%s), .I1(%s), .CI(%s));"

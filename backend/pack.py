@@ -9,6 +9,7 @@ from lgc.errors import LgcError
 
 from .family import FAMILIES
 from .rtl import make_directory
+from .streaming.flash import FLASH_AT
 from .target import Target
 from .tools import Tool, find, relative, run
 
@@ -60,3 +61,17 @@ def pack(
     if not path.is_file() or not path.stat().st_size:
         raise LgcError(f"{packer.name} ended without a bitstream.", hint=f"See {log.name}.")
     return Packed(path, packer.identity, (packer.shell(args),))
+
+
+def for_flash(bitstream: Path, program: Path) -> Path:
+    """Write what the flash takes of a design with a program: the bitstream, and the program at `FLASH_AT`.
+
+    Raises:
+        LgcError: the bitstream reaches further.
+    """
+    before = bitstream.read_bytes()
+    if len(before) > FLASH_AT:
+        raise LgcError(f"The bitstream of {len(before):,} bytes covers the program's place in the flash.")
+    path = bitstream.with_name(f"flash{bitstream.suffix}")
+    path.write_bytes(before.ljust(FLASH_AT, b"\xff") + program.read_bytes())
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,14 +67,15 @@ class RtlFiles:
         pipeline_registers: flip-flops in network and popcount.
         latency: clocks from accepting the last feature to the result.
         cycles_per_sample: clocks between results at full rate.
-        interface: what is around the design; features above are those that it unpacks. The module
-            without it is `lgc_core`.
         yosys: the tool that wrote the shell.
         commands: command lines, run in the files' directory.
+        interface: what is around the design; features above are those that it unpacks. The module
+            without it is `lgc_core`.
         lanes: features that enter per clock, the first in the lowest bits.
         row: features after which a new word begins, whether the last one is full or not.
         hop: features from one window to the next over a signal without end; 0 if samples come one by one.
         needed: features of a window that its class depends on, if there are windows.
+        program: what the board's flash must hold for the design to run, None if it needs none.
     """
 
     sources: tuple[Path, ...]
@@ -99,6 +101,7 @@ class RtlFiles:
     row: int = 1
     hop: int = 0
     needed: int = 0
+    program: Path | None = None
 
     def windows(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Return what is classified when samples `[samples, features]` enter one after the other."""
@@ -149,6 +152,11 @@ class RtlFiles:
         return self.class_width + scores * self.classes * self.score_width
 
     @property
+    def boot_clocks(self) -> int:
+        """Clocks, about, for which a program is read from flash: a bit in two."""
+        return 16 * self.program.stat().st_size if self.program else 0
+
+    @property
     def core(self) -> Core:
         """What the interface knows of the design."""
         return tops.core_of(
@@ -156,6 +164,7 @@ class RtlFiles:
             features=(self.features, self.feature_width),
             classes=(self.classes, self.class_width),
             score_width=self.score_width,
+            flash=self.program is not None,
         )
 
 
@@ -197,7 +206,7 @@ def write_rtl(
     encoder = interface.encoder(encoder)
     text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
-    wrapped, wide = not interface.bare, interface.name == "parallel"
+    wrapped, wide = interface.wraps, interface.name == "parallel"
     design: StreamTop | WideTop
     if wide:
         design = WideTop(plan, text, argmax_registers=argmax_registers, held=held, scores=interface.scores)
@@ -219,7 +228,7 @@ def write_rtl(
         names.insert(1, "store.v")
     (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
     name = CORE if wrapped else TOP
-    commands = [write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)]
+    command = write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)
     found = RtlFiles(
         sources=tuple(out / name for name in names),
         cells=out / "cells.v",
@@ -238,18 +247,24 @@ def write_rtl(
         latency=design.latency,
         cycles_per_sample=design.cycles_per_sample,
         yosys=yosys.identity,
-        commands=tuple(commands),
+        commands=(command,),
         interface=interface,
         lanes=encoder.features if wide else 1,
         row=encoder.features if wide else 1,
     )
-    if not wrapped:
-        return found
-    top = tops.top_of(interface, found.core)
-    header = HEADER.format(what=f"Interface {interface.name}", **facts)
-    commands.append(write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s))
-    sources = (*found.sources, out / "interface.v")
-    return dataclasses.replace(found, sources=sources, commands=tuple(commands))
+    return with_interface(found, facts, out, yosys, timeout_s) if wrapped else found
+
+
+def with_interface(
+    core: RtlFiles, facts: Mapping[str, int], out: Path, yosys: Tool, timeout_s: float
+) -> RtlFiles:
+    """Write the top module of an interface beside its core, whose `facts` the header tells."""
+    top = tops.top_of(core.interface, core.core)
+    header = HEADER.format(what=f"Interface {core.interface.name}", **facts)
+    command = write_shell(top, TOP, out / "interface.v", header, yosys, timeout_s)
+    return dataclasses.replace(
+        core, sources=(*core.sources, out / "interface.v"), commands=(*core.commands, command)
+    )
 
 
 def write_shell(design: Component, name: str, shell: Path, header: str, yosys: Tool, timeout_s: float) -> str:

@@ -45,6 +45,9 @@ endmodule
 (* blackbox *)
 module lgc_carry (output CO, input I0, input I1, input CI);
 endmodule
+(* blackbox *)
+module lgc_spram (input clk, input write, input [13:0] address, input [15:0] d, output [15:0] q);
+endmodule
 """
 
 

@@ -17,12 +17,13 @@ from .family import FAMILIES, Family
 
 @dataclass(frozen=True)
 class Resources:
-    """What a device has: LUTs, flip-flops, block RAMs of 4 kbit, user pins."""
+    """What a device has: LUTs, flip-flops, block RAMs, user pins; SPRAMs of 256 kbit that start empty."""
 
     lut: int
     ff: int
     bram: int
     io: int
+    spram: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _target(text: str, source: str) -> Target:
         {"name", "family", "device", "package", "k", "resources", "tools", "pins", "delay", "part"},
         source,
     )
-    _known(resources, {"lut", "ff", "bram", "io"}, f"[resources] of {source}")
+    _known(resources, {"lut", "ff", "bram", "io", "spram"}, f"[resources] of {source}")
     _known(tools, {"synth", "pnr", "pack"}, f"[tools] of {source}")
     target = Target(
         name=_entry(data, "name", str, source),
@@ -156,7 +157,11 @@ def _target(text: str, source: str) -> Target:
         package=_entry(data, "package", str, source),
         k=_entry(data, "k", int, source),
         resources=Resources(
-            **{key: _entry(resources, key, int, source) for key in ("lut", "ff", "bram", "io")}
+            **{
+                key: _entry(resources, key, int, source)
+                for key in ("lut", "ff", "bram", "io", "spram")
+                if key in resources or key != "spram"
+            }
         ),
         synth=_words(tools, "synth", source),
         pnr=_words(tools, "pnr", source),

@@ -14,6 +14,11 @@ from .fabric import FabricText
 from .plan import Plan
 
 
+def core_ports(scores: int) -> dict[str, Any]:
+    """Ports more that a design with an interface around it has; `scores` bits of all scores together."""
+    return {"restart": In(1), "empty": Out(1), "result_scores": Out(scores)}
+
+
 class Computing:
     """An encoder, the fabric behind it, and an argmax where the fabric has none: what all tops share.
 
@@ -117,10 +122,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
             "features": In(stream.Signature(self.encoder.features.payload.shape())),
             "result": Out(stream.Signature(self.computing.class_width)),
         }
-        if core:
-            scores = Out(self.computing.scores_width)
-            ports |= {"restart": In(1), "empty": Out(1), "result_scores": scores}
-        super().__init__(ports)
+        super().__init__(ports | (core_ports(self.computing.scores_width) if core else {}))
 
     @property
     def latency(self) -> int:

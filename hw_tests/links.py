@@ -15,6 +15,7 @@ from lgc.backend.rtl import TOP, RtlFiles, make_directory
 from lgc.backend.tools import relative, run_command, tail
 from lgc.errors import LgcError, MismatchError
 
+from . import flash
 from .runner import choose, environment
 
 _ALL = ("every_sample", "wrong_frames", "reset_within_a_frame")
@@ -72,7 +73,7 @@ def simulate_link(
         ToolMissingError: no simulator, or no cocotb.
     """
     name = rtl.interface.name
-    chosen, tools = choose(simulator, clocks=1)
+    chosen, tools = choose(simulator, clocks=1 + rtl.boot_clocks)
     make_directory(out)
     for file in ("measured.json", "results.xml"):
         (out / file).unlink(missing_ok=True)
@@ -96,6 +97,7 @@ def simulate_link(
         "period": rtl.cycles_per_sample,
         "seed": seed,
         "waves": False,
+        "flash": flash.facts(rtl, out, 0),
     }
     (out / "bench.json").write_text(json.dumps(job, indent=1))
     code = run_command(

@@ -20,6 +20,8 @@ from lgc.backend.rtl import RtlFiles, make_directory
 from lgc.backend.tools import Tool, find, relative, run_command, tail
 from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError, nearest
 
+from . import flash
+
 SIMULATORS = ("auto", "icarus", "verilator")
 """Names that `simulate` accepts."""
 
@@ -74,6 +76,7 @@ def simulate(
     stress_frames: int = 6,
     pins_only: bool = False,
     reset: bool = True,
+    faults: int = 0,
 ) -> SimResult:
     """Stream samples through the design and compare every class and every score.
 
@@ -93,6 +96,7 @@ def simulate(
         pins_only: compare classes only, for designs whose inner signals have no names; the result
             counts no scores then.
         reset: whether the design has one; designs for boards start as their bitstream says.
+        faults: times that a design reads its program from flash with a wrong bit before it is right.
 
     Raises:
         MismatchError: the design does not compute what is expected.
@@ -100,14 +104,14 @@ def simulate(
         LgcError: the simulation failed, or took too long.
     """
     _check(rtl, codes, expected_class, expected_scores)
-    chosen, tools = choose(simulator, clocks=len(codes) * rtl.cycles_per_sample)
+    chosen, tools = choose(simulator, clocks=len(codes) * rtl.cycles_per_sample + rtl.boot_clocks)
     make_directory(out)
     for name in ("measured.json", "results.xml"):
         (out / name).unlink(missing_ok=True)
     job = _job(
         rtl, chosen, out, len(codes), waves=waves, seed=seed, stress_frames=stress_frames, pins_only=pins_only
     )
-    job["reset"] = reset
+    job |= {"reset": reset, "flash": flash.facts(rtl, out, faults)}
     _write_inputs(rtl, codes, expected_class, expected_scores, out, job)
     start = time.monotonic()
     code = run_command(
@@ -220,7 +224,8 @@ def _job(
             "PATIENCE": 4 * rtl.cycles_per_sample + 1000,
         },
         "defines": ({"PINS_ONLY": 1, "NO_ICE40_DEFAULT_ASSIGNMENTS": 1} if pins_only else {})
-        | ({} if rtl.interface.bare else {"CORE": 1}),
+        | ({"CORE": 1} if rtl.interface.wraps else {})
+        | ({} if rtl.program is None else {"FLASH": 1}),
         "scores": not pins_only,
         "tests": ["bulk", "stress"] if stress_frames else ["bulk"],
         "stress_frames": min(stress_frames, samples),

@@ -20,6 +20,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 from cocotb.types import LogicArray
 
+from .flash import boot
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -93,6 +95,7 @@ async def bulk(dut: Any) -> None:
     want = Expectation.load()
     facts = want.facts
     await _start(dut)
+    await boot(dut, facts["flash"])
     dut.bulk.value = 1
     await RisingEdge(dut.finished)
     got = int(dut.results.value)

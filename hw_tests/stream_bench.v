@@ -15,6 +15,8 @@ module stream_bench #(
   localparam TOTAL = FIRST + (SAMPLES - 1) * FEATURES;
   reg clk = 0, rst = 1, bulk = 0, drive_valid = 0, drive_ready = 0;
   reg [WIDTH-1:0] drive_code = 0;
+  reg flash_miso = 0;
+  wire flash_cs_n, flash_sck, flash_mosi;
   reg finished = 0, hung = 0;
 
   reg [WIDTH-1:0] codes [0:TOTAL-1];
@@ -37,6 +39,9 @@ module stream_bench #(
     .restart(1'b0),
 `else
   lgc_top dut (
+`endif
+`ifdef FLASH
+    .flash_cs_n(flash_cs_n), .flash_sck(flash_sck), .flash_mosi(flash_mosi), .flash_miso(flash_miso),
 `endif
     .clk(clk), .rst(rst),
     .features__payload(code), .features__valid(valid), .features__ready(ready),

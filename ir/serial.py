@@ -2,12 +2,16 @@
 
 Instruction i reads the values of four addresses and looks its table up. Those that count (`weight` is not
 0) add their weight to the score if the value is 1; `last` ends a class. The others write their value behind
-the inputs, in order.
+the inputs, in order. They come first, then those that count, class by class, those of equal weight together.
+
+Pins are in the order that gives the smallest table, so that few different tables are left and an
+instruction can name its table by a short number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -52,6 +56,13 @@ class Program:
         return len(self.table)
 
     @property
+    def runs(self) -> I64x1:
+        """Instructions that end a run: the next one has another weight, or adds to another class."""
+        ends = np.append(self.weight[1:] != self.weight[:-1], True) | self.last
+        found: I64x1 = np.flatnonzero(ends)
+        return found
+
+    @property
     def depth(self) -> int:
         """Number of addresses."""
         return self.inputs + int((self.weight == 0).sum())
@@ -93,6 +104,7 @@ class Program:
             [np.where(plain < 0, 0, table[np.maximum(plain, 0)]), _tables(net, table, counted)]
         )
         quiet = np.zeros(len(plain), np.int32)
+        tables, pins = _smallest(tables, pins)
         return cls(
             table=tables,
             address=pins.astype(np.int32),
@@ -139,6 +151,19 @@ def _four(net: Netlist) -> tuple[I32x2, I64x1]:
     return np.where(fanin < FIRST_INPUT, fanin.max(axis=1, keepdims=True), fanin), table
 
 
+def _smallest(table: I64x1, address: I64x2) -> tuple[I64x1, I64x2]:
+    """Put pins in the order that gives the smallest table; return tables and addresses."""
+    rows = np.arange(16)
+    orders = list(permutations(range(4)))
+    tables = []
+    for order in orders:
+        before = sum((rows >> pin & 1) << old for pin, old in enumerate(order))
+        tables.append(((table[:, None] >> before & 1) << rows).sum(axis=1))
+    best = np.argmin(tables, axis=0)
+    moved = np.take_along_axis(address, np.array(orders)[best], axis=1)
+    return np.min(tables, axis=0), moved
+
+
 def _inner(net: Netlist, fanin: I32x2) -> I64x1:
     """LUTs whose values others read, level by level."""
     assert net.readout is not None
@@ -154,15 +179,19 @@ def _inner(net: Netlist, fanin: I32x2) -> I64x1:
 
 
 def _entries(head: Readout) -> tuple[I32x1, I32x1, Bool1]:
-    """Signals counted, their weights, and which end a class; a class of none counts signal 0."""
+    """Signals counted, their weights, and which end a class; a class of none counts signal 0.
+
+    Equal weights of a class stand together.
+    """
     signals: list[int] = []
     weights: list[int] = []
     last: list[bool] = []
     for c in range(head.classes):
         entries = slice(int(head.start[c]), int(head.start[c + 1]))
-        own = head.signal[entries].tolist() or [0]
+        order = np.argsort(head.weight[entries], kind="stable")
+        own = head.signal[entries][order].tolist() or [0]
         signals += own
-        weights += head.weight[entries].tolist() or [1]
+        weights += head.weight[entries][order].tolist() or [1]
         last += [False] * (len(own) - 1) + [True]
     return np.array(signals, np.int32), np.array(weights, np.int32), np.array(last, np.bool_)
 

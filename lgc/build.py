@@ -80,7 +80,7 @@ def simulate_rtl(
         seed=seed,
         timeout_s=timeout_s,
     )
-    if not files.interface.bare:
+    if files.interface.wraps:
         few = slice(LINK_SAMPLES)
         link = links.simulate_link(
             files,
@@ -125,6 +125,8 @@ def read_rtl(path: Path) -> RtlFiles:
     values = dict(record["values"])
     values["sources"] = tuple(path / "04-rtl" / name for name in values["sources"])
     values["cells"] = path / "04-rtl" / values["cells"]
+    if values.get("program"):
+        values["program"] = path / "04-rtl" / values["program"]
     values["commands"] = tuple(values["commands"])
     values["interface"] = Interface(**values["interface"])
     return RtlFiles(**values)

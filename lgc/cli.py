@@ -224,8 +224,8 @@ def train(
 )  # fmt: skip
 @click.option(
     "--tail", type=click.Choice(["auto", "parallel", "serial"]), default="auto", show_default=True,
-    help="With --fold, dense layers behind convolutions in LUTs (auto), or as a program; without convolutions "
-    "always a program.",
+    help="With --fold, dense layers behind convolutions in LUTs (auto) or as a program; without "
+    "convolutions always a program.",
 )  # fmt: skip
 @click.option(
     "--continuous", type=click.IntRange(0), default=0, metavar="STEPS",

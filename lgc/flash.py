@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def flash(build: Path, *, board: str = "", memory: bool = False, timeout_s: float = 300) -> dict[str, Any]:
     """Load the bitstream with openFPGALoader, or with iceprog where the board has an iCE40.
 
+    What a folded design loads from flash goes there with it.
+
     Args:
         build: build directory.
         board: name or TOML file; the one that it was compiled for if "".
@@ -22,7 +24,7 @@ def flash(build: Path, *, board: str = "", memory: bool = False, timeout_s: floa
         timeout_s: time limit.
 
     Raises:
-        UsageError: the build is for no board and none is named, or for another FPGA.
+        UsageError: the build is for no board and none is named, or for another FPGA, or it needs the flash.
         ToolMissingError: neither loader is there.
         LgcError: no bitstream, or the loader failed.
     """
@@ -34,7 +36,11 @@ def flash(build: Path, *, board: str = "", memory: bool = False, timeout_s: floa
     bitstream = found.bitstream
     if bitstream is None:
         raise LgcError(f"The build in {build} has no bitstream.", hint="Run `lgc compile` to the end.")
-    read_step(build, "08-pack")  # refuses a file that was changed since
+    packed = read_step(build, "08-pack")["values"]  # refuses a file that was changed since
+    if "flash" in packed:
+        if memory:
+            raise UsageError("The design's program is read from flash.", hint="Leave --memory out.")
+        bitstream = build / str(packed["flash"])
     name = board or str(read_step(build, "07-route")["values"].get("board", ""))
     if not name:
         raise UsageError(

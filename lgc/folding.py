@@ -88,16 +88,22 @@ class FoldedFlow(Flow):
             raise UsageError(
                 "Passes that go by data do not work on kernels.", hint="Leave them or --fold out."
             )
-        if options.interface != "stream":
-            raise UsageError(
-                "A folded design has plain streams only.", hint="Leave --interface or --fold out."
-            )
         if options.throughput != "held":
             raise UsageError(
                 "The inputs of a folded design's tail stand still.", hint="Leave --throughput out."
             )
         if options.tail not in TAILS:
             raise UsageError(f"There is no tail {options.tail!r}.", hint=f"Tails: {', '.join(TAILS)}.")
+        if options.interface == "parallel":
+            raise UsageError(
+                "A folded design takes features one after the other.",
+                hint="Take --interface stream or words.",
+            )
+        if options.interface != "stream" and (options.positions or options.continuous):
+            raise UsageError(
+                "Behind an interface a folded design takes samples, a feature per clock.",
+                hint="Leave --positions-per-clock and --continuous out, or --interface.",
+            )
         if options.continuous and (options.tail == "serial" or options.positions or options.fps):
             raise UsageError(
                 "Signals are classified continuously a feature per clock, with the tail in LUTs.",
@@ -248,9 +254,11 @@ class FoldedFlow(Flow):
         return self.step("03-expand", run, key | self.sample_key, *inputs)
 
     def check_fit(self) -> None:
-        """Compare the tail's LUTs with the target; a program needs none."""
+        """Compare the tail's LUTs, or its program, with the target."""
         if self.options.tail == "parallel":
             super().check_fit()
+        elif self.options.until in {"synthesis", "bitstream"}:
+            self.design.check_program(self.target)
 
     def expanded(self, folded: Folded, checks: list[model.Check], out: Path) -> dict[str, Any]:
         """Build and write the tail's fabric; return figures."""
@@ -309,7 +317,9 @@ class FoldedFlow(Flow):
         source = files(self.build.path / "02-optimise")
 
         def run(_: Path) -> Outcome:
-            rows = [rates.row(tail, made, self.target) for tail in TAILS[1:] for made in self.considered(tail)]
+            rows = [
+                rates.row(tail, made, self.target) for tail in TAILS[1:] for made in self.considered(tail)
+            ]
             for row in rows:
                 self.watch(f"considered: {row.text}", None, True)
             chosen = rates.choose(rows, given.fps, self.target.name)
@@ -336,7 +346,7 @@ class FoldedFlow(Flow):
         else:
             self.watch(f"not considered: a parallel tail of {before.tail.luts:,} nodes", None, True)
             return
-        columns = before.kernels[0].window.extent[1]
+        columns = before.kernels[0].window.extent[1] if self.options.interface == "stream" else 0
         for count in rates.positions(columns, self.options.positions):
             yield self.laid_out(folded, fabric, count)
 
@@ -345,9 +355,9 @@ class FoldedFlow(Flow):
         from lgc.backend.streaming.rtl import design, serial_design
 
         room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
-        room["positions"] = positions
+        room |= {"positions": positions, "interface": self.interface}
         if fabric is None:
-            return serial_design(self.lowered.encoder, folded, **room)
+            return serial_design(self.lowered.encoder, folded, sprams=self.target.resources.spram, **room)
         return design(self.lowered.encoder, folded, fabric, hop=self.options.continuous, **room)
 
     def map(self, name: str, net: Netlist) -> tuple[Netlist, model.Check]:
@@ -395,6 +405,7 @@ class FoldedFlow(Flow):
             values = dataclasses.asdict(files)
             values["sources"] = [path.name for path in files.sources]
             values["cells"] = files.cells.name
+            values["program"] = files.program.name if files.program else None
             expected = None if self.target.delay is None else self.expected()
             (out / "model.txt").write_text(self.design.model(expected))
             return Outcome(values, files.commands)
@@ -409,6 +420,8 @@ class FoldedFlow(Flow):
             "blocks": self.target.resources.bram,
             "positions": self.options.positions,
             "continuous": self.options.continuous,
+            "sprams": self.target.resources.spram,
+            "interface": dataclasses.asdict(self.interface),
         }
         step = self.step("04-rtl", run, key | self.target_key, *inputs)
         for line in (step.path / "model.txt").read_text().splitlines():

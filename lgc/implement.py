@@ -88,14 +88,19 @@ def route(flow: Flow) -> Step:
 def pack(flow: Flow) -> Step:
     """Pack the bitstream."""
     from lgc.backend import tools
-    from lgc.backend.pack import pack
+    from lgc.backend.pack import for_flash, pack
 
     packer = tools.find(flow.target.cells.packer)
     asc = flow.build.path / "07-route" / read_step(flow.build.path, "07-route")["values"]["asc"]
+    program = flow.rtl_files.program
 
     def run(out: Path) -> Outcome:
         result = pack(asc, out=out, target=flow.target, packer=packer)
         facts = {"bytes": result.path.stat().st_size, "sha256": sha256(result.path), "tool": result.tool}
-        return Outcome(facts | {"file": f"08-pack/{result.path.name}"}, result.commands)
+        facts["file"] = f"08-pack/{result.path.name}"
+        if program:
+            facts["flash"] = f"08-pack/{for_flash(result.path, program).name}"
+        return Outcome(facts, result.commands)
 
-    return flow.step("08-pack", run, flow.target_key | {"packer": packer.identity}, asc)
+    inputs = [asc, program] if program else [asc]
+    return flow.step("08-pack", run, flow.target_key | {"packer": packer.identity}, *inputs)

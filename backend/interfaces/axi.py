@@ -6,6 +6,7 @@ from amaranth import ClockDomain, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .flash import connect_flash, flash_ports
 from .settings import Core
 from .words import Inner
 
@@ -33,6 +34,7 @@ class AxiTop(wiring.Component):  # type: ignore[misc]
             {"aclk": In(1), "aresetn": In(1), "frame_error": Out(1)}
             | {name: In(bits) for name, bits in ins.items()}
             | {name: Out(bits) for name, bits in outs.items()}
+            | (flash_ports() if core.flash else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -41,6 +43,8 @@ class AxiTop(wiring.Component):  # type: ignore[misc]
         m = Module()
         m.domains.sync = sync = ClockDomain(local=True)
         m.submodules.inner = inner = Inner(self.core)
+        if self.core.flash:
+            connect_flash(m, self, inner)
         m.d.comb += [
             sync.clk.eq(self.aclk),
             sync.rst.eq(~self.aresetn),
@@ -91,13 +95,16 @@ class WordsTop(wiring.Component):  # type: ignore[misc]
     def __init__(self, core: Core) -> None:
         self.core = core
         word = stream.Signature(core.packing.word)
-        super().__init__({"words": In(word), "reply": Out(word), "reply_last": Out(1)})
+        ports = {"words": In(word), "reply": Out(word), "reply_last": Out(1)}
+        super().__init__(ports | (flash_ports() if core.flash else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
         del platform
         m = Module()
         m.submodules.inner = inner = Inner(self.core)
+        if self.core.flash:
+            connect_flash(m, self, inner)
         beats = self.core.packing.words
         count = Signal(range(beats))
         m.d.comb += [

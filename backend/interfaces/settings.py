@@ -79,6 +79,11 @@ class Interface:
             )
 
     @property
+    def wraps(self) -> bool:
+        """Whether there is a module around the design."""
+        return self.name not in {"stream", "parallel"}
+
+    @property
     def clocks(self) -> int:
         """Clocks per bit of the UART."""
         return round(self.clock_hz / self.baud)
@@ -102,10 +107,9 @@ class Interface:
             return codes
         return ranks(encoder, codes) if self.pack == "levels" else encoder.compare(codes).astype(np.int32)
 
-    @property
-    def bare(self) -> bool:
-        """Whether the design's own streams are its pins, with no module around them."""
-        return self.name in {"stream", "parallel"}
+
+STREAM = Interface()
+"""The plain stream, nothing around the design."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Core:
         class_width: bits of the class index.
         score_width: bits of a score, unsigned and without the offset.
         scores: whether they are to be had.
+        flash: whether the design has pins to a flash.
     """
 
     packing: Packing
@@ -125,6 +130,7 @@ class Core:
     class_width: int
     score_width: int
     scores: bool
+    flash: bool = False
 
     @property
     def class_words(self) -> int:

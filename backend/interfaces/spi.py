@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from .flash import connect_flash, flash_ports
 from .protocol import SpiCommand
 from .settings import Core
 from .words import Feeder, Inner
@@ -27,7 +28,7 @@ class SpiTop(wiring.Component):  # type: ignore[misc]
     def __init__(self, core: Core) -> None:
         self.core = core
         ports = {"sck": In(1), "mosi": In(1), "cs_n": In(1, init=1), "miso": Out(1), "irq": Out(1)}
-        super().__init__(ports)
+        super().__init__(ports | (flash_ports() if core.flash else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -36,6 +37,8 @@ class SpiTop(wiring.Component):  # type: ignore[misc]
         m.submodules.inner = self.inner = Inner(self.core)
         m.submodules.feeder = self.feeder = Feeder(self.core.packing)
         wiring.connect(m, self.feeder.words, self.inner.words)
+        if self.core.flash:
+            connect_flash(m, self, self.inner)
         self.strobe, self.opens, self.closes, self.load = Signal(), Signal(), Signal(), Signal()
         self.asked, self.failed, self.offered = Signal(), Signal(), Signal()
         self.reading, self.on_wire, self.count = Signal(), Signal(), Signal(3)

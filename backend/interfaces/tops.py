@@ -14,7 +14,12 @@ from .settings import Core, Interface
 
 
 def core_of(
-    interface: Interface, *, features: tuple[int, int], classes: tuple[int, int], score_width: int
+    interface: Interface,
+    *,
+    features: tuple[int, int],
+    classes: tuple[int, int],
+    score_width: int,
+    flash: bool = False,
 ) -> Core:
     """Describe a design to its interface.
 
@@ -23,9 +28,10 @@ def core_of(
         features: features per sample and bits per feature.
         classes: classes and bits of a class index.
         score_width: bits of a score.
+        flash: whether it reads a flash.
     """
     packing = Packing(*features, word=interface.word)
-    return Core(packing, *classes, score_width=score_width, scores=interface.scores)
+    return Core(packing, *classes, score_width=score_width, scores=interface.scores, flash=flash)
 
 
 def top_of(interface: Interface, core: Core) -> Component:

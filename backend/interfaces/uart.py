@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from .flash import connect_flash, flash_ports
 from .protocol import POLYNOMIAL, Answer, Command
 from .settings import Core, Interface
 from .words import Feeder, Inner
@@ -147,7 +148,8 @@ class UartTop(wiring.Component):  # type: ignore[misc]
         self.core = core
         self.interface = interface
         ports = {"rx": In(1, init=1), "tx": Out(1, init=1)}
-        super().__init__(ports | ({"led": Out(interface.leds)} if interface.leds else {}))
+        ports |= {"led": Out(interface.leds)} if interface.leds else {}
+        super().__init__(ports | (flash_ports() if core.flash else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -158,6 +160,8 @@ class UartTop(wiring.Component):  # type: ignore[misc]
         m.submodules.receiver = self.receiver = Receiver(self.interface.clocks)
         m.submodules.sender = self.sender = Sender(self.interface.clocks)
         wiring.connect(m, self.feeder.words, self.inner.words)
+        if self.core.flash:
+            connect_flash(m, self, self.inner)
         m.d.comb += [self.receiver.pin.eq(self.rx), self.tx.eq(self.sender.pin)]
         self.asked = Signal()  # a right request was not answered yet
         self.answer = Signal(8)

@@ -6,6 +6,7 @@ from amaranth import Array, Cat, ClockSignal, Instance, Module, ResetSignal, Sig
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .flash import DRIVEN, SAMPLED, flash_ports
 from .packing import Packing
 from .settings import Core
 
@@ -208,6 +209,7 @@ class Inner(wiring.Component):  # type: ignore[misc]
         restart: the next word is the first of a frame. Only while `empty`.
         empty: all words that were taken have gone into the encoder.
         waiting: a result stands at the output.
+        flash_*: of a design that reads a flash.
     """
 
     def __init__(self, core: Core) -> None:
@@ -223,6 +225,7 @@ class Inner(wiring.Component):  # type: ignore[misc]
                 "empty": Out(1),
                 "waiting": Out(1),
             }
+            | (flash_ports() if core.flash else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -245,6 +248,7 @@ class Inner(wiring.Component):  # type: ignore[misc]
             o_result_scores=replier.scores,
             i_restart=self.restart,
             o_empty=core_empty,
+            **self._flash(),
         )
         wiring.connect(m, wiring.flipped(self.words), unpacker.words)
         wiring.connect(m, wiring.flipped(self.reply), replier.words)
@@ -256,3 +260,11 @@ class Inner(wiring.Component):  # type: ignore[misc]
             self.waiting.eq(replier.result.valid),
         ]
         return m
+
+    def _flash(self) -> dict[str, Signal]:
+        """Ports of the design to a flash."""
+        if not self.core.flash:
+            return {}
+        return {f"o_{name}": getattr(self, name) for name in DRIVEN} | {
+            f"i_{SAMPLED}": getattr(self, SAMPLED)
+        }

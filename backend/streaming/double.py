@@ -9,7 +9,8 @@ from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Val
 from lgc.ir.netlist import Netlist
 from lgc.ir.serial import Program
 
-from .serial import VALUES, SerialTail, Shapes, Tail, fewest, program_text, values_text
+from .memory import Shapes, Store
+from .serial import VALUES, SerialTail, Tail, bit_blocks, values_text
 
 RESULTS = "lgc_results"
 """Module of the memory of results; inputs have one of their own."""
@@ -50,15 +51,13 @@ class DoubleTail(Tail):
 
     def value_blocks(self, shapes: Shapes) -> int:
         """Block RAMs of the four copies of inputs and results."""
-        return sum(4 * fewest(depth, 1, shapes) for depth in self._depths)
+        return sum(4 * bit_blocks(depth, shapes) for depth in self._depths)
 
-    def text(self, inside: int) -> str:
-        """Verilog of program, inputs and results."""
+    def values(self) -> str:
+        """Verilog of the memories of inputs and of results."""
         images, results = self._depths
         found = values_text(VALUES, self.half + 1, images)
-        if results:
-            found += values_text(RESULTS, self.half, results)
-        return found + program_text(self.words(), self.memory[1], inside)
+        return found + (values_text(RESULTS, self.half, results) if results else "")
 
 
 class DoubleSerialTail(SerialTail):
@@ -66,38 +65,40 @@ class DoubleSerialTail(SerialTail):
 
     Args:
         tail: the program.
-        ahead: see `Store`.
+        store: where it lies.
+        ahead: see `Store` of `front`.
     """
 
-    def __init__(self, tail: DoubleTail, *, ahead: int) -> None:
-        super().__init__(tail, ahead=ahead)
+    def __init__(self, tail: DoubleTail, store: Store, *, ahead: int) -> None:
+        super().__init__(tail, store, ahead=ahead)
         self.double = tail
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
         del platform
         m = Module()
-        free, busy, start, end = Signal(), Signal(), Signal(), Signal()
+        free, busy, end, ready = Signal(), Signal(), Signal(), Signal(init=1)
         running, filled, half = Signal(), Signal(2), Signal()  # halves that are filled, half that is run
         m.d.comb += free.eq(self.result.valid & self.result.ready)
         load = self._fill(m, filled, free, half)
         owed: Value = Const(1, 1)
         if self.ahead:
             count = Signal(range(self.ahead + 1))
-            m.d.sync += count.eq(count + self.whole - start)
+            m.d.sync += count.eq(count + self.whole - self.started)
             owed = count != 0
-        m.d.comb += start.eq(filled.bit_select(half, 1) & ~busy & owed)
-        with m.If(start):
+        m.d.comb += self.started.eq(filled.bit_select(half, 1) & ~busy & owed & ready)
+        with m.If(self.started):
             m.d.sync += [busy.eq(1), running.eq(1)]
         with m.Elif(end):
             m.d.sync += running.eq(0)
         with m.If(free):
             m.d.sync += [busy.eq(0), half.eq(~half)]
-        word = self._fetch(m, running, end)
+        word = self._fetch(m, running, end, ready)
+        run = self._runs(m, running)
         here = Signal(3)
         m.d.sync += here.eq(Cat(running, here[:2]))
-        value, weight, last = self._step(m, word, here[2], free, load, half)
-        self._count(m, here[2], Mux(value, weight, 0), last)
+        value = self._step(m, word, here[2] & run.writes, free, load, half)
+        self._count(m, here[2], Mux(value, run.weight, 0), run.last)
         return m
 
     def _fill(self, m: Module, filled: Signal, free: Value, half: Value) -> tuple[Value, Value, Value]:
@@ -138,14 +139,15 @@ class DoubleSerialTail(SerialTail):
 
     def _step(
         self, m: Module, word: Value, done: Value, free: Value, load: tuple[Value, Value, Value], half: Value
-    ) -> tuple[Value, Value, Value]:
-        """Read values, look up, write the result; return it, its weight and whether a class ends."""
+    ) -> Value:
+        """Read values, look up, write the result if there is one to write; return it."""
         low, width, results = self.double.half, self.double.address_width, self.double.results
-        to, write, out = Signal(low), Signal(), Signal(reset_less=True)
-        values = []
+        to, values = Signal(low), [Signal(name=f"value{pin}") for pin in range(4)]
+        out = self._look_up(m, word, Cat(values))
         bit, loads, address = load
         for pin in range(4):
-            at = word[16 + width * pin : 16 + width * (pin + 1)]
+            first = self.double.table_width + width * pin
+            at = word[first : first + width]
             value, result, which = Signal(name=f"pin{pin}"), Signal(name=f"result{pin}"), Signal()
             m.submodules[f"values{pin}"] = Instance(
                 VALUES, i_clk=ClockSignal(), i_write=loads, i_to=address, i_d=bit,
@@ -153,14 +155,12 @@ class DoubleSerialTail(SerialTail):
             )  # fmt: skip
             if results:
                 m.submodules[f"results{pin}"] = Instance(
-                    RESULTS, i_clk=ClockSignal(), i_write=write, i_to=to, i_d=out, i_from=at[:low], o_q=result
+                    RESULTS, i_clk=ClockSignal(), i_write=done, i_to=to, i_d=out, i_from=at[:low], o_q=result
                 )
                 m.d.sync += which.eq(at[low])
-            values.append(Mux(which, result, value))
-        weight, last = self._look_up(m, word, Cat(values), out)
-        m.d.comb += write.eq(done & (weight == 0))
+            m.d.comb += values[pin].eq(Mux(which, result, value))
         with m.If(free):
             m.d.sync += to.eq(0)
-        with m.Elif(write):
+        with m.Elif(done):
             m.d.sync += to.eq(to + 1)
-        return out, weight, last
+        return out

@@ -146,10 +146,12 @@ def resources(made: Design, target: Target) -> dict[str, int]:
         classes = fabric.index_bits
         cells += fabric.netlist.luts + int(text.inputs.size)
     if made.serial is not None:
-        program, inside = made.serial
-        words, bits = program.memory
+        program, store = made.serial
         classes = max(1, (len(program.program.bias) - 1).bit_length())
-        cells += _PROGRAM + bits + 6 * program.score_width + len(program.program.bias) * program.score_width
-        cells += len(program.wanted) + math.ceil((words - inside) / 2**k) * bits
-        blocks += program.value_blocks(made.shapes) + program.blocks(made.shapes, inside)
+        cells += (
+            _PROGRAM + store.bits + 6 * program.score_width + len(program.program.bias) * program.score_width
+        )
+        cells += len(program.wanted) + math.ceil(store.outside / 2**k) * store.bits
+        blocks += program.value_blocks(made.shapes) + program.table_blocks(made.shapes)
+        blocks += store.blocks(made.shapes)
     return {"cell": cells, "bram": blocks, "io": codes * form.width + classes + 6}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,6 +61,7 @@ class Store(wiring.Component):  # type: ignore[misc]
             is given when the frame is, too. 0 if that cannot be.
 
     Ports:
+        restart: forget places of an image that is not complete.
         image: stream of words of places; taken while `hold` is low.
         hold: the bits are looked at.
         whole: high for one clock with the last feature of a frame.
@@ -71,7 +72,8 @@ class Store(wiring.Component):  # type: ignore[misc]
     def __init__(self, plan: Stored, *, ahead: int) -> None:
         self.plan, self.ahead = plan, ahead
         width = plan.last.kernel.channels * plan.last.results
-        ports = {"image": In(stream.Signature(width)), "hold": In(1), "whole": In(1), "frame": Out(1)}
+        ports = {"image": In(stream.Signature(width)), "frame": Out(1)}
+        ports |= dict.fromkeys(("hold", "whole", "restart"), In(1))
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
     def elaborate(self, platform: object) -> Module:
@@ -93,6 +95,8 @@ class Store(wiring.Component):  # type: ignore[misc]
             m.d.sync += owed.eq(owed + self.whole - self.frame)
         with m.If(take):
             m.d.sync += at.eq(at.rotate_left(1))
+        with m.If(self.restart):
+            m.d.sync += [at.eq(at.init), complete.eq(0)]
         bit: dict[int, Value] = {}
         for word, members in enumerate(words):
             for lane, place in enumerate(members):
@@ -113,6 +117,9 @@ class Store(wiring.Component):  # type: ignore[misc]
 class Chain(wiring.Component):  # type: ignore[misc]
     """Encoder and kernels, one after the other.
 
+    With `core` frames may break off: then a frame waits until the one before has left the layers, which
+    may thus be reset without losing it.
+
     Args:
         encoder: thresholds.
         folded: the network.
@@ -120,11 +127,15 @@ class Chain(wiring.Component):  # type: ignore[misc]
         whole_words: features enter in words of all places that the first layer takes per clock, not one by
             one.
         apart: words of the last image are taken apart.
+        core: see above.
 
     Ports:
         features: stream of codes.
         image: stream of words of the last image.
-        whole: high for one clock with the last feature of a frame, where `ahead` is not 0.
+        whole: high for one clock with the last feature of a frame, where `ahead` is not 0, or with `core`.
+        started: the tail has the image of the last whole frame; with `core`.
+        restart: the next feature is feature 0. Only while `empty`.
+        empty: no whole frame is in the layers.
     """
 
     def __init__(
@@ -135,13 +146,15 @@ class Chain(wiring.Component):  # type: ignore[misc]
         *,
         whole_words: bool = False,
         apart: bool = False,
+        core: bool = False,
     ) -> None:
+        self.core = core
         endless = layers[0].endless  # then nothing is held back that is known
         early = any(layer.ends_early for layer in layers) and not endless
         # each layer may hold the last place of a frame, the encoder another
         self.ahead = len(layers) + 2 if early else 0
         lanes = layers[0].lanes if whole_words else 0
-        self.pixels = Pixels(encoder, folded, counted=early, lanes=lanes, endless=endless)
+        self.pixels = Pixels(encoder, folded, counted=early or core, lanes=lanes, endless=endless)
         self.layers = layers
         self.unpack = Unpack(layers[-1]) if apart and layers[-1].results > 1 else None
         width = folded.kernels[-1].channels * (1 if self.unpack else layers[-1].results)
@@ -150,6 +163,9 @@ class Chain(wiring.Component):  # type: ignore[misc]
                 "features": In(stream.Signature(self.pixels.features.payload.shape())),
                 "image": Out(stream.Signature(width)),
                 "whole": Out(1),
+                "started": In(1),
+                "restart": In(1),
+                "empty": Out(1),
             }
         )
 
@@ -157,12 +173,13 @@ class Chain(wiring.Component):  # type: ignore[misc]
         """Build the module."""
         del platform
         m = Module()
-        m.submodules.pixels = self.pixels
-        wiring.connect(m, wiring.flipped(self.features), self.pixels.features)
+        again = ResetInserter(self.restart) if self.core else (lambda part: part)
+        m.submodules.pixels = again(self.pixels)
+        self._feed(m)
         before = self.pixels.image
         for n, layer in enumerate(self.layers):
             built = (Pool if layer.accumulates else Window)(layer)
-            m.submodules[f"layer{n}"] = built
+            m.submodules[f"layer{n}"] = again(built)
             wiring.connect(m, before, built.image)
             before = built.result
         if self.unpack is not None:
@@ -172,6 +189,22 @@ class Chain(wiring.Component):  # type: ignore[misc]
         wiring.connect(m, before, wiring.flipped(self.image))
         m.d.comb += self.whole.eq(self.pixels.whole)
         return m
+
+    def _feed(self, m: Module) -> None:
+        """Hand features to the encoder; with `core` not before the last frame is out."""
+        taken = self.pixels.features
+        if not self.core:
+            wiring.connect(m, wiring.flipped(self.features), taken)
+            return
+        whole = Signal()  # a whole frame is in the layers
+        with m.If(self.whole | self.started):
+            m.d.sync += whole.eq(self.whole)
+        m.d.comb += [
+            self.empty.eq(~whole),
+            taken.payload.eq(self.features.payload),
+            taken.valid.eq(self.features.valid & ~whole),
+            self.features.ready.eq(taken.ready & ~whole),
+        ]
 
 
 class Front(wiring.Component):  # type: ignore[misc]
@@ -192,6 +225,8 @@ class Front(wiring.Component):  # type: ignore[misc]
             "hold": In(1),
             "taken": Out(1),
             "frame": Out(1),
+            "restart": In(1),
+            "empty": Out(1),
         }
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
@@ -205,8 +240,13 @@ class Front(wiring.Component):  # type: ignore[misc]
         m.d.comb += [
             store.hold.eq(self.hold),
             store.whole.eq(chain.whole),
+            chain.restart.eq(self.restart),
+            chain.started.eq(store.frame),
+            self.empty.eq(chain.empty),
             self.taken.eq(store.frame),
             self.frame.eq(store.frame),
         ]
+        if chain.core:
+            m.d.comb += store.restart.eq(self.restart)
         m.d.comb += [getattr(self, f"x{n}").eq(getattr(store, f"x{n}")) for n in range(len(self.plan.chunks))]
         return m

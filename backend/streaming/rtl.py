@@ -6,26 +6,36 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from lgc.errors import LgcError
+from lgc.errors import DoesNotFitError, LgcError
 from lgc.ir.encoder import Thermometer
 from lgc.ir.fabric import Fabric
 from lgc.ir.kernels import Folded
 
 from ..estimate import Estimate
 from ..fabric import FabricText, fabric_text
-from ..interfaces.settings import Interface
+from ..interfaces.settings import STREAM, Interface
+from ..interfaces.words import CORE
 from ..lut4 import CELLS
-from ..rtl import HEADER, TOP, RtlFiles, make_directory, write_shell
+from ..rtl import HEADER, TOP, RtlFiles, make_directory, with_interface, write_shell
+from ..target import Target
 from ..tools import Tool, find
 from . import serial
 from .double import DoubleTail
-from .front import Chain, Front, Store, Stored
+from .front import Chain, Front, Stored
+from .front import Store as Stores
+from .memory import Shapes, Store
 from .pixels import per_place
 from .plan import Layer, blocks_of, layers_of
-from .serial import Shapes, Tail
+from .serial import Tail
 from .slide import Slide, Windows, windows_of
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
+
+_ROM_BITS = 24
+"""Bits of a program in LUTs that one of them holds at most, reckoned well."""
+
+PROGRAM_FILE = "program.bin"
+"""What the flash has to hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +51,8 @@ class Design:
         windows: over a signal without end; None if samples come one by one.
         shapes: of block RAMs.
         fabric: LUTs, popcount and argmax of the tail, and their Verilog; or
-        serial: the tail as a program, and how many of its instructions go to block RAM.
+        serial: the tail as a program, and where that lies.
+        interface: what is built around it; `encoder` is that of what it takes.
     """
 
     encoder: Thermometer
@@ -50,9 +61,10 @@ class Design:
     timing: Timing
     shapes: Shapes
     fabric: tuple[Fabric, FabricText] | None = None
-    serial: tuple[Tail, int] | None = None
+    serial: tuple[Tail, Store] | None = None
     positions: int = 0
     windows: Windows | None = None
+    interface: Interface = STREAM
 
     @property
     def kernel_luts(self) -> int:
@@ -63,6 +75,33 @@ class Design:
     def per_place(self) -> int:
         """Features per place of the first image."""
         return per_place(self.encoder, self.folded)
+
+    def check_program(self, target: Target) -> None:
+        """Compare the program with the target, before anything is built.
+
+        Raises:
+            DoesNotFitError: values or instructions find no room.
+        """
+        if self.serial is None:
+            return
+        (tail, store), has = self.serial, target.resources
+        values = tail.value_blocks(self.shapes)
+        if self.shapes and values > has.bram:
+            raise DoesNotFitError(
+                f"The design does not fit {target.name}: four copies of its {tail.program.depth:,} values "
+                f"take {values:,} block RAMs of {has.bram:,} ({values / has.bram - 1:.0%} over).",
+                hint="Try a larger target, or narrower layers.",
+            )
+        luts = store.outside * store.bits // _ROM_BITS + self.kernel_luts
+        if luts > has.lut:
+            rooms = f" and {has.spram} SPRAMs" if has.spram else ""
+            raise DoesNotFitError(
+                f"The design does not fit {target.name}: its program has {store.words:,} instructions of "
+                f"{store.bits} bits ({store.words * store.bits / 1024:,.0f} kbit). The {has.bram} block "
+                f"RAMs{rooms} have no room for {store.outside:,} of them, which take {luts:,} of "
+                f"{has.lut:,} LUTs or more.",
+                hint="Try a larger target, or fewer nodes.",
+            )
 
     def model(self, expected: Estimate | None = None) -> str:
         """Return what it will take, before synthesis, as a table with last lines on clocks.
@@ -84,15 +123,16 @@ class Design:
             registers = f"{sum(text.registers):,}"
             rows.append(("other layers and readout", "1", f"{tail.netlist.luts:,}", registers, "", ""))
         if self.serial is not None:
-            program, inside = self.serial
-            values = program.value_blocks(self.shapes)
-            words, bits = program.memory
-            what = "values, four copies" + (" for two images" if isinstance(program, DoubleTail) else "")
+            program, store = self.serial
+            values, tables = program.value_blocks(self.shapes), program.table_blocks(self.shapes)
+            place = f"{store.sprams} SPRAM" if store.loaded else f"{store.blocks(self.shapes):,}"
+            images = " of two images" if isinstance(program, DoubleTail) else ""
+            what = f"{program.program.depth:,} values{images}, four copies"
             rows.append((what, "", "", "", "", f"{values:,}"))
-            blocks = program.blocks(self.shapes, inside)
-            rows.append((f"program of {words:,} × {bits} bits", "", "", "", "", f"{blocks:,}"))
-            if inside < words:
-                rows.append((f"  {words - inside:,} of them in LUTs", "", "", "", "", ""))
+            rows.append((f"{len(program.tables[0]):,} tables", "", "", "", "", f"{tables:,}"))
+            rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", place))
+            if store.outside:
+                rows.append((f"  {store.outside:,} of them in LUTs", "", "", "", "", ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -122,6 +162,7 @@ def design(
     blocks: int = 0,
     positions: int = 0,
     hop: int = 0,
+    interface: Interface = STREAM,
 ) -> Design:
     """Lay out a folded design with its tail in LUTs.
 
@@ -133,6 +174,7 @@ def design(
         blocks: block RAMs that there are.
         positions: places that enter per clock, 0 for one feature.
         hop: time steps between windows over a signal without end, 0 for samples one by one.
+        interface: what to put around the design; a feature per clock and samples only.
 
     Raises:
         UsageError: padding as wide as a window, features that do not come row by row, or windows that cannot
@@ -141,16 +183,22 @@ def design(
     """
     if not tail.index_bits:
         raise LgcError("The tail of a folded design lacks its argmax.", hint="Use add_argmax.")
-    text = fabric_text(tail, held=True)
+    text, encoder = fabric_text(tail, held=True), interface.encoder(encoder)
     windows = windows_of(encoder, folded, hop) if hop else None
     layers = layers_of(
         folded.kernels, shapes=shapes, blocks=blocks, lanes=max(positions, 1), endless=windows is not None
     )
-    per_word = 1 if positions else per_place(encoder, folded)
-    clocks = timing(layers, per_word=per_word, tail=text.latency + AFTER, windows=windows)
-    return Design(
-        encoder, folded, layers, clocks, shapes, fabric=(tail, text), positions=positions, windows=windows
+    clocks = timing(
+        layers,
+        per_word=1 if positions else per_place(encoder, folded),
+        tail=text.latency + AFTER,
+        drained=interface.wraps,
+        windows=windows,
     )
+    return Design(
+        encoder, folded, layers, clocks, shapes,
+        fabric=(tail, text), positions=positions, windows=windows, interface=interface,
+    )  # fmt: skip
 
 
 def serial_design(
@@ -159,8 +207,10 @@ def serial_design(
     *,
     shapes: Shapes = (),
     blocks: int = 0,
+    sprams: int = 0,
     positions: int = 0,
     double: bool | None = None,
+    interface: Interface = STREAM,
 ) -> Design:
     """Lay out a folded design with its tail as a program, one LUT per clock.
 
@@ -169,45 +219,50 @@ def serial_design(
         folded: the network, kernels and tail mapped to LUTs of four inputs.
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
+        sprams: single-port RAMs for a program that is too large for those.
         positions: places that enter per clock, 0 for one feature.
         double: load an image while the program runs on the one before; None for yes if that makes results
             come faster and takes only block RAM that nothing else wants.
+        interface: what to put around the design; a feature per clock, one image at a time.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
-    tail = Tail.of(folded.tail, folded.kernels[-1])
-    first = _serial(encoder, folded, tail, positions, shapes=shapes, blocks=blocks)
-    if double is False:
+    tail, encoder = Tail.of(folded.tail, folded.kernels[-1]), interface.encoder(encoder)
+
+    def made(program: Tail) -> Design:
+        store = program.store(shapes, blocks, sprams)
+        left = blocks - store.blocks(shapes) - program.value_blocks(shapes) - program.table_blocks(shapes)
+        layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0), lanes=max(positions, 1))
+        clocks = timing(
+            layers,
+            per_word=1 if positions else per_place(encoder, folded),
+            tail=program.program.length + serial.AFTER,
+            bits=len(program.wanted),
+            double=isinstance(program, DoubleTail),
+            drained=interface.wraps,
+        )
+        return Design(
+            encoder, folded, layers, clocks, shapes,
+            serial=(program, store), positions=positions, interface=interface,
+        )  # fmt: skip
+
+    first = made(tail)
+    if double is False or interface.wraps:
         return first
-    two = DoubleTail.of_single(folded.tail, tail)
-    second = _serial(encoder, folded, two, positions, shapes=shapes, blocks=blocks)
-    spare = 0 < two.value_blocks(shapes) <= blocks and _in_blocks(second) == _in_blocks(first)
+    second = made(DoubleTail.of_single(folded.tail, tail))
     faster = second.timing.cycles_per_sample < first.timing.cycles_per_sample
-    return second if double or (spare and faster) else first
+    return second if double or (faster and _alike(first, second, blocks)) else first
 
 
-def _in_blocks(made: Design) -> tuple[object, ...]:
-    """Say what of a design lies in block RAM."""
-    assert made.serial is not None
-    return made.serial[1], *(layer.in_block for layer in made.layers)
-
-
-def _serial(
-    encoder: Thermometer, folded: Folded, tail: Tail, positions: int, *, shapes: Shapes, blocks: int
-) -> Design:
-    """Lay out a folded design with this program."""
-    inside = tail.inside(shapes, blocks)
-    left = blocks - tail.blocks(shapes, inside) - tail.value_blocks(shapes)
-    layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0), lanes=max(positions, 1))
-    clocks = timing(
-        layers,
-        per_word=1 if positions else per_place(encoder, folded),
-        tail=tail.program.length + serial.AFTER,
-        bits=len(tail.wanted),
-        double=isinstance(tail, DoubleTail),
-    )
-    return Design(encoder, folded, layers, clocks, shapes, serial=(tail, inside), positions=positions)
+def _alike(one: Design, two: Design, blocks: int) -> bool:
+    """Whether a second image leaves what else lies in block RAM where it is without it."""
+    assert one.serial is not None
+    assert two.serial is not None
+    (_, store), (tail, other) = one.serial, two.serial
+    room = 0 < tail.value_blocks(two.shapes) <= blocks
+    same = (store.outside, store.loaded) == (other.outside, other.loaded)
+    return room and same and [x.in_block for x in one.layers] == [y.in_block for y in two.layers]
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -219,14 +274,18 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     yosys = yosys or find("yosys")
     make_directory(out)
     encoder, folded, clocks = made.encoder, made.folded, made.timing
-    chain = Chain(encoder, folded, made.layers, whole_words=made.positions > 0, apart=made.serial is not None)
+    chain = Chain(
+        encoder, folded, made.layers,
+        whole_words=made.positions > 0, apart=made.serial is not None, core=made.interface.wraps,
+    )  # fmt: skip
     files = {"kernels.v": "\n".join(layer.text for layer in made.layers)}
     top: FoldedTop | SerialTop
+    flash: Path | None = None
     if made.fabric is not None:
         tail, text = made.fabric
         stored = Stored(encoder, text.inputs, made.layers[-1])
-        store = Slide(stored, made.windows.places) if made.windows else Store(stored, ahead=chain.ahead)
-        top = FoldedTop(Front(chain, stored, store), text, clocks)
+        kept = Slide(stored, made.windows.places) if made.windows else Stores(stored, ahead=chain.ahead)
+        top = FoldedTop(Front(chain, stored, kept), text, clocks)
         files["fabric.v"] = text.verilog
         facts = _Facts(
             classes=tail.classes,
@@ -239,9 +298,12 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         )
     else:
         assert made.serial is not None
-        program, inside = made.serial
-        top = SerialTop(chain, program)
-        files["program.v"] = program.text(inside)
+        program, store = made.serial
+        top = SerialTop(chain, program, store)
+        files["program.v"] = program.text(store, made.shapes)
+        if store.loaded:
+            flash = out / PROGRAM_FILE
+            flash.write_bytes(store.image(program.words()))
         facts = _Facts(
             classes=len(program.program.bias),
             score_width=program.score_width,
@@ -262,8 +324,9 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
     for name, verilog in files.items():
         (out / name).write_text(HEADER.format(what=name.removesuffix(".v").capitalize(), **head) + verilog)
     (out / "cells.v").write_text(CELLS)
-    command = write_shell(top, TOP, out / "shell.v", HEADER.format(what="Shell", **head), yosys, timeout_s)
-    return RtlFiles(
+    name = CORE if made.interface.wraps else TOP
+    command = write_shell(top, name, out / "shell.v", HEADER.format(what="Shell", **head), yosys, timeout_s)
+    found = RtlFiles(
         sources=tuple(out / name for name in ("shell.v", *files)),
         cells=out / "cells.v",
         features=encoder.features,
@@ -275,13 +338,15 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         cycles_per_sample=clocks.cycles_per_sample,
         yosys=yosys.identity,
         commands=(command,),
-        interface=Interface(),
+        interface=made.interface,
         lanes=made.positions * made.per_place or 1,
         hop=made.windows.hop * made.per_place if made.windows else 0,
         needed=made.windows.needed * made.per_place if made.windows else 0,
         row=encoder.features // folded.kernels[0].window.extent[0] if made.positions else 1,
+        program=flash,
         **dataclasses.asdict(facts),
     )
+    return with_interface(found, head, out, yosys, timeout_s) if made.interface.wraps else found
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,15 @@ from lgc.ir.kernels import Kernel
 from lgc.ir.netlist import Netlist
 from lgc.ir.serial import Program
 
-VALUES, PROGRAM = "lgc_values", "lgc_program"
+from ..interfaces.flash import connect_flash, flash_ports
+from .flash import Loader, crc32
+from .memory import Shapes, Store, fewest, rom_text
+
+VALUES, TABLES, PROGRAM = "lgc_values", "lgc_tables", "lgc_program"
 """Modules of the memories."""
 
-Shapes = tuple[tuple[int, int], ...]
-"""Words and bits per word that a block RAM can have."""
+LEAST_TABLES = 33
+"""Tables that are worth a block RAM."""
 
 AFTER = 6
 """Clocks besides the program's length from the last stored bit to the result."""
@@ -106,21 +111,26 @@ class Tail:
             + 1
         )
 
+    @cached_property
+    def tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Tables that occur, ascending, and each instruction's place among them."""
+        return np.unique(self.program.table, return_inverse=True)
+
+    @property
+    def table_width(self) -> int:
+        """Bits of a table's number."""
+        return max(1, (len(self.tables[0]) - 1).bit_length())
+
     @property
     def memory(self) -> tuple[int, int]:
         """Words and bits per word of the program."""
-        return self.program.length, 16 + 4 * self.address_width + self.weight_width + 1
+        return self.program.length, self.table_width + 4 * self.address_width
 
     def words(self) -> list[int]:
-        """Instructions as numbers: table, addresses, weight, last."""
-        p, a, w = self.program, self.address_width, self.weight_width
-        found = []
-        rows = zip(p.table.tolist(), p.address.tolist(), p.weight.tolist(), p.last.tolist(), strict=True)
-        for table, address, weight, last in rows:
-            word = table | sum(at << 16 + a * pin for pin, at in enumerate(address))
-            word |= (weight & (1 << w) - 1) << 16 + 4 * a | last << 16 + 4 * a + w
-            found.append(word)
-        return found
+        """Instructions as numbers: the table's, then the addresses."""
+        d, a = self.table_width, self.address_width
+        rows = zip(self.tables[1].tolist(), self.program.address.tolist(), strict=True)
+        return [number | sum(at << d + a * pin for pin, at in enumerate(address)) for number, address in rows]
 
     @property
     def image_bits(self) -> int:
@@ -129,25 +139,33 @@ class Tail:
 
     def value_blocks(self, shapes: Shapes) -> int:
         """Block RAMs of the four copies of the values."""
-        return 4 * fewest(self.program.depth, 1, shapes)
+        return 4 * bit_blocks(self.program.depth, shapes)
 
-    def blocks(self, shapes: Shapes, words: int) -> int:
-        """Block RAMs of so many instructions."""
-        return fewest(words, self.memory[1], shapes)
+    def table_blocks(self, shapes: Shapes) -> int:
+        """Block RAMs of the tables, which are logic if they are few."""
+        count = len(self.tables[0])
+        return fewest(count, 16, shapes) if count >= LEAST_TABLES else 0
 
-    def inside(self, shapes: Shapes, blocks: int) -> int:
-        """Instructions that go to block RAM, of which there are so many for values and program."""
-        left = blocks - self.value_blocks(shapes)
-        words = self.program.length
-        if not shapes or self.blocks(shapes, words) <= left:
-            return words
-        step = min(depth for depth, _ in shapes)
-        return max((n for n in range(0, words, step) if self.blocks(shapes, n) <= left), default=0)
+    def store(self, shapes: Shapes, blocks: int, sprams: int = 0) -> Store:
+        """Decide where the program goes.
 
-    def text(self, inside: int) -> str:
-        """Verilog of program and values; the first `inside` instructions go to block RAM."""
-        values = values_text(VALUES, self.address_width, self.program.depth)
-        return values + program_text(self.words(), self.memory[1], inside)
+        Args:
+            shapes: of block RAMs, none if there are none.
+            blocks: block RAMs for values, tables and program.
+            sprams: SPRAMs.
+        """
+        left = blocks - self.value_blocks(shapes) - self.table_blocks(shapes)
+        return Store.choose(*self.memory, shapes=shapes, blocks=left, sprams=sprams)
+
+    def values(self) -> str:
+        """Verilog of the memories of values."""
+        return values_text(VALUES, self.address_width, self.program.depth)
+
+    def text(self, store: Store, shapes: Shapes) -> str:
+        """Verilog of program, tables and values."""
+        tables = self.tables[0].tolist()
+        inside = len(tables) if self.table_blocks(shapes) else 0
+        return self.values() + rom_text(TABLES, tables, 16, inside) + store.text(PROGRAM, self.words())
 
 
 def values_text(name: str, address: int, depth: int) -> str:
@@ -155,69 +173,57 @@ def values_text(name: str, address: int, depth: int) -> str:
     return _VALUES.format(name=name, top=address - 1, last=depth - 1)
 
 
-def fewest(words: int, bits: int, shapes: Shapes) -> int:
-    """Block RAMs of a memory."""
-    return min((-(-words // depth) * -(-bits // width) for depth, width in shapes), default=0)
+def bit_blocks(depth: int, shapes: Shapes) -> int:
+    """Block RAMs of a memory of so many bits that are written one by one."""
+    if all(width > 1 for _, width in shapes):  # of iCE40, which write single bits of a word
+        shapes = tuple((words * width, 1) for words, width in shapes)
+    return fewest(depth, 1, shapes)
 
 
-def program_text(words: list[int], width: int, inside: int) -> str:
-    """Write a memory that is read a clock later, its first `inside` words in block RAM, the rest in LUTs."""
-    address = max(1, (len(words) - 1).bit_length())
-    lines = [
-        f"module {PROGRAM} (input clk, input [{address - 1}:0] at, output [{width - 1}:0] q);",
-    ]
-    parts = [("block", 0, inside), ("logic", inside, len(words))]
-    parts = [part for part in parts if part[1] < part[2]]
-    for style, first, last in parts:
-        lines += [
-            f'  (* rom_style = "{style}" *)',
-            f"  reg [{width - 1}:0] in_{style} [0:{last - first - 1}];",
-            f"  reg [{width - 1}:0] q_{style} = 0;",
-            f"  wire [{address - 1}:0] at_{style} = at - {address}'d{first};",
-            "  initial begin",
-            *(f"    in_{style}[{n}] = {width}'h{word:x};" for n, word in enumerate(words[first:last])),
-            "  end",
-            f"  always @(posedge clk) q_{style} <= in_{style}[at_{style}];",
-        ]
-    if len(parts) == 1:
-        lines.append(f"  assign q = q_{parts[0][0]};")
-    else:
-        lines += [
-            "  reg behind = 0;",
-            f"  always @(posedge clk) behind <= at >= {address}'d{inside};",
-            "  assign q = behind ? q_logic : q_block;",
-        ]
-    return "\n".join([*lines, "endmodule", ""])
+class _Run(NamedTuple):
+    """What an instruction does with its result."""
+
+    weight: Value
+    writes: Value
+    last: Value
 
 
 class SerialTail(wiring.Component):  # type: ignore[misc]
     """Take an image bit by bit, run the program, give the class with the highest score.
 
     Four copies of the values serve the four reads of an instruction. An instruction takes a clock; its
-    word, its values and its result stand in registers, so that the next three must not read it.
+    word, its values and its result stand in registers, so that the next three must not read it. What it
+    does with its result is told by the run that it is in.
 
     Args:
         tail: the program.
-        ahead: see `Store`.
+        store: where it lies.
+        ahead: see `Store` of `front`.
 
     Ports:
         image: stream of places.
         whole: high for one clock with the last feature of a frame.
+        started: high for one clock when the program starts with an image.
+        restart: forget places of an image whose program has not started.
         result: stream of class indices, the lowest of equals.
         scores, scores_valid: scores less `tail.low`, class-major, for simulation.
+        flash_*: to the flash, of a program that is loaded.
     """
 
-    def __init__(self, tail: Tail, *, ahead: int) -> None:
-        self.tail, self.ahead = tail, ahead
+    def __init__(self, tail: Tail, store: Store, *, ahead: int) -> None:
+        self.tail, self.store, self.ahead = tail, store, ahead
         self.classes = len(tail.program.bias)
         super().__init__(
             {
                 "image": In(stream.Signature(tail.channels)),
                 "whole": In(1),
+                "started": Out(1),
+                "restart": In(1),
                 "result": Out(stream.Signature(max(1, (self.classes - 1).bit_length()))),
                 "scores": Out(self.classes * tail.score_width),
                 "scores_valid": Out(1),
             }
+            | (flash_ports() if store.loaded else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -226,17 +232,19 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
         m = Module()
         complete, free = Signal(), Signal()
         m.d.comb += free.eq(self.result.valid & self.result.ready)
-        bit, load = self._load(m, complete, free)
-        end = Signal()
-        running = self._run(m, complete & ~load, end, free)
-        word = self._fetch(m, running, end)
+        kept = Signal()  # the image is that of a frame whose program runs or has run
+        bit, load = self._load(m, complete, free, kept)
+        end, ready = Signal(), Signal(init=1)
+        running = self._run(m, complete & ~load & ready, end, free, kept)
+        word = self._fetch(m, running, end, ready)
+        run = self._runs(m, running)
         here = Signal(3)
         m.d.sync += here.eq(Cat(running, here[:2]))
-        value, weight, last = self._execute(m, word, here[2], free, (bit, load))
-        self._count(m, here[2], Mux(value, weight, 0), last)
+        value = self._execute(m, word, here[2] & run.writes, free | self.restart & ~kept, (bit, load))
+        self._count(m, here[2], Mux(value, run.weight, 0), run.last)
         return m
 
-    def _load(self, m: Module, complete: Signal, free: Value) -> tuple[Value, Value]:
+    def _load(self, m: Module, complete: Signal, free: Value, kept: Value) -> tuple[Value, Value]:
         """Take places apart; return a bit to store and whether there is one."""
         wanted, places = self.tail.wanted, self.tail.places
         left, place = Signal(range(len(wanted) + 1)), Signal(range(places))
@@ -256,71 +264,93 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
             m.d.sync += [left.eq(left - 1), bits.eq(bits >> 1)]
         with m.If(free):
             m.d.sync += complete.eq(0)
+        with m.If(self.restart & ~kept):
+            m.d.sync += [complete.eq(0), left.eq(0), place.eq(0)]
         return bits[0], left != 0
 
-    def _run(self, m: Module, loaded: Value, end: Value, free: Value) -> Signal:
+    def _run(self, m: Module, loaded: Value, end: Value, free: Value, kept: Signal) -> Signal:
         """Start the program once all is there; return whether it runs."""
-        running, started, start = Signal(), Signal(), Signal()
+        running = Signal()
         owed: Value = Const(1, 1)
         if self.ahead:
             count = Signal(range(self.ahead + 1))
-            m.d.sync += count.eq(count + self.whole - start)
+            m.d.sync += count.eq(count + self.whole - self.started)
             owed = count != 0
-        m.d.comb += start.eq(loaded & ~started & owed)
-        with m.If(start):
-            m.d.sync += [started.eq(1), running.eq(1)]
+        m.d.comb += self.started.eq(loaded & ~kept & owed)
+        with m.If(self.started):
+            m.d.sync += [kept.eq(1), running.eq(1)]
         with m.Elif(end):
             m.d.sync += running.eq(0)
         with m.If(free):
-            m.d.sync += started.eq(0)
+            m.d.sync += kept.eq(0)
         return running
 
-    def _fetch(self, m: Module, running: Value, end: Signal) -> Value:
+    def _fetch(self, m: Module, running: Value, end: Signal, ready: Signal) -> Value:
         """Step through the program; return the instruction of the clock before."""
-        words, width = self.tail.memory
-        at, word = Signal(range(max(words, 2))), Signal(width)
-        m.submodules.program = Instance(PROGRAM, i_clk=ClockSignal(), i_at=at, o_q=word)
-        m.d.comb += end.eq(running & (at == words - 1))
+        store = self.store
+        at, word = Signal(store.address), Signal(store.bits)
+        ports = {"i_clk": ClockSignal(), "i_at": at, "o_q": word}
+        if store.loaded:
+            m.submodules.loader = loader = Loader(store, crc32(store.image(self.tail.words())))
+            m.d.comb += ready.eq(loader.done)
+            connect_flash(m, self, loader)
+            ports |= {"i_write": loader.write, "i_to": loader.to, "i_column": loader.column}
+            ports |= {"i_d": loader.data, "i_at": Cat(at, Const(0, len(loader.to) - len(at)))}
+        m.submodules.program = Instance(PROGRAM, **ports)
+        m.d.comb += end.eq(running & (at == store.words - 1))
         with m.If(running):
             m.d.sync += at.eq(Mux(end, 0, at + 1))
+        self._at = at
         return word
 
-    def _execute(
-        self, m: Module, word: Value, done: Value, free: Value, load: tuple[Value, Value]
-    ) -> tuple[Value, Value, Value]:
-        """Read values, look up, write the result; return it, its weight and whether a class ends."""
-        a = self.tail.address_width
+    def _runs(self, m: Module, running: Value) -> _Run:
+        """Step through the runs; return what holds for the result that stands in its register."""
+        program = self.tail.program
+        ends = program.runs.tolist()
+        weights, lasts = program.weight[program.runs].tolist(), program.last[program.runs].tolist()
+        to, width = Signal(self.store.address, init=ends[0]), self.tail.weight_width
+        weight, last = Signal(signed(width), init=weights[0]), Signal(init=lasts[0])
+        following = Signal(range(max(len(ends), 2)), init=1 % len(ends))
+        final = self._at == to
+        with m.If(running & final), m.Switch(following):
+            for n in range(len(ends)):
+                with m.Case(n):
+                    m.d.sync += [to.eq(ends[n]), weight.eq(weights[n]), last.eq(lasts[n])]
+                    m.d.sync += following.eq((n + 1) % len(ends))
+        stages = [(weight, weight == 0, last & final)]
+        for n in range(3):
+            stage = Signal(signed(width), name=f"weight{n}", reset_less=True), Signal(name=f"writes{n}")
+            stage = (*stage, Signal(name=f"last{n}"))
+            m.d.sync += [after.eq(before) for after, before in zip(stage, stages[-1], strict=True)]
+            stages.append(stage)
+        return _Run(*stages[-1])
+
+    def _execute(self, m: Module, word: Value, done: Value, begin: Value, load: tuple[Value, Value]) -> Value:
+        """Read values, look up, write the result if there is one to write; return it."""
+        a, d = self.tail.address_width, self.tail.table_width
         values = [Signal(name=f"pin{pin}") for pin in range(4)]
-        out = Signal(reset_less=True)
-        weight, last = self._look_up(m, word, Cat(values), out)
+        out = self._look_up(m, word, Cat(values))
         to, write = Signal(a), Signal()
-        m.d.comb += write.eq(load[1] | done & (weight == 0))
-        with m.If(free):
+        m.d.comb += write.eq(load[1] | done)
+        with m.If(begin):
             m.d.sync += to.eq(0)
         with m.Elif(write):
             m.d.sync += to.eq(to + 1)
         for pin, value in enumerate(values):
             m.submodules[f"values{pin}"] = Instance(
                 VALUES, i_clk=ClockSignal(), i_write=write, i_to=to, i_d=Mux(load[1], load[0], out),
-                i_from=word[16 + a * pin : 16 + a * (pin + 1)], o_q=value,
+                i_from=word[d + a * pin : d + a * (pin + 1)], o_q=value,
             )  # fmt: skip
-        return out, weight, last
+        return out
 
-    def _look_up(self, m: Module, word: Value, values: Value, out: Signal) -> tuple[Value, Value]:
-        """Drive the result of an instruction; return its weight and whether a class ends."""
-        a, w = self.tail.address_width, self.tail.weight_width
-        table = Signal(16, reset_less=True)
-        weights = [Signal(signed(w), name=f"weight{n}", reset_less=True) for n in range(2)]
-        lasts = [Signal(name=f"last{n}", reset_less=True) for n in range(2)]
-        m.d.sync += [
-            table.eq(word[:16]),
-            out.eq(table.bit_select(values, 1)),
-            weights[0].eq(word[16 + 4 * a : 16 + 4 * a + w]),
-            weights[1].eq(weights[0]),
-            lasts[0].eq(word[-1]),
-            lasts[1].eq(lasts[0]),
-        ]
-        return weights[1], lasts[1]
+    def _look_up(self, m: Module, word: Value, values: Value) -> Signal:
+        """Return the result of an instruction, a clock after its values."""
+        table, out = Signal(16), Signal(reset_less=True)
+        m.submodules.tables = Instance(
+            TABLES, i_clk=ClockSignal(), i_at=word[: self.tail.table_width], o_q=table
+        )
+        m.d.sync += out.eq(table.bit_select(values, 1))
+        return out
 
     def _count(self, m: Module, done: Value, more: Value, last: Value) -> None:
         """Add up scores, one class after the other, and keep the highest."""

@@ -94,6 +94,7 @@ def timing(
     tail: int,
     bits: int = 0,
     double: bool = False,
+    drained: bool = False,
     windows: Windows | None = None,
 ) -> Timing:
     """Count clocks.
@@ -104,6 +105,7 @@ def timing(
         tail: clocks from storing the last bit to the result, see `AFTER` of `top` and of `serial`.
         bits: clocks in which a place of the last image is stored; 0 for all bits of a word at once.
         double: whether there is room for the next image while the tail is at work.
+        drained: whether a frame waits until the one before has left the layers, see `Chain`.
         windows: of a signal without end.
     """
     if windows is not None:
@@ -120,6 +122,7 @@ def timing(
     accepted: list[int] = []
     results: list[int] = []
     code, complete, sent, stored, left, busy, clock = False, 0, 0, 0, 0, 0, 0
+    draining = False
     while len(results) < _FRAMES:
         if double:
             room = complete + (busy > 0) < 2 if not left else left == 1 and stored + part > 0
@@ -143,17 +146,21 @@ def timing(
         if complete and free and (double or not left) and len(accepted) > len(results):
             complete, busy = complete - 1, tail - 1
             results.append(clock + busy)
+            draining, waits = False, draining
+        else:
+            waits = draining
         if take:
             part = (part + 1) % takes[stored % len(takes)]
             stored = (stored + (not part)) % last
             complete += not double and not stored and not part
         left, before = bits if take else max(left - 1, 0), left
-        complete += double and before == 1 and not take and not stored and not part
+        complete += int(double and before == 1 and not take and not stored and not part)
         if not code or move:
-            code = True
-            sent += 1
-            if sent % features == 0:
+            code = not waits
+            sent += code
+            if code and sent % features == 0:
                 accepted.append(clock)
+                draining = drained
         clock += 1
         idle = min(busy or math.inf, left - 1 if left else math.inf) - 1
         if not moved and 0 < idle < math.inf:  # nothing happens but that the tail goes on

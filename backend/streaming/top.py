@@ -7,9 +7,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fabric import FabricText
-from ..top import StreamTop
+from ..interfaces.flash import connect_flash, flash_ports
+from ..top import Computing, StreamTop, core_ports
 from .double import DoubleSerialTail, DoubleTail
 from .front import Chain, Front
+from .memory import Store
 from .serial import SerialTail, Tail
 from .timing import Timing
 
@@ -21,11 +23,13 @@ class FoldedTop(StreamTop):
     """`StreamTop` with kernels before the fabric, which is the network's tail and has an argmax."""
 
     def __init__(self, front: Front, fabric: FabricText, timing: Timing) -> None:
-        self.core, self.argmax = False, None
-        self.encoder, self.fabric, self.timing = front, fabric, timing
+        self.core, self.encoder, self.timing = front.chain.core, front, timing
+        self.computing = Computing(front, fabric, argmax_registers=False)
         features = front.features.payload.shape()
         result = stream.Signature(fabric.index_bits)
-        wiring.Component.__init__(self, {"features": In(stream.Signature(features)), "result": Out(result)})
+        ports = {"features": In(stream.Signature(features)), "result": Out(result)}
+        more = core_ports(self.computing.scores_width) if self.core else {}
+        wiring.Component.__init__(self, ports | more)
 
     @property
     def latency(self) -> int:
@@ -41,18 +45,22 @@ class FoldedTop(StreamTop):
 class SerialTop(wiring.Component):  # type: ignore[misc]
     """Kernels, then the tail as a program.
 
-    Ports: as those of `StreamTop`.
+    Ports: as those of `StreamTop`, and those to a flash if the program is loaded from one.
 
     Internal signals for simulation: `scores`, class-major, right while `scores_valid` is high.
     """
 
-    def __init__(self, chain: Chain, tail: Tail) -> None:
+    def __init__(self, chain: Chain, tail: Tail, store: Store) -> None:
         self.chain = chain
-        double = isinstance(tail, DoubleTail)
-        self.tail = (DoubleSerialTail if double else SerialTail)(tail, ahead=chain.ahead)
+        if isinstance(tail, DoubleTail):
+            self.tail: SerialTail = DoubleSerialTail(tail, store, ahead=chain.ahead)
+        else:
+            self.tail = SerialTail(tail, store, ahead=chain.ahead)
         features = stream.Signature(chain.features.payload.shape())
         result = stream.Signature(len(self.tail.result.payload))
-        super().__init__({"features": In(features), "result": Out(result)})
+        ports = {"features": In(features), "result": Out(result)}
+        ports |= core_ports(len(self.tail.scores)) if chain.core else {}
+        super().__init__(ports | (flash_ports() if store.loaded else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -71,4 +79,14 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
             scores.eq(tail.scores),
             scores_valid.eq(tail.scores_valid),
         ]
+        if self.tail.store.loaded:
+            connect_flash(m, self, tail)
+        if chain.core:
+            m.d.comb += [
+                chain.restart.eq(self.restart),
+                chain.started.eq(tail.started),
+                tail.restart.eq(self.restart),
+                self.empty.eq(chain.empty),
+                self.result_scores.eq(tail.scores),
+            ]
         return m

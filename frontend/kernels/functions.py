@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .._typing import F32x1, F32x2, F32x3, F64x1, I32x1, U64x1
 from . import maps, mixtures
-from .maps import IDENTITY, MOEBIUS, ZETA, Matrix
+from .maps import MOEBIUS, ZETA, Matrix
 from .simd import WIDTH
 
 _NODES = 64
@@ -290,5 +290,3 @@ def _words(table: F32x2) -> U64x1:
     bits = table.astype(np.uint64) << np.arange(table.shape[1], dtype=np.uint64)
     words: U64x1 = np.bitwise_or.reduce(bits, axis=1)
     return words
-
-

@@ -28,7 +28,7 @@ from .bits import (
     write_word,
 )
 from .fixed import add_row, slope_row, squash_row
-from .simd import LANES, LOGISTIC, PLAIN, STEP, load, store, total
+from .simd import LANES, LOGISTIC, PLAIN, STEP, total
 
 Kernel = Callable[..., None]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from .._typing import Array, F32x2, F32x3, U64x2
+from .._typing import Array, F32x3, U64x2
 from . import packed, threads
 from .layer import NOTHING, BitLayer, Layer, Nodes, over_blocks, prepare
 from .memory import Rows

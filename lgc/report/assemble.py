@@ -79,7 +79,7 @@ def estimate(values: dict[str, dict[str, Any]]) -> model.Estimate | None:
 def link(rtl: RtlFiles) -> model.Link | None:
     """Build the report's section on the interface, None for streams of features or samples."""
     given, core = rtl.interface, rtl.core
-    if given.bare:
+    if not given.wraps:
         return None
     uart = given.name == "uart"
     request, answer = core.frame(given.name)

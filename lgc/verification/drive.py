@@ -109,7 +109,7 @@ class Host:
         """Plain streams, words and AXI4-Stream."""
         rtl, name = self.rtl, self.rtl.interface.name
         cycles, replies = rtl.cycles_per_sample, 1
-        if rtl.interface.bare:
+        if not rtl.interface.wraps:
             pins = Streams(
                 "rst", False,
                 "features__valid", "features__ready", (*bits("features__payload", rtl.beat_width),),
@@ -215,7 +215,7 @@ class Host:
 
 def words(rtl: RtlFiles) -> int:
     """Words of the answers that `Host` asks for: class and, where the design has them, scores."""
-    if rtl.interface.bare:
+    if not rtl.interface.wraps:
         return 1
     core = rtl.core
     return core.reply_words if core.scores else core.class_words
@@ -228,7 +228,7 @@ def expected(rtl: RtlFiles, classes: npt.NDArray[np.int64], scores: _I64x2) -> _
         above = (scores - rtl.offset) << (rtl.class_width + rtl.score_width * np.arange(rtl.classes))
         joined: _I64x2 = (classes + above.sum(axis=1))[:, None]
         return joined
-    if rtl.interface.bare:
+    if not rtl.interface.wraps:
         return classes[:, None]
     values = [(classes, core.class_width)]
     if core.scores:

@@ -276,11 +276,11 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
     rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
     chosen = few(stimulus(subject), most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
-    if not rtl.interface.bare:
+    if rtl.interface.wraps:
         chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))
     codes = rtl.windows(chosen.codes)
     classes, scores = references(subject, codes)
-    if rtl.interface.bare:
+    if not rtl.interface.wraps:
         result = runner.simulate(
             rtl,
             codes=taken(subject, codes),

@@ -2,11 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lgc.backend.interfaces.packing import ranks
+from lgc.backend.interfaces.settings import STREAM, Interface
 from lgc.backend.streaming.rtl import Design, design, serial_design, write_folded
 from lgc.backend.streaming.serial import Shapes
 from lgc.errors import LgcError, UsageError
@@ -14,6 +17,7 @@ from lgc.frontend.checkpoint import Checkpoint, OrPool
 from lgc.frontend.fold import fold
 from lgc.frontend.graph import Shape, Window
 from lgc.frontend.lower import lower
+from lgc.hw_tests.links import simulate_link
 from lgc.hw_tests.runner import simulate
 from lgc.ir.kernels import Folded
 from lgc.ir.passes import LutMap, Pipeline
@@ -35,16 +39,26 @@ def mapped(model: Checkpoint) -> Folded:
 
 
 def made(
-    model: Checkpoint, *, levels: int = 2, blocks: int = 100, positions: int = 0, hop: int = 0
+    model: Checkpoint,
+    *,
+    levels: int = 2,
+    blocks: int = 100,
+    positions: int = 0,
+    hop: int = 0,
+    interface: Interface = STREAM,
 ) -> Design:
     folded = mapped(model)
     tail = expand(folded.tail)
     tail = replace(tail, netlist=Pipeline(levels=levels)(tail.netlist))
     tail, _ = add_argmax(tail, carry=True)
-    return design(model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks, positions=positions, hop=hop)
+    return design(
+        model.encoder, folded, tail, shapes=BLOCKS, blocks=blocks,
+        positions=positions, hop=hop, interface=interface,
+    )  # fmt: skip
 
 
 def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -> None:
+    """Compare classes, scores and clocks; behind an interface, what comes over it as well."""
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog is not installed")
     files = write_folded(laid_out, out=out / "rtl")
@@ -52,6 +66,8 @@ def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -
     codes = files.windows(rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32))
     samples = len(codes)
     scores = lower(model).scores_of_codes(codes)
+    if laid_out.interface.wraps and laid_out.interface.pack == "levels":
+        codes = ranks(model.encoder, codes)
     found = simulate(
         files,
         codes=codes,
@@ -63,6 +79,15 @@ def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -
     )
     assert (found.matching_classes, found.matching_scores) == (samples, samples)
     assert (found.latency, found.cycles_per_sample) == (files.latency, files.cycles_per_sample)
+    if laid_out.interface.wraps:
+        simulate_link(
+            files,
+            codes=codes,
+            expected_class=scores.argmax(axis=1),
+            expected_scores=scores,
+            out=out / "link",
+            simulator="icarus",
+        )
 
 
 @pytest.mark.parametrize(
@@ -119,12 +144,14 @@ def serial(
     shapes: Shapes = BLOCKS,
     positions: int = 0,
     double: bool | None = None,
+    interface: Interface = STREAM,
 ) -> Design:
     folded = mapped(model)
     folded = replace(folded, tail=LutMap(k=4)(folded.tail))
     return serial_design(
-        model.encoder, folded, shapes=shapes, blocks=blocks, positions=positions, double=double
-    )
+        model.encoder, folded, shapes=shapes, blocks=blocks,
+        positions=positions, double=double, interface=interface,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -254,6 +281,26 @@ def test_random_networks_and_rates(seed: int, tmp_path: Path) -> None:
     )
     options = {"positions": int(rng.integers(7)), "blocks": int(rng.choice([0, 100]))}
     check(model, (serial if seed % 2 else made)(model, **options), tmp_path, samples=4)
+
+
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
+FAST = {"clock_hz": 1e6, "baud": 200_000, "timeout_s": 0.001}
+"""A UART that does not need many clocks."""
+
+
+@pytest.mark.parametrize("name", [SLOW("words"), SLOW("axi"), SLOW("uart"), "spi"])
+def test_programs_behind_interfaces(name: str, tmp_path: Path) -> None:
+    model = dense_network(3, features=17, levels=3, widths=(40, 21))
+    interface = Interface(name, scores=name != "words", **(FAST if name == "uart" else {}))
+    check(model, serial(model, interface=interface), tmp_path, samples=3)
+
+
+@pytest.mark.parametrize(("name", "as_program"), [("axi", False), ("axi", True), SLOW("uart", False)])
+def test_convolutions_behind_interfaces(name: str, as_program: bool, tmp_path: Path) -> None:
+    """A frame that breaks off takes none with it that is still in the layers."""
+    model = network(5, image=(9, 4))
+    interface = Interface(name, pack="codes", scores=as_program, **(FAST if name == "uart" else {}))
+    check(model, (serial if as_program else made)(model, interface=interface), tmp_path, samples=3)
 
 
 def test_padding_as_wide_as_the_window() -> None:

@@ -188,7 +188,8 @@ def test_a_signal_is_classified_continuously(tmp_path: Path) -> None:
     [
         ({"continuous": 2}, r"^Only signals in time"),
         ({"continuous": 2, "tail": "serial"}, r"^Signals are classified continuously a feature per clock"),
-        ({"interface": "uart"}, r"^A folded design has plain streams only"),
+        ({"interface": "uart", "positions": 2}, r"^Behind an interface a folded design takes samples"),
+        ({"interface": "parallel"}, r"^A folded design takes features one after the other"),
         ({"target": "xc7a35t"}, r"^A folded design cannot be built for"),
         ({"tail": "curly"}, r"^There is no tail 'curly'"),
         ({"throughput": "full"}, r"^The inputs of a folded design's tail stand still"),
