@@ -319,8 +319,8 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
                     m.d.sync += following.eq((n + 1) % len(ends))
         stages = [(weight, weight == 0, last & final)]
         for n in range(3):
-            stage = Signal(signed(width), name=f"weight{n}", reset_less=True), Signal(name=f"writes{n}")
-            stage = (*stage, Signal(name=f"last{n}"))
+            held = Signal(signed(width), name=f"weight{n}", reset_less=True)
+            stage = held, Signal(name=f"writes{n}"), Signal(name=f"last{n}")
             m.d.sync += [after.eq(before) for after, before in zip(stage, stages[-1], strict=True)]
             stages.append(stage)
         return _Run(*stages[-1])

@@ -153,8 +153,8 @@ def timing(
             part = (part + 1) % takes[stored % len(takes)]
             stored = (stored + (not part)) % last
             complete += not double and not stored and not part
-        left, before = bits if take else max(left - 1, 0), left
-        complete += int(double and before == 1 and not take and not stored and not part)
+        left, ran = bits if take else max(left - 1, 0), left
+        complete += int(double and ran == 1 and not take and not stored and not part)
         if not code or move:
             code = not waits
             sent += code
