@@ -67,6 +67,13 @@ def test_the_example_of_a_table_runs(tmp_path: Path) -> None:
     assert "10 of 10 samples: hardware and network agree" in done.stdout
 
 
+def test_the_example_of_a_signal_runs(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "vibration.py", "--epochs", "1", "--windows", "8"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 of 9 windows: the hardware's class is the network's" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not MNIST.is_dir(), reason=f"the real MNIST is not at {MNIST}; set LGC_DATA")
 def test_the_example_of_mnist_runs(tmp_path: Path) -> None:

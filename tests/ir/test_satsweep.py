@@ -79,6 +79,20 @@ def test_sat_settles_what_no_small_cut_shows(table: str) -> None:
 
 
 @needs_sat
+def test_bounded_work_leaves_pairs_apart() -> None:
+    width = 40
+    lines = [*chain(width, "0x8", 2 + width), *tree(width, "0x8", 1 + 2 * width)]
+    text = "\n".join([f"netlist k=2 inputs={width}", *lines, f"output %{2 * width} %{3 * width - 1}"])
+    net = parse(text + "\n")
+    free, bounded = sweep(net), sweep(net, work=0)
+    assert len(free.kept) < len(bounded.kept)
+    assert not free.undecided
+    assert bounded.undecided
+    before = [free.literal[output] for output in net.outputs]
+    assert before[0] == before[1]
+
+
+@needs_sat
 def test_a_difference_no_random_pattern_shows_is_found() -> None:
     width = 40
     lines = [f"netlist k=2 inputs={width}", *chain(width, "0x8", 2 + width)]
