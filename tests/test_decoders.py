@@ -83,16 +83,14 @@ def test_bits_of_tables_are_noticed(family: str, builds: dict[str, Path], tmp_pa
     assert DIFFERS in seen
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_build_without_a_record_of_its_pads_is_skipped(
-    family: str, builds: dict[str, Path], tmp_path: Path
-) -> None:
-    shutil.copytree(built(family, builds), tmp_path / "old")
+def test_a_build_without_a_record_of_its_pads_is_skipped(builds: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(built("gowin", builds), tmp_path / "old")
     file = tmp_path / "old" / "07-route" / "placement.json"
     file.write_text(file.read_text().replace('"pads"', '"other"'))
     mutants.accept(tmp_path / "old")
     rung = verify(tmp_path / "old", levels=["bitstream"], images=2).rungs[1]
-    assert (rung.verdict, rung.detail) == (SKIPPED, "The build does not say which pin is which port.")
+    assert rung.verdict == SKIPPED
+    assert rung.detail.startswith("The build does not say which pin is which port. Build it again")
 
 
 def test_families_without_a_decoder_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

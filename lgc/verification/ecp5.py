@@ -187,10 +187,11 @@ class Decoder:
         return wire
 
     def _pin_modes(self) -> dict[tuple[int, int, str], str]:
-        """Modes of pins by x, y and letter, INPUT, OUTPUT, or another that is not decoded.
+        """Modes of pins by x, y and letter, INPUT or OUTPUT.
 
         The tile that holds a mode is not always the pin's own. `ecpunpack` has no name for the mode of
-        an output whose drive is given, but for the drive.
+        an output whose drive is given, or calls it bidirectional; as such a pin is always driven, it is
+        no input, see `run`.
         """
         modes: dict[tuple[int, int, str], str] = {}
         for name, tile in self.config.tiles.items():
@@ -200,10 +201,9 @@ class Decoder:
             for pio in sorted({setting[3] for setting in tile.enums if _MODE.match(setting)}):
                 if any(tile.enums.get(f"PIO{pio}.{way}", "PADD")[:4] != "PADD" for way in _REGISTERED):
                     raise LgcError(f"Pin PIO{pio} of {name} has a register, which is not decoded.")
-                mode = tile.enums.get(f"PIO{pio}.BASE_TYPE", "")
-                drive = f"PIO{pio}.DRIVE" in tile.enums
-                way = ("OUTPUT" if drive else "") if not mode else mode.partition("_")[0] + ("+" * drive)
-                way = way.replace("OUTPUT+", "OUTPUT")
+                way = tile.enums.get(f"PIO{pio}.BASE_TYPE", "").partition("_")[0]
+                if way == "BIDIR" or f"PIO{pio}.DRIVE" in tile.enums:
+                    way = "OUTPUT"
                 if kind.startswith("PIOT") or "PICB" in kind:
                     modes[x - (pio == "B"), y, pio] = way
                 elif kind.startswith(("PICL1", "PICR1")):

@@ -100,8 +100,9 @@ def _compare_ecp5(subject: Subject) -> str:
 
 
 def _logic_ecp5(subject: Subject) -> Logic:
+    pads = _pads(subject)
     config = ecp5.read_config(_unpack(subject, "ecpunpack", "ecp5", "unpacked.config"))
-    design, port = ecp5.decode(config, trellis.Trellis.load(config.device), _pads(subject))
+    design, port = ecp5.decode(config, trellis.Trellis.load(config.device), pads)
     return design, _complete(subject, port)
 
 
