@@ -1,10 +1,14 @@
 """The ladder on a real build: every rung agrees, and every damage is seen by the rung it belongs to."""
 
 import dataclasses
+import gzip
 import json
+import re
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -282,3 +286,60 @@ def test_the_chip_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         rung = verify(build.path, levels=["board"], images=2, port=terminal).rungs[0]
     assert (rung.verdict, rung.compared) == (EQUAL, 2), rung
     assert terminal in rung.method
+
+
+def edit_routed(build: Path, name: str, edit: Callable[[str], str]) -> None:
+    """Edit a compressed file beside the routed design, and let it count as the router's."""
+    file = build / "07-route" / name
+    text = gzip.decompress(file.read_bytes()).decode()
+    changed = edit(text)
+    assert changed != text
+    file.write_bytes(gzip.compress(changed.encode(), mtime=0))
+    accept(build, f"07-route/{name}")
+
+
+def test_the_clock_of_the_router_holds_and_a_faster_one_does_not(copy: Path) -> None:
+    """Also with slower wires: both rungs see them."""
+    ladder = verify(copy, levels=["timing"], images=8)
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 2, ladder.rungs
+    assert ladder.rungs[0].method.startswith("static, ")
+    assert re.search(r"clocks at [\d.]+ MHz; wrong at [\d.]+ times that", ladder.rungs[1].method)
+    assert ladder.rungs[1].compared == 8
+    slower = re.compile(r"(\(INTERCONNECT \S+/(?:I\d|SR|CEN|D_OUT_0) )\((\d+):\d+:\d+\) \(\d+:\d+:\d+\)")
+    edit_routed(copy, "delays.sdf.gz", lambda text: slower.sub(r"\1(9\2:9\2:9\2) (9\2:9\2:9\2)", text))
+    first, second = verify(copy, levels=["timing"], images=8).rungs
+    assert first.verdict == second.verdict == DIFFERS
+    assert re.match(r"The longest path takes [\d,]+ ps, the router's clock is [\d,]+ ps\.", first.detail)
+    assert "levels of outputs are wrong, the first of " in second.detail
+
+
+def test_a_table_of_the_routed_netlist_is_seen(copy: Path) -> None:
+    def invert(text: str) -> str:
+        found = json.loads(text)
+        (module,) = found["modules"].values()
+        cells = module["cells"].values()
+        pin = next(cell for cell in cells if cell["connections"].get("PACKAGE_PIN") == [payload(module)])
+        maker = next(cell for cell in cells if cell["connections"].get("O") == pin["connections"]["D_OUT_0"])
+        table = maker["parameters"]["LUT_INIT"]
+        maker["parameters"]["LUT_INIT"] = table.translate(str.maketrans("01", "10"))
+        return json.dumps(found)
+
+    def payload(module: dict[str, Any]) -> int:
+        bit: int = module["ports"]["result__payload"]["bits"][0]
+        return bit
+
+    edit_routed(copy, "netlist.json.gz", invert)
+    _, routed = verify(copy, levels=["gates"], images=4).rungs
+    assert routed.verdict == DIFFERS
+    assert "The hardware differs from the network" in routed.detail
+
+
+def test_a_build_without_routed_netlist_is_skipped(copy: Path) -> None:
+    for name in ("netlist.json.gz", "delays.sdf.gz"):
+        (copy / "07-route" / name).unlink()
+        manifest = json.loads((copy / "manifest.json").read_text())
+        del manifest["steps"]["07-route"]["outputs"][name]
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+    rungs = verify(copy, levels=["timing"], images=4).rungs
+    assert [rung.verdict for rung in rungs] == [SKIPPED] * 2
+    assert "The build has no netlist.json.gz beside its routed design." in rungs[0].detail
