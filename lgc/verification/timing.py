@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lgc.backend import tools
 from lgc.backend.rtl import TOP
-from lgc.errors import LgcError, MismatchError
+from lgc.errors import LgcError, MismatchError, ToolMissingError
 
 from . import drive, hardware, lanes, routed
 from .sta import Paths, Times, read_sdf
@@ -40,6 +40,9 @@ CLOCKS = 4000
 
 SPEEDS = (1.25, 1.5, 2.0, 3.0)
 """Multiples of the clock at which the simulation is tried until it goes wrong, to see that it can."""
+
+_ROOM = 10
+"""Picoseconds in which a host must be able to change or read a pin."""
 
 _BUFFER = "USER_SIGNAL_TO_GLOBAL_BUFFER", "GLOBAL_BUFFER_OUTPUT"
 
@@ -121,13 +124,19 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
 
     Raises:
         MismatchError: an output is wrong at that clock.
-        ToolMissingError: no Icarus Verilog, no chip database, another family, or a build without delays.
+        ToolMissingError: no Icarus Verilog, no chip database, another family, a build without delays, or
+            pins that no host can use at that clock.
         LgcError: nothing goes wrong however fast the clock, or the simulation failed.
     """
     found = paths(subject)
     period = round(_router_ps(subject)) + 1
     out = hardware.fresh(subject.work / "timing")
     traces, samples = record(subject)
+    _, _, tight = phases(found, period, traces[0])
+    if tight:
+        raise ToolMissingError(
+            f"At {_mhz(period)} no host can use the pin {tight[0]}: its paths differ by more than a clock."
+        )
     simulation = Simulation.compile(found, traces[0], out, subject.timeout_s)
     for trace in traces:
         wrong = simulation.wrong(trace, period)
@@ -137,7 +146,8 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
         if simulation.wrong(traces[0], int(period / speed)):
             clocks = sum(len(trace.sent) for trace in traces)
             method = f"icarus, delays, {clocks:,} clocks at {_mhz(period)}; wrong at {speed:g} times that"
-            return f"simulation of {samples:,} vectors ({method})", samples
+            cut = max(len(trace.sent) for trace in traces) == CLOCKS
+            return f"simulation of {samples:,} vectors{' in part' if cut else ''} ({method})", samples
     raise LgcError(
         f"Even at {SPEEDS[-1]:g} times {_mhz(period)} nothing goes wrong, so delays have no effect."
     )
@@ -255,7 +265,7 @@ class Simulation:
         Raises:
             LgcError: the simulation failed or took too long, or no host can talk to the pins.
         """
-        drive_at, read_at = phases(self.found, period, trace)
+        drive_at, read_at, _ = phases(self.found, period, trace)
         times = [period, len(trace.sent), *drive_at, *read_at]
         (self.out / "times.hex").write_text("\n".join(f"{time:x}" for time in times) + "\n")
         for name, level in (("sent", trace.sent), ("seen", trace.seen)):
@@ -273,10 +283,10 @@ class Simulation:
         return f"{int(result[1]):,} levels of outputs are wrong, the first of {name} in clock {result[3]}"
 
 
-def phases(found: Paths, period: int, trace: Trace) -> tuple[list[int], list[int]]:
+def phases(found: Paths, period: int, trace: Trace) -> tuple[list[int], list[int], list[str]]:
     """Return when the host changes each input and reads each output, in ps after the edge at the pin.
 
-    In the middle of the time in which it may; where there is none, the clock is too fast for any host.
+    In the middle of the time in which it may; also the pins where there is no such time.
     """
     net = _port_nets(found)
     edge = found.forward({net[clock_of(found)]: 0.0}, max)
@@ -284,16 +294,20 @@ def phases(found: Paths, period: int, trace: Trace) -> tuple[list[int], list[int
     soon: Times = {pin: -edge[at] for pin, (at, _) in found.captures.items() if at in edge}
     longest, shortest = found.backward(late, max), found.backward(soon, min)
     start: Times = {n: edge[at] + delay for n, (at, delay) in found.launches.items() if at in edge}
-    drive_at = []
+    drive_at, read_at, tight = [], [], []
     for name in trace.inputs:
         node = net.get(name, -1)
-        middle = (period - longest.get(node, 0.0) - shortest.get(node, 0.0)) / 2
-        drive_at.append(max(0, int(middle)))
+        low, high = max(0.0, -shortest.get(node, 0.0)), period - longest.get(node, 0.0)
+        tight += [name] * (high - low < _ROOM)
+        drive_at.append(max(0, int((low + high) / 2)))
         start[node] = float(drive_at[-1])
     last, first = found.forward(start, max), found.forward(start, min)
-    nodes = [net.get(name, -1) for name in trace.outputs]
-    read_at = [int((period + last.get(node, 0.0) + first.get(node, 0.0)) / 2) for node in nodes]
-    return drive_at, read_at
+    for name in trace.outputs:
+        node = net.get(name, -1)
+        low, high = last.get(node, 0.0), period + first.get(node, 0.0)
+        tight += [name] * (high - low < _ROOM)
+        read_at.append(int((low + high) / 2))
+    return drive_at, read_at, tight
 
 
 def clock_of(found: Paths) -> str:
