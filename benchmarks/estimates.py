@@ -2,8 +2,8 @@
 
 Trains small networks on scikit-learn's digits and breast cancer data, estimates each one as
 `lgc report MODEL --estimate` does, compiles it to a bitstream and prints both with the error. With
-`--write` the errors go to `lgc/report/estimate_errors.toml`, from where `lgc report --estimate` quotes
-them. Takes about a minute per build; builds are kept in the working folder and not repeated.
+`--write` the errors of the families measured go to `lgc/report/estimate_errors.toml`, from where
+`lgc report --estimate` quotes them. Takes about a minute per build; builds are kept in the working folder and not repeated.
 
     python benchmarks/estimates.py -o /some/folder
     python benchmarks/estimates.py -o /some/folder --targets ice40-hx8k --networks digits-S digits-M
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tomllib
 from pathlib import Path
 
 from lgc import estimates
@@ -92,13 +93,17 @@ def main() -> None:
             print(
                 f"{line}  {row.fmax_mhz:6.1f} {clock:6.1f} {clocks[family][-1]:+6.1f}%  {guess.seconds:.1f}"
             )
-    text = "# Errors of estimates in percent, as benchmarks/estimates.py measured them: largest and mean, unsigned.\n"
+    facts: dict[str, dict[str, float]] = tomllib.loads(ERRORS.read_text()) if ERRORS.exists() else {}
     for family, found in luts.items():
-        text += f"\n[{family}]\nbuilds = {len(found)}\n"
+        facts[family] = {"builds": len(found)}
         for what, errors in (("luts", found), ("fmax", clocks.get(family, []))):
             if errors:
                 sizes = [abs(one) for one in errors]
-                text += f"{what}_worst = {max(sizes):.1f}\n{what}_mean = {statistics.mean(sizes):.1f}\n"
+                facts[family] |= {f"{what}_worst": max(sizes), f"{what}_mean": statistics.mean(sizes)}
+    text = "# Errors of estimates in percent, as benchmarks/estimates.py measured them: largest and mean, unsigned.\n"
+    for family, values in facts.items():
+        rows = (f"{key} = {value if key == 'builds' else round(value, 1)}" for key, value in values.items())
+        text += "\n".join([f"\n[{family}]", *rows, ""])
     print("\n" + text)
     if args.write:
         ERRORS.write_text(text)

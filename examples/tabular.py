@@ -2,6 +2,7 @@
 
     python examples/tabular.py                       scikit-learn's breast_cancer
     python examples/tabular.py openml:42468          jet tagging, 830,000 jets (downloaded once)
+    python examples/tabular.py jsc.csv#jet_type      the same from a file of yours, or .npz
     python examples/tabular.py unsw.npz --levels 1   UNSW-NB15 as 593 ready bits, from a file of yours
     python examples/tabular.py table.csv#kind        your own
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,9 @@ class Group(click.Group):
             ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            error.message += _near(error)
+            raise
         except LgcError as error:
             click.echo(f"lgc: {error}", err=True)
             for note in getattr(error, "__notes__", ()):
@@ -55,6 +59,17 @@ class Group(click.Group):
         except KeyboardInterrupt:
             click.echo("lgc: interrupted; finished steps and epochs are kept.", err=True)
             ctx.exit(130)
+
+
+def _near(error: click.BadParameter) -> str:
+    """Return the nearest choices of an option that was given none of them."""
+    from lgc.errors import nearest
+
+    choices = error.param.type if error.param is not None else None
+    given = re.match(r"'(.*?)' is not one of", error.message)
+    if not isinstance(choices, click.Choice) or given is None:
+        return ""
+    return f" {nearest(given[1], choices.choices)}"
 
 
 def show(value: Any, as_json: bool, render: Callable[[], object]) -> None:

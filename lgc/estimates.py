@@ -32,6 +32,10 @@ _CONTROL, _TOKEN = 8, 3
 """LUTs of the encoder's rings and handshake, and of the output register's."""
 _SHELL_CLOCKS = 4
 """Clocks of the encoder and the output register, around a fabric whose inputs are held."""
+_COMPARED = 1.5
+"""LUTs per bit of a comparator of two numbers, without carries."""
+_UNSHARED = 1.05
+"""LUTs of a memory after synthesis for each that it takes at least."""
 _LEAST_BITS = 256
 """Bits of thresholds from which a block RAM is worth it, as in synthesis."""
 
@@ -294,8 +298,8 @@ def _around(plan: Plan, target: Target) -> tuple[int, int, int]:
     """LUTs of the encoder besides those that store bits, cells of its carry chains, its block RAMs.
 
     A comparator with a constant takes about a LUT for each k - 1 bits, one with a threshold from memory
-    one per bit, or as much of a carry chain where chains have cells of their own. Memory is a block RAM
-    where the target has some to spare, else LUTs.
+    `_COMPARED` per bit, or one of a carry chain where chains have cells of their own. Memory is a block
+    RAM where the target has some to spare, else LUTs.
     """
     width, k = plan.encoder.format.width, target.k
     constant = sum(plan.constant(column) is not None for column in range(plan.levels.size))
@@ -305,8 +309,33 @@ def _around(plan: Plan, target: Target) -> tuple[int, int, int]:
         return luts, 0, 0
     compared = (plan.levels.size - constant) * width
     chains = compared if any(target.cells.chains.values()) else 0
-    luts += compared - chains + max(1, (words - 1).bit_length())
+    luts += round(_COMPARED * (compared - chains)) + max(1, (words - 1).bit_length())
     brams = min((-(-words // d) * -(-bits // w) for d, w in target.cells.shapes), default=0)
     if brams and words * bits > _LEAST_BITS and brams <= target.resources.bram:
         return luts, chains, brams
-    return luts + round(1.2 * bits * math.ceil(words / 2**k)), chains, 0
+    return luts + _memory_luts(plan, k), chains, 0
+
+
+def _memory_luts(plan: Plan, k: int) -> int:
+    """LUTs of thresholds outside of block RAM: tables of k address bits, each once, multiplexers above."""
+    import numpy as np
+
+    from lgc.backend.plan import span
+
+    _, table = plan.table
+    words, bits = len(table), span(table)[0]
+    size = 1 << max(k, (words - 1).bit_length())
+    ones = np.zeros((size, table.shape[1] * bits), np.bool_)
+    ones[:words] = (table[:, :, None] >> np.arange(bits) & 1).reshape(words, -1)
+    found, part = 0, 1 << k
+    while part <= size:
+        rows = ones.reshape(size // part, part, -1).swapaxes(1, 2).reshape(-1, part)
+        rows = np.unique(rows ^ rows[:, :1], axis=0)  # an inverter costs nothing
+        if part == 1 << k:
+            address = (np.arange(part) >> np.arange(k)[:, None] & 1).astype(np.bool_)
+            known = (rows[:, None] == address).all(axis=2).any(axis=1) | ~rows.any(axis=1)
+            found += int((~known).sum())
+        else:
+            found += int((rows[:, : part // 2] != rows[:, part // 2 :]).any(axis=1).sum())
+        part *= 2
+    return round(_UNSHARED * found)

@@ -198,3 +198,10 @@ def test_completion_offers_targets_and_passes() -> None:
         }
         done = CliRunner().invoke(main, [], env=env, prog_name="lgc")
         assert wanted in done.output
+
+
+def test_a_wrong_choice_is_told_the_nearest() -> None:
+    done = CliRunner().invoke(main, ["compile", "x.safetensors", "--interface", "uar"])
+    assert done.exit_code == 2
+    assert "'uar' is not one of" in done.stderr
+    assert "Did you mean uart" in done.stderr

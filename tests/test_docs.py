@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BIN = Path(sys.executable).parent
-MNIST = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data")) / "mnist"
+DATA = Path(os.environ.get("LGC_DATA", ROOT.parent / "shared" / "data"))
+MNIST = DATA / "mnist"
+TABLES = {"jets": ("jsc.npz", "jsc.csv"), "intrusions": ("unsw-nb15.npz",)}
+"""Jet tagging (16 features, 5 classes; OpenML 42468) and UNSW-NB15 (593 bits, 2 classes), if they are given."""
 
 BLOCK = re.compile(
     r"^(<!-- not run: .+ -->\n)?```(\w+)(?: title=\"([^\"\n]+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL
@@ -72,6 +75,19 @@ def test_the_example_of_a_signal_runs(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 of 9 windows: the hardware's class is the network's" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLES)
+def test_the_example_of_a_table_runs_on_larger_ones(name: str, tmp_path: Path) -> None:
+    given = [path for file in TABLES[name] if (path := DATA / file).is_file()]
+    if not given:
+        pytest.skip(f"none of {', '.join(TABLES[name])} is in {DATA}; set LGC_DATA")
+    command = [sys.executable, ROOT / "examples" / "tabular.py", given[0], "--epochs", "1", "--images", "10"]
+    command += ["--levels", "1"] if name == "intrusions" else ["--levels", "16"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 samples: hardware and network agree" in done.stdout
 
 
 @pytest.mark.slow

@@ -144,31 +144,31 @@ def test_who_must_keep_up_with_whom() -> None:
 
 
 def test_hopeless_trials_are_stopped_and_kept(tmp_path: Path) -> None:
-    """Learning rates of a thousandth after useful ones: the log ends early, the study goes on."""
+    """Learning rates that teach nothing, besides useful ones: the log ends early, the study goes on."""
     values = {
         **SMALL,
-        "vary": {"train.lr": [0.03, 0.00001]},
-        "fix": {**SMALL["fix"], "train.epochs": 9},  # type: ignore[dict-item]
-        "trials": 14,
+        "vary": {"train.lr": [0.2, 0.0001]},
+        "fix": {**SMALL["fix"], "train.epochs": 6, "train.batch": 8},  # type: ignore[dict-item]
+        "trials": 10,
         "objectives": ["accuracy", "luts"],
     }
     found = explore(Space.of(values), tmp_path / "study")
     stopped = [trial for trial in found if trial.stopped]
     assert stopped
-    assert {trial.chosen["train.lr"] for trial in stopped} == {"1e-05"}
+    assert {trial.chosen["train.lr"] for trial in stopped} == {"0.0001"}
     for trial in stopped:
         folder = tmp_path / "study" / "trials" / f"{trial.number:04}"
         epochs = len((folder / "model.metrics.jsonl").read_text().splitlines())
-        assert 3 <= epochs == trial.facts["epochs"] < 9
+        assert 2 <= epochs == trial.facts["epochs"] < 6
         assert (trial.values, trial.error) == ((), "")
         assert not (folder / "build").exists()
-    assert len([trial for trial in found if trial.chosen["train.lr"] != "1e-05" and trial.values]) >= 4
+    assert any(trial.values for trial in found if trial.chosen["train.lr"] == "0.2")
     rows = json.loads((tmp_path / "study" / "trials.json").read_text())["trials"]
     assert [row["stopped"] for row in rows] == [trial.stopped for trial in found]
     # told about it, a study goes on, and may do so without
-    more = explore(dataclasses.replace(Space.of(values), trials=15, pruner="none"), tmp_path / "study")
-    assert more[:14] == found
-    assert not more[14].stopped
+    more = explore(dataclasses.replace(Space.of(values), trials=11, pruner="none"), tmp_path / "study")
+    assert more[:10] == found
+    assert not more[10].stopped
 
 
 def test_a_killed_study_goes_on_where_it_was(tmp_path: Path) -> None:

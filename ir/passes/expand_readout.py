@@ -44,7 +44,7 @@ _SMALL = 20_000
 """LUTs of a network up to which every strategy is tried to the end, not estimated."""
 
 _LIKELY = ("chains", "packed-all", "adders-all")
-"""Strategies that were best most often, those for fractured LUTs first; see docs/report.md."""
+"""Strategies that were best most often, one for each k and kind of LUT."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ def expand(
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
-        quick: build only what was best most often, for estimates; within a per cent of the best where
-            this was measured, in a fifth of the time. Instead of `strategy`.
+        quick: build only what is best most often, and map it once, for estimates. Instead of `strategy`.
 
     Raises:
         LgcError: the netlist has no readout, or has other outputs besides; or `carry` is asked for
