@@ -70,6 +70,14 @@ def curves_path(out: Path) -> Path:
     return out.with_suffix(".curves.svg")
 
 
+def cpu_seconds(out: Path) -> float | None:
+    """CPU time of all epochs of the run that writes the checkpoint `out`; None if its log does not say."""
+    path = metrics_path(out)
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    spent = [json.loads(line).get("cpu_seconds") for line in lines]
+    return None if not spent or None in spent else round(sum(spent), 1)
+
+
 def train(
     config: TrainConfig,
     data: Dataset,
@@ -218,7 +226,7 @@ class _Run:
     def advance(self, progress: Callable[[Progress], None] | None, start: float) -> None:
         """Train one epoch, validate, write the state."""
         settings = self.config.train
-        began = time.monotonic()
+        began, used_before = time.monotonic(), time.process_time()
         rng = np.random.default_rng([settings.seed, self.epoch + 1])
         order = rng.permutation(len(self.y))
         self.distortion = None
@@ -270,6 +278,7 @@ class _Run:
             "tau": self.network.head.tau,
             "best_epoch": self.best.epoch,
             "epoch_seconds": start + seconds - began,
+            "cpu_seconds": time.process_time() - used_before,
         }
         self.team.from_leader(lambda: self._keep(line | more | used))
         if progress:

@@ -58,7 +58,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
     """Train and return what a user wants to know about the result."""
     from lgc.frontend import data
     from lgc.frontend.lower import lower
-    from lgc.frontend.train import curves_path, metrics_path, state_path
+    from lgc.frontend.train import cpu_seconds, curves_path, metrics_path, state_path
     from lgc.frontend.train import train as fit
 
     start = time.monotonic()
@@ -82,6 +82,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool, progress: Callable[[A
         "test accuracy": facts["test_accuracy"],
         "seed": config.train.seed,
         "seconds": round(time.monotonic() - start, 1),
+        "CPU seconds, all epochs": cpu_seconds(out),
     }
 
 

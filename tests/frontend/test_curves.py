@@ -13,7 +13,7 @@ from lgc.errors import LgcError
 from lgc.frontend import config, data, usage
 from lgc.frontend.curves import write_curves
 from lgc.frontend.relaxations.dlgn import GATE_TABLES
-from lgc.frontend.train import curves_path, metrics_path, train
+from lgc.frontend.train import cpu_seconds, curves_path, metrics_path, train
 
 SVG = "{http://www.w3.org/2000/svg}"
 EPOCHS = [
@@ -171,6 +171,9 @@ def test_a_run_logs_its_gap_and_usage_and_is_drawn(tmp_path: Path) -> None:
         assert "gates" not in second
         assert sum(second[kind] for kind in usage.KINDS) == 30
         assert 0 < epoch["epoch_seconds"] <= epoch["seconds"]
+        assert epoch["cpu_seconds"] > 0
+    assert cpu_seconds(out) == pytest.approx(sum(epoch["cpu_seconds"] for epoch in epochs), abs=0.1)
+    assert cpu_seconds(tmp_path / "other.safetensors") is None
     svg = ET.fromstring(curves_path(out).read_text())
     assert all(len(curve) == 6 for curve in polylines(svg))
 
