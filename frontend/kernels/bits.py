@@ -252,7 +252,7 @@ def gradients(
             if pins >= ADDRESSED:
                 here = code.at(7, _WIDE(lane))
                 simd.write(builder, here, spot)
-            for p, place in enumerate(places):
+            for p, row in enumerate(places):
                 others = masks[:p] + masks[p + 1 :]
                 if not fast_here:
                     slope = _chosen(builder, steps[p], others)
@@ -260,7 +260,7 @@ def gradients(
                     slope = _permuted(builder, steps[p], _without(builder, spot, p), others)
                 else:
                     slope = _permuted(builder, steps[p], spot, masks)
-                here = code.at(4, place, lane)
+                here = code.at(4, row, lane)
                 simd.write(builder, here, simd.multiply_add(builder, u, slope, simd.read(builder, here)))
             reached: list[Any] = [None] if sums else []
             for mask in masks if sums else []:

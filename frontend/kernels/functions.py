@@ -53,7 +53,7 @@ POLYNOMIALS = Recipe()
 
 
 def product(a: Matrix, b: Matrix) -> Matrix:
-    """The matrix of `b`, then `a`."""
+    """Multiply: apply `b`, then `a`."""
     found = np.array(a).reshape(2, 2) @ np.array(b).reshape(2, 2)
     w, x, y, z = found.ravel().tolist()
     return w, x, y, z

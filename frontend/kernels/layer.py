@@ -253,7 +253,7 @@ class BitLayer(Layer):
 
 
 def _wiring(nodes: Nodes, order: Order) -> I32x2 | None:
-    """The one source that each pin reads, if there is one, as it is."""
+    """Find the one source that each pin reads as it is, if it has one."""
     if nodes.weight is None:
         return order.source
     out = np.empty(nodes.source.shape[:2], np.int32)

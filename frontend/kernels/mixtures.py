@@ -18,7 +18,7 @@ from numba import njit, types
 from .._typing import F32x1, F32x2, F32x3, I32x1, U64x1
 from . import simd
 from .polynomial import Code
-from .simd import WIDTH, intrinsic, load, store
+from .simd import WIDTH, ask, intrinsic, load, store
 
 GROUP = WIDTH
 """Nodes at a time."""
@@ -119,7 +119,7 @@ def _mix(_: Any, z: Any, scale: Any, basis: Any, weight: Any, w: Any, out: Any) 
 
 @intrinsic
 def _unmix(_: Any, grad: Any, table: Any, scale: Any, basis: Any, weight: Any, w: Any, out: Any) -> Any:
-    """Set `out` `[256]` to the gradients of logits, `grad` and `table` `[64]` being those of `_mix`'s tables."""
+    """Set `out` `[256]` to the gradients of logits; `grad` and `table` `[64]` are of `_mix`'s tables."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         code = _code(context, builder, signature, args, (0, 1, 3, 4, 6))
@@ -187,9 +187,10 @@ def forward(
 ) -> None:
     """Set rows of `out` `[nodes, 4]` to softmax(`scale` (z + noise)) times `basis` `[16, 4]`.
 
-    Row `place[i]` becomes that of row i of `z` and `noise` `[nodes, 16]`, the latter perhaps empty, for i from
-    `first`, which begins a group, to `stop - 1`. `weight` `[groups, 16 functions, 16 nodes]` keeps the softmax.
-    Element `place[i]` of `words`, if it has any, becomes that of `known` `[16]` for the largest logit.
+    Row `place[i]` becomes that of row i of `z` and `noise` `[nodes, 16]`, the latter perhaps empty, for i
+    from `first`, which begins a group, to `stop - 1`. `weight` `[groups, 16 functions, 16 nodes]` keeps the
+    softmax. Element `place[i]` of `words`, if it has any, becomes the one of `known` `[16]` for the largest
+    logit.
     """
     b, factor = basis.ravel(), np.float32(scale)
     here, there = np.zeros(GROUP * _FUNCTIONS, np.float32), np.empty(GROUP * (_ROWS + 1), np.float32)
@@ -197,6 +198,8 @@ def forward(
     for begin in range(np.uint64(first), np.uint64(stop), np.uint64(GROUP)):
         count = min(np.uint64(GROUP), np.uint64(stop) - begin)
         for i in range(count):
+            ask(z, (begin + i + np.uint64(2 * GROUP)) * n, 0)
+            ask(weight, (begin + i + np.uint64(GROUP)) * n, 1)
             v = load(z, (begin + i) * n)
             if noise.size:
                 v = v + load(noise, (begin + i) * n)
@@ -237,6 +240,9 @@ def backward(
         for block in range(np.uint64(1), blocks):
             _collect(1, flat, block * size, place, begin, grads)
         _collect(0, out, np.uint64(0), place, begin, tables)
+        for i in range(count):
+            ask(weight, (begin + i + np.uint64(2 * GROUP)) * n, 0)
+            ask(z_grad, (begin + i + np.uint64(GROUP)) * n, 1)
         _unmix(grads, tables, factor, b, weight, begin * n, found)
         for i in range(count):
             store(z_grad, (begin + i) * n, load(found, i * n))

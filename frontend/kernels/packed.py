@@ -54,7 +54,7 @@ def tables(values: F32x2, out: U64x1) -> bool:
         word = np.uint64(0)
         for r in range(values.shape[1]):
             value = values[i, r]
-            if value != 0 and value != 1:
+            if value * (value - 1) != 0:
                 return False
             word |= np.uint64(value) << np.uint64(r)
         out[i] = word
@@ -63,7 +63,7 @@ def tables(values: F32x2, out: U64x1) -> bool:
 
 @njit(cache=True, nogil=True)
 def chosen(weight: F32x3, source: I32x3, out: I32x2) -> bool:
-    """Set `out` `[nodes, k]` to the candidates whose weights are not 0; False if a pin has not exactly one."""
+    """Set `out` `[nodes, k]` to the candidates whose weights are not 0; False if a pin has not one."""
     nodes, k, count = weight.shape
     for i in range(nodes):
         for p in range(k):

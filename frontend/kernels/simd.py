@@ -167,6 +167,23 @@ def store(_: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.uint64, value), generate
 
 
+@intrinsic(prefer_literal=True)
+def ask(_: Any, array: Any, index: Any, change: Any) -> Any:
+    """Ask for the cache line of element `index` of a flat array, which need not exist; to `change` it or not."""
+    how = int(change.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        at = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        kinds = [at.type, _I, _I, _I]
+        kind = ir.FunctionType(ir.VoidType(), kinds)
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(call, [at, _I(how), _I(3), _I(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, change), generate
+
+
 @intrinsic
 def splat(_: Any, value: Any) -> Any:
     """The vector whose elements are all the float32 `value`."""

@@ -98,7 +98,7 @@ class Dlgn(Relaxation):
         return mixture(parameters, _GATE_COEFFICIENTS, noise=noise, scale=1 / temperature)
 
     def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
-        """A mixture of the gates' tables."""
+        """Mix the gates' tables."""
         from ..kernels.functions import Recipe
 
         return Recipe(scale=1 / temperature, basis=GATE_TABLES.astype(np.float32), noise=noise)

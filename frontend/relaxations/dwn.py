@@ -73,7 +73,7 @@ class Dwn(Relaxation):
         temperature: float = 1.0,  # noqa: ARG002
         noise: torch.Tensor | None = None,
     ) -> Recipe:
-        """The entries, and their averages."""
+        """Take the entries, and their averages."""
         from ..kernels.functions import Recipe
         from ..kernels.maps import IDENTITY
 

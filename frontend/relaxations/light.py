@@ -72,7 +72,7 @@ class Light(Relaxation):
         return transform(parameters, MOEBIUS, noise=noise, scale=1 / temperature, squash=1)
 
     def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
-        """The sigmoids."""
+        """Take the sigmoids."""
         from ..kernels.functions import Recipe
         from ..kernels.maps import IDENTITY
 

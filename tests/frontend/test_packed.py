@@ -37,9 +37,7 @@ def nodes(k: int, mode: str, candidates: int, features: int, rng: torch.Generato
     return Nodes(source, coef, weight, exact, slope, noise, logistic, mode.startswith("hard"))
 
 
-def results(
-    k: int, mode: str, candidates: int, groups: int, depth: int, *, together: bool = True
-) -> tuple[list[Tensor], list[str]]:
+def results(k: int, mode: str, candidates: int, groups: int, depth: int) -> tuple[list[Tensor], list[str]]:
     """Outputs and all gradients of a stack on bits, and the classes of its layers."""
     rng = torch.Generator().manual_seed(k)
     x = (torch.rand((BLOCKS, FEATURES, cpu.LANES), generator=rng) < 0.4).float().requires_grad_()
