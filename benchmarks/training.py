@@ -6,9 +6,9 @@
 PEERS may also come from the environment variable LGC_PEERS; a missing peer is reported. On
 Python 3.11 one file of torchlogix 0.2.2 is read with other quotes, as in benchmarks/inference.py.
 
-784 random bits, layers of random fixed wiring (or of 8 learned candidates per pin), counts per class,
-cross-entropy, `backward()`; `--adam` adds torch's optimiser step. Each engine, node and number of threads
-runs in a process of its own, engines in turns. One thread: CPU time (user and system), several threads:
+784 random bits, layers of random fixed wiring (or of 8 learned candidates per pin), relaxed or hard with
+the relaxed gradient, counts per class, cross-entropy, `backward()`; `--adam` adds torch's optimiser
+step. Each engine, node and number of threads runs in a process of its own, engines in turns. One thread: CPU time (user and system), several threads:
 wall time; the fastest of a run's steps, the better of the runs, for both engines. Memory: what the
 process' peak grew by from before the model was built, a step of a small network having been made.
 """
@@ -37,8 +37,15 @@ NODES = {
     "WARP 4": ("warp", "warp", 4),
     "WARP 6": ("warp", "warp", 6),
     "learned 8": ("dlgn", "raw", 2),
+    "raw 2 hard": ("dlgn", "raw", 2),
+    "Light 4 hard": ("light", "light", 4),
+    "WARP 4 hard": ("warp", "warp", 4),
+    "WARP 6 hard": ("warp", "warp", 6),
 }
-"""Relaxation here, parametrization there, inputs per node; all learn their functions."""
+"""Relaxation here, parametrization there, inputs per node; all learn their functions.
+
+Hard ones are hardened in the forward pass and have the relaxed gradient.
+"""
 CANDIDATES = 8
 SMALL = 400
 """Width of the network each engine starts with."""
@@ -60,14 +67,16 @@ def ours(node: str, options: argparse.Namespace) -> Step:
         settings = dataclasses.replace(settings, connections="learned", candidates=CANDIDATES)
     layers = (settings,) * options.layers
     rng = np.random.default_rng(0)
-    network = Network(ModelConfig(layers), Sources(np.arange(INPUTS, dtype=np.int32)), CLASSES, rng)
+    hard = node.endswith("hard")
+    model = ModelConfig(layers, estimator="hard" if hard else "soft")
+    network = Network(model, Sources(np.arange(INPUTS, dtype=np.int32)), CLASSES, rng)
     x = blocks(rng.random((options.batch, INPUTS)) < 0.5, np.arange(options.batch))
     labels = torch.from_numpy(rng.integers(0, CLASSES, options.batch))
     adam = torch.optim.Adam(network.parameters())
 
     def step() -> None:
         network.zero_grad()
-        logits = network(x, hard=False)[: options.batch]
+        logits = network(x, hard=hard)[: options.batch]
         torch.nn.functional.cross_entropy(logits, labels).backward()
         if options.adam:
             adam.step()
@@ -86,8 +95,11 @@ def torchlogix(node: str, options: argparse.Namespace) -> Step:
     if node.startswith("learned"):  # its method "random" draws sources that do not exist
         chosen = {"num_candidates": CANDIDATES, "init_method": "random-unique"}
         wiring = {"connections": "learnable", "connections_kwargs": chosen}
+    how = {"forward_sampling": "hard" if node.endswith("hard") else "soft"}
     dense = [
-        LogicDense(size, options.width, lut_rank=k, parametrization=name, parametrization_kwargs={}, **wiring)
+        LogicDense(
+            size, options.width, lut_rank=k, parametrization=name, parametrization_kwargs=how, **wiring
+        )
         for size in sizes[:-1]
     ]
     network = torch.nn.Sequential(*dense, GroupSum(CLASSES, tau=10)).train()
@@ -165,7 +177,7 @@ def main() -> None:
         f"{INPUTS} -> {options.layers} x {options.width}, batch {options.batch}: ns per gate and sample, MiB"
     )
     print(
-        f"{'node':<10}{'threads':>8}"
+        f"{'node':<13}{'threads':>8}"
         + "".join(f"{name:>12}{'MiB':>7}" for name in names)
         + f"{'ratio':>9}{'memory':>8}"
     )
@@ -187,7 +199,7 @@ def main() -> None:
                 if found
             }
             results.append({"node": node, "threads": threads, **best})
-            line = f"{node:<10}{threads:>8}" + "".join(
+            line = f"{node:<13}{threads:>8}" + "".join(
                 f"{r['ns']:>12.2f}{r['MiB']:>7.0f}" for r in best.values()
             )
             if len(best) == 2:

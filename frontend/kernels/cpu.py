@@ -8,6 +8,7 @@ A layer's node i has k pins; pin p reads `sum_c weight[i, p, c] * x[source[i, p,
 `x[source[i, p]]` if the wiring is fixed (`fixed`), and the node evaluates the polynomial `coef[i]` in the
 monomial basis: bit p of the index s tells whether pin p is a factor of the monomial s. A squashed node's
 polynomial, plus noise if there is any, is a logit: `LOGISTIC` gives its probability, `STEP` its sign.
+A layer whose inputs are all bits reads them as words of 64 samples (`packed`).
 """
 # mypy: disallow-untyped-decorators=False
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .._typing import F32x1, F32x2, F32x3, I32x1, I32x2
+from .._typing import F32x1, F32x2, I32x1, I32x2
 from .polynomial import evaluate, gradients
 from .simd import LANES, LOGISTIC, PLAIN, WIDTH, load, positive, sigmoid, splat, store
 
@@ -53,44 +53,6 @@ def slope_row(p: F32x1, i: Any, y_grad: F32x1, g: Any, out: F32x1) -> None:
         s = np.uint64(chunk)
         v = load(p, i + s)
         store(out, s, load(y_grad, g + s) * (v * (one - v)))
-
-
-@cache
-def arranging(k: int) -> tuple[Kernel, Kernel]:
-    """Polynomials of k pins into another order, and gradients back into theirs, compiled for this k."""
-    size = 1 << k
-
-    @njit(cache=True, nogil=True)
-    def arrange(given: F32x2, order: I32x1, out: F32x2) -> None:
-        """Set the row t of `out` to `given[order[t]]`."""
-        old, new = given.ravel(), out.ravel()
-        for t in range(np.uint64(len(order))):
-            i = np.uint64(order[t])
-            for s in range(size):
-                new[t * np.uint64(size) + np.uint64(s)] = old[i * np.uint64(size) + np.uint64(s)]
-
-    @njit(cache=True, nogil=True)
-    def total(given: F32x3, order: I32x1, out: F32x2) -> None:
-        """Set `out[order[t]]` to the sum of the blocks' rows t, `given` being `[blocks, nodes, 2**k]`."""
-        blocks, nodes, length = np.uint64(len(given)), np.uint64(len(order)), np.uint64(size)
-        old, new = given.ravel(), out.ravel()
-        for t in range(nodes):
-            i, j = np.uint64(order[t]) * length, t * length
-            if size < WIDTH:
-                for s in range(length):
-                    value = old[j + s]
-                    for b in range(np.uint64(1), blocks):
-                        value += old[b * nodes * length + j + s]
-                    new[i + s] = value
-            else:
-                for chunk in range(0, size, WIDTH):
-                    c = np.uint64(chunk)
-                    row = load(old, j + c)
-                    for b in range(np.uint64(1), blocks):
-                        row = row + load(old, b * nodes * length + j + c)
-                    store(new, i + c, row)
-
-    return arrange, total
 
 
 @cache

@@ -223,7 +223,6 @@ class Functions:
             table: F32x2 = recipe.basis
             self._basis = np.ascontiguousarray(_monomials(table) if polynomials else table)
             self._kept = np.empty(room * len(self._basis), np.float32)
-            self._place = np.resize(place, room)
         elif recipe.squash:
             self._kept = np.empty(self.count << k, np.float32)
         self.slope = self.coef if recipe.slope is None else np.empty_like(self.coef)
@@ -246,7 +245,7 @@ class Functions:
         if self._basis is not None:
             known = _words(recipe.basis) if len(self.words) else self.words
             state = (recipe.scale, self._basis, self._kept, self.coef.ravel(), known, self.words)
-            mixtures.forward(given, noise, self._place, *state, first, stop)
+            mixtures.forward(given, noise, order, *state, first, stop)
         else:
             squash, forward = int(recipe.squash), _kernels(self._k)[0]
             state = (float(recipe.scale), _numbers(self._matrix), squash, self.coef.ravel(), self._kept)
@@ -265,7 +264,7 @@ class Functions:
         recipe = self._recipe
         if self._basis is not None:
             state = (recipe.scale, self._basis, self._kept, self.coef.ravel())
-            mixtures.backward(coef_grad, self._place, *state, out, first, stop)
+            mixtures.backward(coef_grad, self._order, *state, out, first, stop)
         else:
             matrix = maps.transposed(self._matrix)
             state = (float(recipe.scale), _numbers(matrix), self._kept)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from .._typing import F32x1, F32x2
+from .._typing import F32x1
 from .simd import (
     WIDTH,
     alternate,
@@ -22,10 +22,8 @@ from .simd import (
     larger,
     load,
     sigmoid,
-    softmaxes,
     splat,
     store,
-    store_totals,
     swap,
 )
 
@@ -119,79 +117,6 @@ def rows(k: int) -> Kernel:
                     store(out, i, v)
 
     return kernel
-
-
-@njit(cache=True, nogil=True)
-def _logits(z: F32x1, noise: F32x1, i: Any) -> Any:
-    return load(z, i) + load(noise, i) if noise.size else load(z, i)
-
-
-@njit(cache=True, nogil=True)
-def mixture(
-    z: F32x1,
-    noise: F32x1,
-    scale: float,
-    basis: F32x2,
-    weight: F32x1,
-    out: F32x1,
-    first: int,
-    stop: int,
-) -> None:
-    """Set rows of `weight` `[nodes, 16]` to softmax(`scale` (z + noise)), flat arrays.
-
-    Those of `out` `[nodes, 4]` become its products with `basis` `[4, 16]`. Rows are done four at a time,
-    `first .. stop - 1` being numbers of fours; the last may be fewer.
-    """
-    b = basis.ravel()
-    b0, b1 = load(b, np.uint64(0)), load(b, np.uint64(16))
-    b2, b3 = load(b, np.uint64(32)), load(b, np.uint64(48))
-    factor, nodes = splat(np.float32(scale)), len(out) // 4
-    for four in range(first, stop):
-        n = 4 * four
-        i, j = np.uint64(16 * n), np.uint64(16 * n + 16)
-        k, m = np.uint64(16 * n + 32), np.uint64(16 * n + 48)
-        if n + 4 <= nodes:
-            rows = (_logits(z, noise, i), _logits(z, noise, j), _logits(z, noise, k), _logits(z, noise, m))
-            v, w, x, y = softmaxes(rows, factor)
-            store(weight, i, v)
-            store(weight, j, w)
-            store(weight, k, x)
-            store(weight, m, y)
-            low = (v * b0, v * b1, v * b2, v * b3, w * b0, w * b1, w * b2, w * b3)
-            high = (x * b0, x * b1, x * b2, x * b3, y * b0, y * b1, y * b2, y * b3)
-            store_totals(out, np.uint64(4 * n), low + high)
-        else:
-            for row in range(n, nodes):
-                i = np.uint64(16 * row)
-                (v,) = softmaxes((_logits(z, noise, i),), factor)
-                store(weight, i, v)
-                store_totals(out, np.uint64(4 * row), (v * b0, v * b1, v * b2, v * b3))
-
-
-@njit(cache=True, nogil=True)
-def mixture_gradient(
-    out_grad: F32x1,
-    out: F32x1,
-    weight: F32x1,
-    scale: float,
-    basis: F32x2,
-    z_grad: F32x1,
-    first: int,
-    stop: int,
-) -> None:
-    """Set rows `first .. stop - 1` of `z_grad` `[nodes, 16]` to the gradients of `mixture`."""
-    b = basis.ravel()
-    b0, b1 = load(b, np.uint64(0)), load(b, np.uint64(16))
-    b2, b3 = load(b, np.uint64(32)), load(b, np.uint64(48))
-    factor = np.float32(scale)
-    for n in range(first, stop):
-        i, o = np.uint64(16 * n), np.uint64(4 * n)
-        g0, g1 = factor * out_grad[o], factor * out_grad[o + np.uint64(1)]
-        g2, g3 = factor * out_grad[o + np.uint64(2)], factor * out_grad[o + np.uint64(3)]
-        mean = g0 * out[o] + g1 * out[o + np.uint64(1)]
-        mean += g2 * out[o + np.uint64(2)] + g3 * out[o + np.uint64(3)]
-        t = splat(g0) * b0 + splat(g1) * b1 + (splat(g2) * b2 + splat(g3) * b3)
-        store(z_grad, i, load(weight, i) * (t - splat(mean)))
 
 
 @cache

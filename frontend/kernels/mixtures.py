@@ -23,6 +23,8 @@ from .simd import WIDTH, ask, intrinsic, load, store
 GROUP = WIDTH
 """Nodes at a time."""
 _FUNCTIONS, _ROWS = 16, 4
+_AHEAD = 2 * GROUP
+"""How many nodes ahead their rows are asked for."""
 _ZERO = ir.Constant(ir.IntType(64), 0)
 
 
@@ -143,39 +145,11 @@ def _unmix(_: Any, grad: Any, table: Any, scale: Any, basis: Any, weight: Any, w
     return types.void(grad, table, types.float32, basis, weight, types.uint64, out), generate
 
 
-@intrinsic(prefer_literal=True)
-def _collect(_: Any, more: Any, rows: Any, base: Any, place: Any, first: Any, out: Any) -> Any:
-    """Set `out` `[64]` to, or with `more` add, the rows `place[first : first + 16]`, of four each."""
-    add = bool(int(more.literal_value))
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _code(context, builder, signature, args, (1, 3, 5))
-        part = ir.VectorType(ir.FloatType(), _ROWS)
-        numbers = code.numbers(1, args[4], WIDTH)
-        for i in range(0, WIDTH, _ROWS):
-            parts = []
-            for number in numbers[i : i + _ROWS]:
-                at = builder.add(args[2], builder.mul(number, ir.Constant(ir.IntType(64), _ROWS)))
-                here = builder.bitcast(code.at(0, at), part.as_pointer())
-                parts.append(builder.load(here, align=4))
-            while len(parts) > 1:
-                lanes = range(2 * parts[0].type.count)
-                parts = [
-                    simd.shuffle(builder, a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)
-                ]
-            here = code.at(2, ir.Constant(ir.IntType(64), i * _ROWS))
-            value = builder.fadd(simd.read(builder, here), parts[0]) if add else parts[0]
-            simd.write(builder, here, value)
-        return context.get_dummy_value()
-
-    return types.void(more, rows, types.uint64, place, types.uint64, out), generate
-
-
 @njit(cache=True, nogil=True)
 def forward(
     z: F32x1,
     noise: F32x1,
-    place: I32x1,
+    order: I32x1,
     scale: float,
     basis: F32x2,
     weight: F32x1,
@@ -185,38 +159,36 @@ def forward(
     first: int,
     stop: int,
 ) -> None:
-    """Set rows of `out` `[nodes, 4]` to softmax(`scale` (z + noise)) times `basis` `[16, 4]`.
+    """Set rows `first .. stop - 1` of `out` `[nodes, 4]` to softmax(`scale` (z + noise)) times a basis.
 
-    Row `place[i]` becomes that of row i of `z` and `noise` `[nodes, 16]`, the latter perhaps empty, for i
-    from `first`, which begins a group, to `stop - 1`. `weight` `[groups, 16 functions, 16 nodes]` keeps the
-    softmax. Element `place[i]` of `words`, if it has any, becomes the one of `known` `[16]` for the largest
-    logit.
+    `basis` is `[16, 4]`; row t is that of row `order[t]` of `z` and `noise` `[nodes, 16]`, the latter perhaps
+    empty. `first` begins a group; `weight` `[groups, 16 functions, 16 nodes]` keeps the softmax. Element t of
+    `words`, if it has any, becomes the one of `known` `[16]` for the largest logit.
     """
     b, factor = basis.ravel(), np.float32(scale)
     here, there = np.zeros(GROUP * _FUNCTIONS, np.float32), np.empty(GROUP * (_ROWS + 1), np.float32)
-    n, four = np.uint64(_FUNCTIONS), np.uint64(_ROWS)
+    n, four, last = np.uint64(_FUNCTIONS), np.uint64(_ROWS), np.uint64(len(order) - 1)
     for begin in range(np.uint64(first), np.uint64(stop), np.uint64(GROUP)):
         count = min(np.uint64(GROUP), np.uint64(stop) - begin)
-        for i in range(count):
-            ask(z, (begin + i + np.uint64(2 * GROUP)) * n, 0)
-            ask(weight, (begin + i + np.uint64(GROUP)) * n, 1)
-            v = load(z, (begin + i) * n)
+        for t in range(count):
+            ask(z, np.uint64(order[min(begin + t + np.uint64(_AHEAD), last)]) * n, 0)
+            i = np.uint64(order[begin + t]) * n
+            v = load(z, i)
             if noise.size:
-                v = v + load(noise, (begin + i) * n)
-            store(here, i * n, v)
+                v = v + load(noise, i)
+            store(here, t * n, v)
         _mix(here, factor, b, weight, begin * n, there)
-        for i in range(count):
-            o = np.uint64(place[begin + i]) * four
-            for s in range(four):
-                out[o + s] = there[i * four + s]
-            if words.size:
-                words[place[begin + i]] = known[np.uint64(there[np.uint64(GROUP * _ROWS) + i])]
+        for s in range(count * four):
+            out[begin * four + s] = there[s]
+        if words.size:
+            for t in range(count):
+                words[begin + t] = known[np.uint64(there[np.uint64(GROUP * _ROWS) + t])]
 
 
 @njit(cache=True, nogil=True)
 def backward(
     out_grad: F32x3,
-    place: I32x1,
+    order: I32x1,
     scale: float,
     basis: F32x2,
     weight: F32x1,
@@ -225,24 +197,31 @@ def backward(
     first: int,
     stop: int,
 ) -> None:
-    """Set rows `first .. stop - 1` of `z_grad` `[nodes, 16]`, arguments as in `forward`.
+    """Set rows `order[first .. stop - 1]` of `z_grad` `[nodes, 16]`, arguments as in `forward`.
 
-    `out_grad` `[blocks, nodes, 4]` is summed over blocks; `place` is filled up to whole groups.
+    `out_grad` `[blocks, nodes, 4]` is summed over blocks.
     """
     b, factor, flat = basis.ravel(), np.float32(scale), out_grad.ravel()
     grads, tables = np.zeros(GROUP * _ROWS, np.float32), np.zeros(GROUP * _ROWS, np.float32)
     found = np.empty(GROUP * _FUNCTIONS, np.float32)
-    n, four = np.uint64(_FUNCTIONS), np.uint64(_ROWS)
-    blocks, size = np.uint64(out_grad.shape[0]), np.uint64(out_grad.shape[1]) * four
+    n, four, last = np.uint64(_FUNCTIONS), np.uint64(_ROWS), np.uint64(len(order) - 1)
+    blocks, size = np.uint64(out_grad.shape[0]), np.uint64(len(order)) * four
     for begin in range(np.uint64(first), np.uint64(stop), np.uint64(GROUP)):
-        count = min(np.uint64(GROUP), np.uint64(stop) - begin)
-        _collect(0, flat, np.uint64(0), place, begin, grads)
-        for block in range(np.uint64(1), blocks):
-            _collect(1, flat, block * size, place, begin, grads)
-        _collect(0, out, np.uint64(0), place, begin, tables)
-        for i in range(count):
-            ask(weight, (begin + i + np.uint64(2 * GROUP)) * n, 0)
-            ask(z_grad, (begin + i + np.uint64(GROUP)) * n, 1)
+        count, o = min(np.uint64(GROUP), np.uint64(stop) - begin), begin * four
+        if count == np.uint64(GROUP):
+            for s in range(np.uint64(0), np.uint64(GROUP * _ROWS), np.uint64(WIDTH)):
+                value = load(flat, o + s)
+                for block in range(np.uint64(1), blocks):
+                    value = value + load(flat, block * size + o + s)
+                store(grads, s, value)
+                store(tables, s, load(out, o + s))
+        else:
+            for s in range(count * four):
+                grads[s] = flat[o + s]
+                for block in range(np.uint64(1), blocks):
+                    grads[s] += flat[block * size + o + s]
+                tables[s] = out[o + s]
         _unmix(grads, tables, factor, b, weight, begin * n, found)
-        for i in range(count):
-            store(z_grad, (begin + i) * n, load(found, i * n))
+        for t in range(count):
+            ask(z_grad, np.uint64(order[min(begin + t + np.uint64(_AHEAD), last)]) * n, 1)
+            store(z_grad, np.uint64(order[begin + t]) * n, load(found, t * n))

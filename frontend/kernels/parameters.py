@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from .._typing import F32x2
 from . import maps
 from .maps import IDENTITY, Matrix
 from .simd import WIDTH
@@ -89,37 +87,6 @@ def transform(
     The factor of the lowest pin varies fastest. `squash` 1 takes the sigmoid before the product, 2 after.
     """
     found = _Transform.apply(given, noise, matrix, scale, squash)  # type: ignore[no-untyped-call]
-    return cast(Tensor, found)
-
-
-class _Mixture(torch.autograd.Function):
-    """Softmax over sixteen, times a basis."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, z: Tensor, noise: Tensor | None, basis: F32x2, scale: float) -> Tensor:
-        nodes = len(z)
-        weight, out = torch.empty_like(z, memory_format=torch.contiguous_format), z.new_empty((nodes, 4))
-        noisy = _NOTHING if noise is None else noise.contiguous()
-        arrays = (z.contiguous().view(-1).numpy(), noisy.view(-1).numpy(), float(scale), basis)
-        share(maps.mixture, -(-nodes // 4), *arrays, weight.view(-1).numpy(), out.view(-1).numpy())
-        ctx.save_for_backward(weight, out)
-        ctx.settings = basis, scale  # type: ignore[attr-defined]
-        return out
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, out = ctx.saved_tensors  # type: ignore[attr-defined]
-        basis, scale = ctx.settings  # type: ignore[attr-defined]
-        grad = torch.empty_like(weight)
-        arrays = [each.view(-1).numpy() for each in (grads[0].contiguous(), out, weight)]
-        share(maps.mixture_gradient, len(weight), *arrays, float(scale), basis, grad.view(-1).numpy())
-        return grad, None, None, None
-
-
-def mixture(z: Tensor, basis: F32x2, *, noise: Tensor | None = None, scale: float = 1.0) -> Tensor:
-    """softmax(`scale` (z + noise)) of float32 `[nodes, 16]` times `basis` float32 `[4, 16]`, `[nodes, 4]`."""
-    assert basis.dtype == np.float32
-    found = _Mixture.apply(z, noise, basis, scale)  # type: ignore[no-untyped-call]
     return cast(Tensor, found)
 
 

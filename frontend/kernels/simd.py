@@ -169,7 +169,7 @@ def store(_: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def ask(_: Any, array: Any, index: Any, change: Any) -> Any:
-    """Ask for the cache line of element `index` of a flat array, which need not exist; to `change` it or not."""
+    """Ask for the cache line of an element, which need not exist, to `change` it or not."""
     how = int(change.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -255,30 +255,6 @@ def larger(_: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *args), *args)
 
     return vector(a, b), generate
-
-
-@intrinsic
-def softmaxes(_: Any, rows: Any, scale: Any) -> Any:
-    """exp(`scale` v) over its sum, for each vector v of a tuple of 1, 2, 4, 8 or 16; `scale` is a vector."""
-    count = len(rows)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def larger(a: Any, b: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-        def spread(value: Any, i: int, spacing: int) -> Any:
-            return shuffle(builder, value, value, [i * spacing] * WIDTH)
-
-        given = cgutils.unpack_tuple(builder, args[0], count)
-        most, spacing = _fold(builder, given, larger)
-        less = [builder.fsub(v, spread(most, i, spacing)) for i, v in enumerate(given)]
-        powers = [exponential(builder, builder.fmul(v, args[1])) for v in less]
-        sums, _ = _sums(builder, powers)
-        shares = builder.fdiv(constant([1.0] * WIDTH), sums)
-        found = [builder.fmul(v, spread(shares, i, spacing)) for i, v in enumerate(powers)]
-        return context.make_tuple(builder, signature.return_type, found)
-
-    return types.UniTuple(vector, count)(rows, scale), generate
 
 
 def probabilities(builder: Any, logits: Any) -> Any:

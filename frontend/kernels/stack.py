@@ -191,7 +191,7 @@ class _Stack(torch.autograd.Function):
         wanted = []
         for i, (coef_grad, weight_grad) in enumerate(found):
             if need[2 * i]:
-                total = totals[2 * i] = torch.empty_like(tensors[2 * i])
+                total = totals[2 * i] = x.new_empty(tensors[2 * i].shape)
                 wanted.append((i, coef_grad, total))
             if need[2 * i + 1]:
                 totals[2 * i + 1] = over_blocks(torch.from_numpy(weight_grad))

@@ -34,15 +34,6 @@ GATE_TABLES = _gate_tables()
 """Truth tables bool `[16, 4]` of difflogic's gates, in lgc's row order."""
 
 
-def _gate_coefficients() -> F32x2:
-    """Coefficients of 1, a, b and ab in each gate, float32 `[4, 16]`."""
-    t = GATE_TABLES.T.astype(np.float32)
-    return np.stack([t[0], t[1] - t[0], t[2] - t[0], t[3] - t[2] - t[1] + t[0]])
-
-
-_GATE_COEFFICIENTS = _gate_coefficients()
-
-
 class Dlgn(Relaxation):
     """z in R^16 per node, `soft = softmax(z / T) @ GATE_TABLES`; the hard gate is the argmax.
 
@@ -86,16 +77,6 @@ class Dlgn(Relaxation):
         if temperature != 1:
             logits = logits / temperature
         return logits.softmax(dim=1) @ parameters.new_tensor(GATE_TABLES)
-
-    def coefficients(
-        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """As `monomials(soft(...))`: the mixture of the gates' own coefficients."""
-        if parameters.device.type != "cpu":
-            return super().coefficients(parameters, temperature, noise)
-        from ..kernels.parameters import mixture
-
-        return mixture(parameters, _GATE_COEFFICIENTS, noise=noise, scale=1 / temperature)
 
     def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
         """Mix the gates' tables."""

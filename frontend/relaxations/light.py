@@ -60,17 +60,6 @@ class Light(Relaxation):
         logits = parameters if noise is None else parameters + noise
         return (logits if temperature == 1 else logits / temperature).sigmoid()
 
-    def coefficients(
-        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """As `monomials(soft(...))`, in one pass."""
-        if parameters.device.type != "cpu":
-            return super().coefficients(parameters, temperature, noise)
-        from ..kernels.maps import MOEBIUS
-        from ..kernels.parameters import transform
-
-        return transform(parameters, MOEBIUS, noise=noise, scale=1 / temperature, squash=1)
-
     def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
         """Take the sigmoids."""
         from ..kernels.functions import Recipe

@@ -72,18 +72,6 @@ class Warp(Relaxation):
         k = parameters.shape[1].bit_length() - 1
         return parameters @ parameters.new_tensor(hadamard(k) / -temperature)
 
-    def coefficients(
-        self, parameters: torch.Tensor, temperature: float = 1.0, noise: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """As `monomials(soft(...))`: a pin's factor w0 + w1 (1 - 2 x) has coefficients w0 + w1 and -2 w1."""
-        if parameters.device.type != "cpu":
-            return super().coefficients(parameters, temperature, noise)
-        from ..kernels.maps import WALSH
-        from ..kernels.parameters import transform
-
-        assert noise is None
-        return transform(parameters, WALSH, scale=-1 / temperature)
-
     def recipe(self, temperature: float = 1.0, noise: torch.Tensor | None = None) -> Recipe:
         """Hadamard's transform."""
         from ..kernels.functions import Recipe

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lgc.frontend.kernels import cpu, memory, stack, threads
 from lgc.frontend.kernels.autograd import fused, monomials, stacked
+from lgc.frontend.kernels.functions import Functions, Recipe
 from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
-from lgc.frontend.kernels.parameters import mixture, softmax, transform
+from lgc.frontend.kernels.parameters import softmax, transform
 from lgc.frontend.kernels.stack import Nodes
 from lgc.frontend.kernels.warp import warp
 from lgc.frontend.network import blocks
@@ -219,21 +220,33 @@ def test_transforms_are_kronecker_powers(
 def test_mixtures_are_softmax_times_a_basis(nodes: int, spread: float, noisy: bool) -> None:
     rng = torch.Generator().manual_seed(nodes)
     z, noise = torch.randn((2, nodes, 16), generator=rng)
-    basis, seed = torch.randn((4, 16), generator=rng), torch.randn((nodes, 4), generator=rng)
-    ours = (z * spread).requires_grad_()
-    theirs = ours.detach().double().requires_grad_()
-    found = mixture(ours, basis.numpy(), noise=noise if noisy else None, scale=1.3)
+    basis = (torch.rand((16, 4), generator=rng) < 0.5).float()
+    ours, order = z * spread, torch.randperm(nodes, generator=rng)
+    place = torch.argsort(order).int().numpy()
+    recipe = Recipe(scale=1.3, basis=basis.numpy(), noise=noise if noisy else None)
+    grads = torch.randn((2, nodes, 4), generator=rng)
+    theirs = ours.double().requires_grad_()
     logits = theirs + noise.double() if noisy else theirs
-    expected = (1.3 * logits).softmax(1) @ basis.T.double()
-    (found * seed).sum().backward()
-    (expected * seed.double()).sum().backward()
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4 * spread**0.5)
-    torch.testing.assert_close(
-        ours.grad.double(),  # type: ignore[union-attr]
-        theirs.grad,
-        rtol=1e-4,
-        atol=1e-4 * spread**0.5,
-    )
+    table = (1.3 * logits).softmax(1) @ basis.double()
+    (table[order] * grads.sum(0).double()).sum().backward()
+    results = []
+    for parts in (1, 3):
+        made = Functions(ours, recipe, order.int().numpy(), place, 2, polynomials=False, words=True)
+        found = np.empty(nodes * 16, np.float32)
+        for part in range(parts):
+            made.prepare(part, parts)
+        for part in range(parts):
+            made.found(grads.numpy(), found, part, parts)
+        results.append((made.coef, found, made.words))
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+    close = {"rtol": 1e-4, "atol": 1e-4 * spread**0.5}
+    coef, found, words = results[0]
+    np.testing.assert_allclose(coef, table[order].detach(), **close)
+    assert theirs.grad is not None
+    np.testing.assert_allclose(found.reshape(nodes, 16), theirs.grad, **close)
+    best = (ours + noise if noisy else ours).argmax(1)
+    known = (basis[best].long() << torch.arange(4)).sum(1)
+    assert words.tolist() == known[order].tolist()
 
 
 @given(
