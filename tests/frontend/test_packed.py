@@ -11,8 +11,10 @@ from torch import Tensor
 
 from lgc.frontend.kernels import bits, cpu, layer, stack, threads
 from lgc.frontend.kernels.autograd import monomials, stacked
+from lgc.frontend.kernels.functions import Functions
 from lgc.frontend.kernels.packed import pack, tables
 from lgc.frontend.kernels.stack import Nodes
+from lgc.frontend.relaxations import RELAXATIONS
 
 FEATURES, NODES, BLOCKS = 37, 24, 3
 MODES = ("soft", "logistic", "noisy", "hard", "hard logistic", "hard noisy", "hard slope")
@@ -159,3 +161,28 @@ def test_gradients_are_those_of_float64() -> None:
             assert ours.grad is not None
             assert theirs.grad is not None
             torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "k"), [("dlgn", 2), ("light", 1), ("light", 5), ("warp", 3), ("warp", 6), ("dwn", 4)]
+)
+@given(seed=st.integers(0, 2**32), noisy=st.booleans())
+def test_kernels_round_as_hardening_does(name: str, k: int, seed: int, noisy: bool) -> None:
+    rng = np.random.default_rng(seed)
+    kind = RELAXATIONS[name]
+    # small whole numbers make ties, those with thirds sums that depend on their order
+    parameters = (rng.integers(-2, 3, (50, kind.parameters(k))) / rng.choice([1, 3], (50, 1))).astype(
+        np.float32
+    )
+    noise = rng.integers(-1, 2, parameters.shape).astype(np.float32)
+    noisy = noisy and name in {"dlgn", "light"}
+    recipe = kind.recipe(1.0, torch.from_numpy(noise) if noisy else None)
+    assert recipe is not None
+    order = rng.permutation(50).astype(np.int32)
+    place = np.argsort(order).astype(np.int32)
+    made = Functions(torch.from_numpy(parameters), recipe, order, place, k, polynomials=True, words=True)
+    for part in range(2):
+        made.prepare(part, 2)
+    expected = kind.hard(parameters + noise if noisy else parameters)[order]
+    found = made.words[:, None] >> np.arange(2**k, dtype=np.uint64) & np.uint64(1)
+    assert np.array_equal(found.astype(bool), expected)
