@@ -136,6 +136,7 @@ async def stress(dut: Any) -> None:
     frames = min(want.facts["stress_frames"], len(want.codes))
     dut.bulk.value = 0
     await _start(dut)
+    await boot(dut, want.facts["flash"])
     cut = int(rng.integers(want.facts["features"])) if want.facts["reset"] else 0
     await _send(dut, want.codes[0].tolist()[:cut], rng)
     await _reset(dut)

@@ -310,6 +310,7 @@ class FoldedFlow(Flow):
         room["interface"] = self.interface
         if self.options.tail == "serial":
             room["sprams"] = self.target.resources.spram
+            room["luts"] = self.target.resources.lut if self.target.cells.flash else None
         if self.options.tail == "serial":
             return serial_design(encoder, folded, **room)
         return design(encoder, folded, self.fabric, **room)

@@ -28,9 +28,6 @@ from .serial import Tail
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
 
-_ROM_BITS = 24
-"""Bits of a program in LUTs that one of them holds at most, reckoned well."""
-
 PROGRAM_FILE = "program.bin"
 """What the flash has to hold."""
 
@@ -80,7 +77,7 @@ class Design:
                 f"take {values:,} block RAMs of {has.bram:,} ({values / has.bram - 1:.0%} over).",
                 hint="Try a larger target, or narrower layers.",
             )
-        luts = store.outside * store.bits // _ROM_BITS + self.kernel_luts
+        luts = store.luts + self.kernel_luts
         if luts > has.lut:
             rooms = f" and {has.spram} SPRAMs" if has.spram else ""
             raise DoesNotFitError(
@@ -109,12 +106,14 @@ class Design:
         if self.serial is not None:
             program, store = self.serial
             values, tables = program.value_blocks(self.shapes), program.table_blocks(self.shapes)
-            blocks = f"{store.sprams} SPRAM" if store.loaded else f"{store.blocks(self.shapes):,}"
+            blocks = f"{store.sprams} SPRAM" if store.sprams else f"{store.blocks(self.shapes):,}"
             rows.append((f"{program.program.depth:,} values, four copies", "", "", "", "", f"{values:,}"))
             rows.append((f"{len(program.tables[0]):,} tables", "", "", "", "", f"{tables:,}"))
             rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", blocks))
             if store.outside:
                 rows.append((f"  {store.outside:,} of them in LUTs", "", "", "", "", ""))
+            if store.streamed:
+                rows.append(("  read from flash for each sample", "", "", "", "", ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -171,6 +170,7 @@ def serial_design(
     shapes: Shapes = (),
     blocks: int = 0,
     sprams: int = 0,
+    luts: int | None = None,
     interface: Interface = STREAM,
 ) -> Design:
     """Lay out a folded design with its tail as a program, one LUT per clock.
@@ -181,22 +181,29 @@ def serial_design(
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
         sprams: single-port RAMs for a program that is too large for those.
+        luts: LUTs of the device, where a program that is larger still can be read from flash as it runs;
+            else None.
         interface: what to put around the design.
 
     Raises:
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
     tail, encoder = Tail.of(folded.tail, folded.kernels[-1]), interface.encoder(encoder)
-    store = tail.store(shapes, blocks, sprams)
+    kernels = sum(kernel.netlist.luts for kernel in folded.kernels if not kernel.pool)
+    store = tail.store(shapes, blocks, sprams, None if luts is None else max(luts - kernels, 0))
     left = blocks - store.blocks(shapes) - tail.value_blocks(shapes) - tail.table_blocks(shapes)
     layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0))
+    # the kernels have come to rest long before a long program ends
+    run, steps = serial.clocks(store), sum(math.prod(layer.steps) for layer in layers)
+    short = min(run, 4 * (encoder.features + steps) * (len(tail.wanted) + 1))
     clocks = timing(
         layers,
         per_place=per_place(encoder, folded),
-        tail=tail.program.length + serial.AFTER,
+        tail=short,
         bits=len(tail.wanted),
         drained=interface.wraps,
     )
+    clocks = Timing(clocks.latency + run - short, clocks.cycles_per_sample + run - short)
     return Design(encoder, folded, layers, clocks, shapes, serial=(tail, store), interface=interface)
 
 
@@ -233,7 +240,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         program, store = made.serial
         top = SerialTop(chain, program, store)
         files["program.v"] = program.text(store, made.shapes)
-        if store.loaded:
+        if store.flash:
             flash = out / PROGRAM_FILE
             flash.write_bytes(store.image(program.words()))
         facts = _Facts(
