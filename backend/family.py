@@ -42,6 +42,7 @@ class Family:
         packer: name of the tool in lgc.
         pack: its arguments, with `{routed}` and `{bitstream}`.
         bitstream: file that it writes.
+        flash: whether pins to the flash that configures it are a design's afterwards.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Family:
     packer: str = ""
     pack: tuple[str, ...] = ()
     bitstream: str = ""
+    flash: bool = False
 
     @property
     def estimated(self) -> bool:
@@ -126,6 +128,7 @@ endmodule
     packer="icepack",
     pack=("{routed}", "{bitstream}"),
     bitstream="lgc.bin",
+    flash=True,
 )
 
 _TRELLIS_FFS = (

@@ -32,11 +32,11 @@ def facts(rtl: RtlFiles, out: Path, faults: int) -> dict[str, Any] | None:
 class Flash:
     """A flash with a program at `FLASH_AT` and ones everywhere else."""
 
-    def __init__(self, dut: Any, facts: dict[str, Any]) -> None:
+    def __init__(self, dut: Any, facts: dict[str, Any], *, awake: bool) -> None:
         self.dut = dut
         self.program = Path(facts["file"]).read_bytes()
         self.faults: int = facts["faults"]
-        self.awake = False
+        self.awake = awake
         self.read = Event()
         self.task = cocotb.start_soon(self._run())
 
@@ -82,9 +82,16 @@ class Flash:
         dut.flash_miso.value = 1
 
 
+_booted: list[bool] = []
+"""Not empty once a test has waited for the program: a reset does not forget it."""
+
+
 async def boot(dut: Any, facts: dict[str, Any] | None, clk: str = "clk") -> None:
-    """Attach the flash of `facts`, if there is one, and wait until the program has been loaded."""
+    """Attach the flash of `facts`, if there is one; the first time wait until the program has been loaded."""
     if facts is None:
         return
-    await Flash(dut, facts).read.wait()
-    await ClockCycles(getattr(dut, clk), AFTER)
+    attached = Flash(dut, facts, awake=bool(_booted))
+    if not _booted:
+        await attached.read.wait()
+        await ClockCycles(getattr(dut, clk), AFTER)
+        _booted.append(True)

@@ -59,17 +59,11 @@ class Link:
         return [(value >> shift) & mask for value, width in numbers for shift in range(0, width, self.word)]
 
 
-_booted: list[bool] = []
-"""Not empty once a test has waited for the program: a reset does not forget it."""
-
-
 async def start(dut: Any, clk: str = "clk", rst: str = "rst", active: int = 1) -> None:
     """Start the clock, reset, and have the program loaded."""
     Clock(getattr(dut, clk), PERIOD, unit="ns").start()
     await reset(dut, clk, rst, active)
-    if not _booted:
-        await boot(dut, json.loads(Path("bench.json").read_text())["flash"], clk)
-        _booted.append(True)
+    await boot(dut, json.loads(Path("bench.json").read_text())["flash"], clk)
 
 
 async def reset(dut: Any, clk: str = "clk", rst: str = "rst", active: int = 1) -> None:

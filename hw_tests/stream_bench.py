@@ -147,6 +147,7 @@ async def stress(dut: Any) -> None:
     frames = min(want.facts["stress_frames"], len(want.beats))
     dut.bulk.value = 0
     await _start(dut)
+    await boot(dut, want.facts["flash"])
     cut = int(rng.integers(want.facts["first"])) if want.facts["reset"] else 0
     await _send(dut, want.beats[0][:cut], rng)
     await _reset(dut)

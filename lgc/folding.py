@@ -357,7 +357,9 @@ class FoldedFlow(Flow):
         room: dict[str, Any] = {"shapes": self.target.cells.shapes, "blocks": self.target.resources.bram}
         room |= {"positions": positions, "interface": self.interface}
         if fabric is None:
-            return serial_design(self.lowered.encoder, folded, sprams=self.target.resources.spram, **room)
+            room["sprams"] = self.target.resources.spram
+            room["luts"] = self.target.resources.lut if self.target.cells.flash else None
+            return serial_design(self.lowered.encoder, folded, **room)
         return design(self.lowered.encoder, folded, fabric, hop=self.options.continuous, **room)
 
     def map(self, name: str, net: Netlist) -> tuple[Netlist, model.Check]:

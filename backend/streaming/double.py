@@ -93,10 +93,11 @@ class DoubleSerialTail(SerialTail):
             m.d.sync += running.eq(0)
         with m.If(free):
             m.d.sync += [busy.eq(0), half.eq(~half)]
-        word = self._fetch(m, running, end, ready)
-        run = self._runs(m, running)
+        step = Signal()
+        word = self._fetch(m, running, step, end, ready)
+        run = self._runs(m, step)
         here = Signal(3)
-        m.d.sync += here.eq(Cat(running, here[:2]))
+        m.d.sync += here.eq(Cat(step, here[:2]))
         value = self._step(m, word, here[2] & run.writes, free, load, half)
         self._count(m, here[2], Mux(value, run.weight, 0), run.last)
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from ..interfaces.flash import flash_ports
 from .memory import Store
@@ -42,6 +42,8 @@ def crc32(data: bytes) -> int:
 class Loader(wiring.Component):  # type: ignore[misc]
     """Read a program from flash once, and again until its checksum is right; a reset does not forget it.
 
+    For SPRAM that is all. What stays in flash is read again for each sample, an instruction at a time.
+
     SPI mode 0, a bit in two clocks: the flash's output is sampled at the end of SCK's high half, when it has
     stood for nearly both.
 
@@ -51,20 +53,23 @@ class Loader(wiring.Component):  # type: ignore[misc]
 
     Ports:
         flash_*: to the flash.
-        write, to, column, data: 16 bits for the memory.
+        write, to, column, data: 16 bits for the memory; or a word, which stands a clock longer than `write`.
         done: all is there, and right.
+        go: read all again, if it stays in flash.
     """
 
     def __init__(self, store: Store, crc: int) -> None:
         self.store, self.crc = store, crc
+        self.parts = 1 if store.streamed else store.columns
         super().__init__(
             flash_ports()
             | {
                 "write": Out(1),
-                "to": Out(14),
+                "to": Out(max(14, store.address)),
                 "column": Out(store.column_width),
-                "data": Out(16),
+                "data": Out(16 * store.columns if store.streamed else 16),
                 "done": Out(1),
+                "go": In(1),
             }
         )
 
@@ -73,7 +78,11 @@ class Loader(wiring.Component):  # type: ignore[misc]
         del platform
         m = Module()
         selected, sck, done = Signal(), Signal(), Signal(reset_less=True)
-        out, left, pause = Signal(32), Signal(range(32)), Signal(range(PAUSE), init=PAUSE - 1)
+        out, left, pause = (
+            Signal(32),
+            Signal(range(max(32, len(self.data)))),
+            Signal(range(PAUSE), init=PAUSE - 1),
+        )
         awake, shifting, bit_done = Signal(), Signal(), Signal()
         m.d.comb += [
             self.flash_cs_n.eq(~selected),
@@ -87,13 +96,17 @@ class Loader(wiring.Component):  # type: ignore[misc]
             m.d.sync += sck.eq(~sck)
         with m.If(bit_done):
             m.d.sync += [out.eq(out << 1), left.eq(left - 1)]
+        wanted = Signal()
+        if self.store.streamed:
+            with m.If(self.go):
+                m.d.sync += wanted.eq(1)
         with m.FSM():
             with m.State("PAUSE"):
                 m.d.sync += [selected.eq(0), pause.eq(pause - 1)]
-                with m.If(~done & (pause == 0)):
+                with m.If(Mux(done, wanted, pause == 0)):
                     m.d.sync += selected.eq(1)
-                    with m.If(awake):
-                        m.d.sync += [out.eq(READ << 24 | FLASH_AT), left.eq(31)]
+                    with m.If(awake | done):
+                        m.d.sync += [out.eq(READ << 24 | FLASH_AT), left.eq(31), wanted.eq(0)]
                         m.next = "READ"
                     with m.Else():
                         m.d.sync += [out.eq(WAKE << 24), left.eq(7), awake.eq(1)]
@@ -106,7 +119,7 @@ class Loader(wiring.Component):  # type: ignore[misc]
             with m.State("READ"):
                 m.d.comb += shifting.eq(1)
                 with m.If(bit_done & (left == 0)):
-                    m.d.sync += left.eq(15)
+                    m.d.sync += left.eq(len(self.data) - 1)
                     m.next = "DATA"
             with m.State("DATA"):
                 m.d.comb += shifting.eq(1)
@@ -121,10 +134,10 @@ class Loader(wiring.Component):  # type: ignore[misc]
         return m
 
     def _receive(self, m: Module, bit_done: Signal, left: Signal) -> Signal:
-        """Take a bit; return whether it was the last one of all."""
+        """Take a bit; return whether it was the last one of the program."""
         store = self.store
         self.value = Signal(32, name="crc", init=START)
-        column = Signal(store.column_width, init=store.columns - 1)
+        column = Signal(store.column_width, init=self.parts - 1)
         at = Signal(len(self.to))
         last, full = Signal(), Signal()
         bit = self.flash_miso
@@ -136,8 +149,8 @@ class Loader(wiring.Component):  # type: ignore[misc]
             last.eq(full & (column == 0) & (at == store.words - 1)),
         ]
         with m.If(full):
-            m.d.sync += [left.eq(15), self.write.eq(1), self.to.eq(at), self.column.eq(column)]
-            m.d.sync += column.eq(column - 1)
+            m.d.sync += [left.eq(len(self.data) - 1), self.write.eq(1), self.to.eq(at)]
+            m.d.sync += [self.column.eq(column), column.eq(column - 1)]
             with m.If(column == 0):
-                m.d.sync += [column.eq(store.columns - 1), at.eq(Mux(last, 0, at + 1))]
+                m.d.sync += [column.eq(self.parts - 1), at.eq(Mux(last, 0, at + 1))]
         return last

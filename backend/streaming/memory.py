@@ -7,6 +7,9 @@ from dataclasses import dataclass
 Shapes = tuple[tuple[int, int], ...]
 """Words and bits per word that a block RAM can have."""
 
+ROM_BITS = 24
+"""Bits of a program in LUTs that one of them holds at most, reckoned well."""
+
 SPRAM = 16384, 16
 """Words and bits of a single-port RAM of iCE40 UltraPlus."""
 
@@ -35,16 +38,20 @@ class Store:
         bits: bits per word.
         inside: words in block RAM.
         sprams: SPRAMs, which hold all words, or 0. Words in neither are logic.
+        streamed: whether all words stay in flash and come from there again for each sample.
     """
 
     words: int
     bits: int
     inside: int
     sprams: int = 0
+    streamed: bool = False
 
     @classmethod
-    def choose(cls, words: int, bits: int, *, shapes: Shapes, blocks: int, sprams: int = 0) -> Store:
-        """Take block RAM if all words fit, then SPRAM, else as much block RAM as there is and LUTs.
+    def choose(
+        cls, words: int, bits: int, *, shapes: Shapes, blocks: int, sprams: int = 0, luts: int | None = None
+    ) -> Store:
+        """Take block RAM if all words fit, then SPRAM, then block RAM and LUTs, then flash.
 
         Args:
             words: of the program.
@@ -52,6 +59,7 @@ class Store:
             shapes: of block RAMs, none if there are none.
             blocks: block RAMs that are left.
             sprams: SPRAMs.
+            luts: LUTs that there are for words, where the flash can be read; else None.
         """
         if shapes and fewest(words, bits, shapes) <= blocks:
             return cls(words, bits, words)
@@ -59,12 +67,15 @@ class Store:
             return cls(words, bits, 0, -(-bits // SPRAM[1]))
         step = min((depth for depth, _ in shapes), default=1)
         fitting = (n for n in range(0, words, step) if shapes and fewest(n, bits, shapes) <= blocks)
-        return cls(words, bits, max(fitting, default=0))
+        found = cls(words, bits, max(fitting, default=0))
+        if luts is not None and found.luts > luts:
+            return cls(words, bits, 0, streamed=True)
+        return found
 
     @property
-    def loaded(self) -> bool:
+    def flash(self) -> bool:
         """Whether the words come from flash."""
-        return self.sprams > 0
+        return self.sprams > 0 or self.streamed
 
     @property
     def columns(self) -> int:
@@ -74,7 +85,12 @@ class Store:
     @property
     def outside(self) -> int:
         """Words in LUTs."""
-        return 0 if self.loaded else self.words - self.inside
+        return 0 if self.flash else self.words - self.inside
+
+    @property
+    def luts(self) -> int:
+        """LUTs at least, about, that hold words."""
+        return self.outside * self.bits // ROM_BITS
 
     @property
     def address(self) -> int:
@@ -91,8 +107,10 @@ class Store:
         return fewest(self.inside, self.bits, shapes)
 
     def text(self, name: str, words: list[int]) -> str:
-        """Write the Verilog of the memory `name`."""
-        return self._spram_text(name) if self.loaded else rom_text(name, words, self.bits, self.inside)
+        """Write the Verilog of the memory `name`; none if the words stay in flash."""
+        if self.streamed:
+            return ""
+        return self._spram_text(name) if self.sprams else rom_text(name, words, self.bits, self.inside)
 
     def image(self, words: list[int]) -> bytes:
         """Return what the flash has to hold: one big-endian number after the other."""

@@ -31,9 +31,6 @@ from .slide import Slide, Windows, windows_of
 from .timing import Timing, timing
 from .top import AFTER, FoldedTop, SerialTop
 
-_ROM_BITS = 24
-"""Bits of a program in LUTs that one of them holds at most, reckoned well."""
-
 PROGRAM_FILE = "program.bin"
 """What the flash has to hold."""
 
@@ -92,7 +89,7 @@ class Design:
                 f"take {values:,} block RAMs of {has.bram:,} ({values / has.bram - 1:.0%} over).",
                 hint="Try a larger target, or narrower layers.",
             )
-        luts = store.outside * store.bits // _ROM_BITS + self.kernel_luts
+        luts = store.luts + self.kernel_luts
         if luts > has.lut:
             rooms = f" and {has.spram} SPRAMs" if has.spram else ""
             raise DoesNotFitError(
@@ -125,7 +122,7 @@ class Design:
         if self.serial is not None:
             program, store = self.serial
             values, tables = program.value_blocks(self.shapes), program.table_blocks(self.shapes)
-            place = f"{store.sprams} SPRAM" if store.loaded else f"{store.blocks(self.shapes):,}"
+            place = f"{store.sprams} SPRAM" if store.sprams else f"{store.blocks(self.shapes):,}"
             images = " of two images" if isinstance(program, DoubleTail) else ""
             what = f"{program.program.depth:,} values{images}, four copies"
             rows.append((what, "", "", "", "", f"{values:,}"))
@@ -133,6 +130,8 @@ class Design:
             rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", place))
             if store.outside:
                 rows.append((f"  {store.outside:,} of them in LUTs", "", "", "", "", ""))
+            if store.streamed:
+                rows.append(("  read from flash for each sample", "", "", "", "", ""))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:
@@ -208,6 +207,7 @@ def serial_design(
     shapes: Shapes = (),
     blocks: int = 0,
     sprams: int = 0,
+    luts: int | None = None,
     positions: int = 0,
     double: bool | None = None,
     interface: Interface = STREAM,
@@ -220,6 +220,8 @@ def serial_design(
         shapes: of block RAMs, none if there are none.
         blocks: block RAMs that there are; the program goes first.
         sprams: single-port RAMs for a program that is too large for those.
+        luts: LUTs of the device, where a program that is larger still can be read from flash as it runs;
+            else None.
         positions: places that enter per clock, 0 for one feature.
         double: load an image while the program runs on the one before; None for yes if that makes results
             come faster and takes only block RAM that nothing else wants.
@@ -229,15 +231,17 @@ def serial_design(
         UsageError: padding as wide as a window, or features that do not come row by row.
     """
     tail, encoder = Tail.of(folded.tail, folded.kernels[-1]), interface.encoder(encoder)
+    kernels = sum(kernel.netlist.luts for kernel in folded.kernels if not kernel.pool)
+    spare = None if luts is None else max(luts - kernels, 0)
 
     def made(program: Tail) -> Design:
-        store = program.store(shapes, blocks, sprams)
+        store = program.store(shapes, blocks, sprams, spare)
         left = blocks - store.blocks(shapes) - program.value_blocks(shapes) - program.table_blocks(shapes)
         layers = layers_of(folded.kernels, shapes=shapes, blocks=max(left, 0), lanes=max(positions, 1))
         clocks = timing(
             layers,
             per_word=1 if positions else per_place(encoder, folded),
-            tail=program.program.length + serial.AFTER,
+            tail=serial.clocks(store),
             bits=len(program.wanted),
             double=isinstance(program, DoubleTail),
             drained=interface.wraps,
@@ -261,8 +265,9 @@ def _alike(one: Design, two: Design, blocks: int) -> bool:
     assert two.serial is not None
     (_, store), (tail, other) = one.serial, two.serial
     room = 0 < tail.value_blocks(two.shapes) <= blocks
-    same = (store.outside, store.loaded) == (other.outside, other.loaded)
-    return room and same and [x.in_block for x in one.layers] == [y.in_block for y in two.layers]
+    same = [(each.outside, each.loaded, each.streamed) for each in (store, other)]
+    lines = [[layer.in_block for layer in each.layers] for each in (one, two)]
+    return room and same[0] == same[1] and lines[0] == lines[1]
 
 
 def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_s: float = 300) -> RtlFiles:
@@ -301,7 +306,7 @@ def write_folded(made: Design, *, out: Path, yosys: Tool | None = None, timeout_
         program, store = made.serial
         top = SerialTop(chain, program, store)
         files["program.v"] = program.text(store, made.shapes)
-        if store.loaded:
+        if store.flash:
             flash = out / PROGRAM_FILE
             flash.write_bytes(store.image(program.words()))
         facts = _Facts(

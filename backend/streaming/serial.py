@@ -27,8 +27,8 @@ VALUES, TABLES, PROGRAM = "lgc_values", "lgc_tables", "lgc_program"
 LEAST_TABLES = 33
 """Tables that are worth a block RAM."""
 
-AFTER = 6
-"""Clocks besides the program's length from the last stored bit to the result."""
+_AFTER, _ASK = 6, 66
+"""Clocks from the last instruction to the result, and from the start to a flash's first bits."""
 
 _VALUES = """\
 module {name} (
@@ -146,16 +146,17 @@ class Tail:
         count = len(self.tables[0])
         return fewest(count, 16, shapes) if count >= LEAST_TABLES else 0
 
-    def store(self, shapes: Shapes, blocks: int, sprams: int = 0) -> Store:
+    def store(self, shapes: Shapes, blocks: int, sprams: int = 0, luts: int | None = None) -> Store:
         """Decide where the program goes.
 
         Args:
             shapes: of block RAMs, none if there are none.
             blocks: block RAMs for values, tables and program.
             sprams: SPRAMs.
+            luts: see `Store.choose`.
         """
         left = blocks - self.value_blocks(shapes) - self.table_blocks(shapes)
-        return Store.choose(*self.memory, shapes=shapes, blocks=left, sprams=sprams)
+        return Store.choose(*self.memory, shapes=shapes, blocks=left, sprams=sprams, luts=luts)
 
     def values(self) -> str:
         """Verilog of the memories of values."""
@@ -178,6 +179,11 @@ def bit_blocks(depth: int, shapes: Shapes) -> int:
     if all(width > 1 for _, width in shapes):  # of iCE40, which write single bits of a word
         shapes = tuple((words * width, 1) for words, width in shapes)
     return fewest(depth, 1, shapes)
+
+
+def clocks(store: Store) -> int:
+    """Clocks from the last stored bit to the result."""
+    return _AFTER + (_ASK + 32 * store.columns * store.words if store.streamed else store.words)
 
 
 class _Run(NamedTuple):
@@ -223,7 +229,7 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
                 "scores": Out(self.classes * tail.score_width),
                 "scores_valid": Out(1),
             }
-            | (flash_ports() if store.loaded else {})
+            | (flash_ports() if store.flash else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -236,10 +242,11 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
         bit, load = self._load(m, complete, free, kept)
         end, ready = Signal(), Signal(init=1)
         running = self._run(m, complete & ~load & ready, end, free, kept)
-        word = self._fetch(m, running, end, ready)
-        run = self._runs(m, running)
+        step = Signal()
+        word = self._fetch(m, running, step, end, ready)
+        run = self._runs(m, step)
         here = Signal(3)
-        m.d.sync += here.eq(Cat(running, here[:2]))
+        m.d.sync += here.eq(Cat(step, here[:2]))
         value = self._execute(m, word, here[2] & run.writes, free | self.restart & ~kept, (bit, load))
         self._count(m, here[2], Mux(value, run.weight, 0), run.last)
         return m
@@ -285,25 +292,29 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
             m.d.sync += kept.eq(0)
         return running
 
-    def _fetch(self, m: Module, running: Value, end: Signal, ready: Signal) -> Value:
+    def _fetch(self, m: Module, running: Value, step: Signal, end: Signal, ready: Signal) -> Value:
         """Step through the program; return the instruction of the clock before."""
         store = self.store
         at, word = Signal(store.address), Signal(store.bits)
         ports = {"i_clk": ClockSignal(), "i_at": at, "o_q": word}
-        if store.loaded:
+        m.d.comb += step.eq(running)
+        if store.flash:
             m.submodules.loader = loader = Loader(store, crc32(store.image(self.tail.words())))
-            m.d.comb += ready.eq(loader.done)
+            m.d.comb += [ready.eq(loader.done), loader.go.eq(self.started)]
             connect_flash(m, self, loader)
             ports |= {"i_write": loader.write, "i_to": loader.to, "i_column": loader.column}
             ports |= {"i_d": loader.data, "i_at": Cat(at, Const(0, len(loader.to) - len(at)))}
-        m.submodules.program = Instance(PROGRAM, **ports)
-        m.d.comb += end.eq(running & (at == store.words - 1))
-        with m.If(running):
+        if store.streamed:
+            m.d.comb += [step.eq(running & loader.write), word.eq(loader.data)]
+        else:
+            m.submodules.program = Instance(PROGRAM, **ports)
+        m.d.comb += end.eq(step & (at == store.words - 1))
+        with m.If(step):
             m.d.sync += at.eq(Mux(end, 0, at + 1))
         self._at = at
         return word
 
-    def _runs(self, m: Module, running: Value) -> _Run:
+    def _runs(self, m: Module, step: Value) -> _Run:
         """Step through the runs; return what holds for the result that stands in its register."""
         program = self.tail.program
         ends = program.runs.tolist()
@@ -312,7 +323,7 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
         weight, last = Signal(signed(width), init=weights[0]), Signal(init=lasts[0])
         following = Signal(range(max(len(ends), 2)), init=1 % len(ends))
         final = self._at == to
-        with m.If(running & final), m.Switch(following):
+        with m.If(step & final), m.Switch(following):
             for n in range(len(ends)):
                 with m.Case(n):
                     m.d.sync += [to.eq(ends[n]), weight.eq(weights[n]), last.eq(lasts[n])]

@@ -138,7 +138,7 @@ def timing(
         move = code and (not whole or after)
         valid = code and whole
         take = room and stages[-1].full
-        moved = take or move or not code
+        moved = take or move or not (code or draining)
         for stage, ready in zip(stages, reversed(rooms), strict=True):
             before, valid = valid, stage.full
             moved |= stage.clock(before, ready)

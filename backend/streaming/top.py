@@ -60,7 +60,7 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
         result = stream.Signature(len(self.tail.result.payload))
         ports = {"features": In(features), "result": Out(result)}
         ports |= core_ports(len(self.tail.scores)) if chain.core else {}
-        super().__init__(ports | (flash_ports() if store.loaded else {}))
+        super().__init__(ports | (flash_ports() if store.flash else {}))
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -79,7 +79,7 @@ class SerialTop(wiring.Component):  # type: ignore[misc]
             scores.eq(tail.scores),
             scores_valid.eq(tail.scores_valid),
         ]
-        if self.tail.store.loaded:
+        if self.tail.store.flash:
             connect_flash(m, self, tail)
         if chain.core:
             m.d.comb += [

@@ -25,7 +25,7 @@ from lgc.ir.passes import LutMap
 from lgc.verification import verify
 
 from .networks import dense_network
-from .test_designs import FAST, mapped
+from .test_designs import FAST, check, mapped
 
 ICE40 = ((256, 16), (512, 8), (1024, 4), (2048, 2))
 MODEL = dense_network(3, features=9, levels=2, widths=(30, 15))
@@ -51,6 +51,18 @@ def from_flash(interface: Interface = STREAM) -> Design:
     folded = mapped(MODEL)
     folded = replace(folded, tail=LutMap(k=4)(folded.tail))
     return serial_design(MODEL.encoder, folded, shapes=ICE40, blocks=4, sprams=4, interface=interface)
+
+
+def test_a_program_that_stays_in_flash(tmp_path: Path) -> None:
+    """Neither SPRAM nor LUTs have room: each sample reads it anew, also after a reset amid a frame."""
+    needs_icarus()
+    model = dense_network(4, features=3, widths=(9, 6))
+    folded = mapped(model)
+    folded = replace(folded, tail=LutMap(k=4)(folded.tail))
+    laid_out = serial_design(model.encoder, folded, shapes=ICE40, blocks=4, luts=3)
+    assert "read from flash for each sample" in laid_out.model()
+    assert serial_design(model.encoder, folded, shapes=ICE40, blocks=4, luts=50).serial[1].outside  # type: ignore[index]
+    check(model, laid_out, tmp_path)
 
 
 def codes_and_scores(samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,10 +143,10 @@ def test_a_program_that_fits_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "large.safetensors"
     checkpoint.save(path, model)
     done = CliRunner().invoke(
-        main, ["compile", str(path), "--fold", "-t", "ice40-hx1k", "-o", str(tmp_path / "b")]
+        main, ["compile", str(path), "--fold", "-t", "machxo2-1200", "-o", str(tmp_path / "b")]
     )
     assert done.exit_code == 5, done.output
-    assert "does not fit ice40-hx1k" in done.stderr
+    assert "does not fit machxo2-1200: its program has" in done.stderr
 
 
 @pytest.mark.slow
