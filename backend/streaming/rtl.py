@@ -265,7 +265,7 @@ def _alike(one: Design, two: Design, blocks: int) -> bool:
     assert two.serial is not None
     (_, store), (tail, other) = one.serial, two.serial
     room = 0 < tail.value_blocks(two.shapes) <= blocks
-    same = [(each.outside, each.loaded, each.streamed) for each in (store, other)]
+    same = [(each.outside, each.sprams, each.streamed) for each in (store, other)]
     lines = [[layer.in_block for layer in each.layers] for each in (one, two)]
     return room and same[0] == same[1] and lines[0] == lines[1]
 
