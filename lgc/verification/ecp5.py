@@ -66,7 +66,9 @@ def read_config(path: Path) -> Config:
     Raises:
         LgcError: it is damaged.
     """
-    device, tiles, groups = "", {}, {}
+    device = ""
+    tiles: dict[str, Tile] = {}
+    groups: dict[tuple[str, ...], Tile] = {}
     content: dict[int, list[int]] = {}
     now, words = Tile(), list[int]()
     for number, line in enumerate(path.read_text().split("\n"), 1):

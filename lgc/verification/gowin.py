@@ -73,7 +73,7 @@ class _Decoder:
         chipdb, bslib, unpack = (
             importlib.import_module(f"apycula.{name}") for name in ("chipdb", "bslib", "gowin_unpack")
         )
-        folder = Path(chipdb.__file__).parent
+        folder = Path(str(chipdb.__file__)).parent
         self.db = chipdb.load_chipdb(str(folder / f"{device}.msgpack.xz"))
         unpack._device = device
         bitmap = bslib.read_bitstream(str(file))[0]
