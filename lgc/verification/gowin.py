@@ -75,7 +75,7 @@ class _Decoder:
         )
         folder = Path(str(chipdb.__file__)).parent
         self.db = chipdb.load_chipdb(str(folder / f"{device}.msgpack.xz"))
-        unpack._device = device
+        vars(unpack)["_device"] = device
         bitmap = bslib.read_bitstream(str(file))[0]
         tiles = chipdb.tile_bitmap(self.db, bitmap)
         shared = {tuple(wire) for _, wires in self.db.nodes.values() for wire in wires}
@@ -118,7 +118,8 @@ class _Decoder:
 
     def run(self, pads: Mapping[str, str]) -> tuple[Design, dict[str, int]]:
         """Decode pins, then cells as they are found to be read."""
-        outputs, port = {}, {}
+        outputs: dict[int, int] = {}
+        port: dict[str, int] = {}
         for bit, place in pads.items():
             match = _PLACE.fullmatch(place)
             if match is None:

