@@ -305,7 +305,7 @@ def test_the_clock_of_the_router_holds_and_a_faster_one_does_not(copy: Path) -> 
     assert ladder.rungs[0].method.startswith("static, ")
     assert re.search(r"clocks at [\d.]+ MHz; wrong at [\d.]+ times that", ladder.rungs[1].method)
     assert ladder.rungs[1].compared == 8
-    slower = re.compile(r"(\(INTERCONNECT \S+/(?:I\d|SR|CEN|D_OUT_0) )\((\d+):\d+:\d+\) \(\d+:\d+:\d+\)")
+    slower = re.compile(r"(\(INTERCONNECT \S+ fabric\.\S+/I\d )\((\d+):\d+:\d+\) \(\d+:\d+:\d+\)")
     edit_routed(copy, "delays.sdf.gz", lambda text: slower.sub(r"\1(9\2:9\2:9\2) (9\2:9\2:9\2)", text))
     first, second = verify(copy, levels=["timing"], images=8).rungs
     assert first.verdict == second.verdict == DIFFERS
