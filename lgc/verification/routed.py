@@ -16,7 +16,7 @@ from . import hardware
 from .subject import Subject
 
 SAMPLES = 24
-"""Samples simulated: `ICESTORM_LC` takes an event-driven simulator four times what cells of synthesis do."""
+"""Samples simulated: `ICESTORM_LC` takes Icarus Verilog two to three times as long as cells of synthesis."""
 
 _PINS = {0b000001: ("PACKAGE_PIN", "D_IN_0"), 0b011001: ("D_OUT_0", "PACKAGE_PIN")}
 """Ways from side to side of simple pins, by PIN_TYPE."""
