@@ -97,7 +97,7 @@ def delays_of(subject: Subject) -> str:
 def _beside(subject: Subject, name: str) -> Path:
     hardware.without_loop(subject)
     read_step(subject.path, "07-route")
-    path = (subject.path / "07-route" / subject.values("07-route")["asc"]).with_name(name)
+    path = (subject.path / "07-route" / str(subject.values("07-route")["asc"])).with_name(name)
     if not path.is_file():
         raise ToolMissingError(f"The build has no {name} beside its routed design.", hint="Build it again.")
     return path

@@ -294,7 +294,9 @@ def phases(found: Paths, period: int, trace: Trace) -> tuple[list[int], list[int
     soon: Times = {pin: -edge[at] for pin, (at, _) in found.captures.items() if at in edge}
     longest, shortest = found.backward(late, max), found.backward(soon, min)
     start: Times = {n: edge[at] + delay for n, (at, delay) in found.launches.items() if at in edge}
-    drive_at, read_at, tight = [], [], []
+    drive_at: list[int] = []
+    read_at: list[int] = []
+    tight: list[str] = []
     for name in trace.inputs:
         node = net.get(name, -1)
         low, high = max(0.0, -shortest.get(node, 0.0)), period - longest.get(node, 0.0)
@@ -386,7 +388,7 @@ def _sdf(found: Paths, names: Mapping[str, str]) -> Iterator[str]:
 def _bench(trace: Trace, clock: str) -> str:
     """Text of the bench, which replays a trace; times and levels come from files."""
     ins, outs = len(trace.inputs), len(trace.outputs)
-    ports = {}
+    ports: dict[str, list[str]] = {}
     for i, name in enumerate(trace.inputs):
         ports.setdefault(name.split("[")[0], []).append(f"in[{i}]")
     for i, name in enumerate(trace.outputs):
