@@ -62,3 +62,16 @@ def test_public_names() -> None:
         assert getattr(lgc, name)
     with pytest.raises(AttributeError, match="^module 'lgc' has no attribute 'compil'$"):
         _ = lgc.compil  # type: ignore[attr-defined]
+
+
+def test_kernels_are_loaded_without_the_compiler() -> None:
+    program = (
+        "import sys, numpy as np; from lgc.ir import _kernels\n"
+        "_kernels.live(np.zeros((1, 2), np.int32), 2, np.zeros(3, np.bool_))\n"
+        "print('numba.np.linalg' in sys.modules)"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)  # the first one compiles where nothing has
+    ]
+    assert said[1] == "False\n"

@@ -118,6 +118,15 @@ def test_scores_are_exact(net: Netlist) -> None:
         replay(fabric)
 
 
+@settings(max_examples=15, deadline=None)
+@given(netlists(max_k=6, outputs=0))
+def test_wide_luts_are_taken_apart_and_estimates_count_exactly(net: Netlist) -> None:
+    bits = patterns(net.inputs, samples=0, seed=0)
+    for fabric in (expand(net, k=4), expand(net, k=4, quick=True), expand(net, k=6, quick=True)):
+        check(fabric.netlist)
+        assert np.array_equal(fabric.scores(bits), scores(net, bits))
+
+
 @pytest.mark.parametrize("inputs", range(1, 14))
 def test_popcount_of_bare_inputs_exhaustively(inputs: int) -> None:
     net = Netlist(
