@@ -32,10 +32,8 @@ _CONTROL, _TOKEN = 8, 3
 """LUTs of the encoder's rings and handshake, and of the output register's."""
 _SHELL_CLOCKS = 4
 """Clocks of the encoder and the output register, around a fabric whose inputs are held."""
-_COMPARED = 1.5
+_COMPARED = 1.4
 """LUTs per bit of a comparator of two numbers, without carries."""
-_UNSHARED = 1.05
-"""LUTs of a memory after synthesis for each that it takes at least."""
 _LEAST_BITS = 256
 """Bits of thresholds from which a block RAM is worth it, as in synthesis."""
 
@@ -338,4 +336,4 @@ def _memory_luts(plan: Plan, k: int) -> int:
         else:
             found += int((rows[:, : part // 2] != rows[:, part // 2 :]).any(axis=1).sum())
         part *= 2
-    return round(_UNSHARED * found)
+    return found

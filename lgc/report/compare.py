@@ -262,7 +262,7 @@ def page(found: Comparison) -> str:
     if found.reports:
         title, head, rows = next(found.sections())
         cells = [tuple(map(text, row)) for row in rows]
-        shown = table(tuple(map(text, head)), cells, numbers=len(found.names))
+        shown = table(tuple(map(text, head)), cells, numbers=len(found.names), class_="side")
         cards.append(card("LUTs by part", "After synthesis.", *_bars(found)))
         cards.append(card(title, "Changes are from the first build.", shown))
     for data, designs in found.designs().items():

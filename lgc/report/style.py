@@ -83,6 +83,9 @@ footer{color:var(--soft);font-size:12.5px;margin-top:20px}
 .c-argmax{--c:var(--argmax)}.c-io{--c:var(--io)}.c-soft{--c:var(--soft)}.c-line{--c:var(--line)}
 .ours td{background:var(--faint)}
 .tight td,.tight th{white-space:nowrap;overflow-wrap:normal;padding-right:11px}
+.side td,.side th{white-space:normal;min-width:104px}
+.side td:first-child{min-width:128px;max-width:190px;color:var(--soft)}
+.side td,.side th{overflow-wrap:break-word}
 .tight td:first-child{white-space:normal;min-width:210px;max-width:340px}.tight{margin-top:16px}
 @media (max-width:520px){main{padding:18px 12px 32px}.card{padding:15px 14px}
 .way li{flex-basis:100%;margin-right:0}.way li+li::before{display:none}
