@@ -19,7 +19,8 @@ from lgc.cli import main
 from lgc.errors import LgcError, UsageError
 from lgc.exploration import Finished, Space, explore, pareto
 from lgc.exploration.plot import draw
-from lgc.exploration.stopping import rivals
+from lgc.exploration.stopping import Judge, rivals
+from lgc.exploration.trial import Task, run
 
 SMALL = {
     "base": "digits",
@@ -143,6 +144,21 @@ def test_who_must_keep_up_with_whom() -> None:
     assert not rivals(own, {"train.lr": "0.1"})
 
 
+def test_a_trial_that_falls_behind_ends_without_a_build(tmp_path: Path) -> None:
+    space = Space.of({**SMALL, "vary": {"train.lr": [0.0001]}})
+    config, options = space.resolve({"train.lr": "0.0001", "train.epochs": "6"})
+    ahead = dict.fromkeys(range(1, 7), 0.99)
+    task = Task(0, config.to_dict(), options, space.objectives, "median", (ahead,) * 4)
+    found = run(task, tmp_path)
+    assert (found.stopped, found.values, found.error) == (True, (), "")
+    assert found.facts is not None
+    assert found.facts["epochs"] == 2  # a third of six
+    assert not (tmp_path / "build").exists()
+    few = Judge("median", (ahead,) * 3, 6, {})
+    assert few.trial is None
+
+
+@pytest.mark.slow
 def test_hopeless_trials_are_stopped_and_kept(tmp_path: Path) -> None:
     """Learning rates that teach nothing, besides useful ones: the log ends early, the study goes on."""
     values = {
@@ -165,10 +181,6 @@ def test_hopeless_trials_are_stopped_and_kept(tmp_path: Path) -> None:
     assert any(trial.values for trial in found if trial.chosen["train.lr"] == "0.2")
     rows = json.loads((tmp_path / "study" / "trials.json").read_text())["trials"]
     assert [row["stopped"] for row in rows] == [trial.stopped for trial in found]
-    # told about it, a study goes on, and may do so without
-    more = explore(dataclasses.replace(Space.of(values), trials=11, pruner="none"), tmp_path / "study")
-    assert more[:10] == found
-    assert not more[10].stopped
 
 
 def test_a_killed_study_goes_on_where_it_was(tmp_path: Path) -> None:
