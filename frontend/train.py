@@ -75,7 +75,7 @@ def cpu_seconds(out: Path) -> float | None:
     path = metrics_path(out)
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     spent = [json.loads(line).get("cpu_seconds") for line in lines]
-    return None if not spent or None in spent else round(sum(spent), 1)
+    return None if not spent or None in spent else round(float(sum(spent)), 1)
 
 
 def train(
