@@ -17,7 +17,7 @@ from .graph import AnyLayer
 from .groupsum import GroupSum
 from .kernels import cpu, memory
 from .kernels.autograd import stacked
-from .kernels.stack import Nodes
+from .kernels.layer import Nodes
 from .kernels.threads import share
 from .layers import FullLayer, LutLayer, build
 from .layers.slots import SlotNodes

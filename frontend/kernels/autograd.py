@@ -8,9 +8,9 @@ from torch import Tensor
 
 from .. import devices
 from . import stack
+from .layer import Nodes
 from .maps import MOEBIUS
 from .parameters import transform
-from .stack import Nodes
 
 
 def fused(

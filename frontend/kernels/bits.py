@@ -5,7 +5,7 @@ which sums the gradient of its output is added. Where the processor can permute 
 vector of indices (AVX-512), tables of four pins and more are looked up by the samples' addresses, else
 entries are chosen pin by pin. Both give the same numbers.
 """
-# mypy: disallow-untyped-decorators=False, disable-error-code="import-untyped"
+# mypy: disallow-untyped-decorators=False, disable-error-code="import-untyped,no-untyped-call"
 # ruff: noqa: ARG001, D401 - arguments of compiled functions; what expressions are, not what they do
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
+from numba.core import config as _config
 
 from . import simd
 from .polynomial import Code
@@ -36,6 +37,7 @@ _BYTES, _BITS = ir.VectorType(_BYTE, LANES), ir.VectorType(_BIT, LANES)
 @cache
 def permutes() -> bool:
     """Whether what numba compiles for can permute vectors and bits by indices."""
+    config: Any = _config
     if config.CPU_FEATURES is not None:
         known = set(str(config.CPU_FEATURES).split(","))
         return {"+avx512f", "+avx512bitalg"} <= known

@@ -7,9 +7,7 @@ results, one to sum the blocks' gradients and one to arrange these is one pass, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,86 +57,85 @@ def product(a: Matrix, b: Matrix) -> Matrix:
     return w, x, y, z
 
 
-@cache
-def _kernels(k: int) -> tuple[Callable[..., None], Callable[..., None]]:
-    size, rows = 1 << k, maps.rows(k)
-    group = max(WIDTH, size)
-    room = _NODES * size
-
-    @njit(cache=True, nogil=True)
-    def forward(
-        given: F32x1,
-        noise: F32x1,
-        order: I32x1,
-        scale: float,
-        matrix: tuple[float, float, float, float],
-        squash: int,
-        out: F32x1,
-        kept: F32x1,
-        first: int,
-        stop: int,
-    ) -> None:
-        """Set rows `first .. stop - 1` of `out` to maps of rows `order` of `given`; see `maps.rows`."""
-        here, there = np.zeros(room, np.float32), np.empty(room, np.float32)
-        sigmoids = np.empty(room if kept.size else 0, np.float32)
-        noises, nothing = np.zeros(room if noise.size else 0, np.float32), np.empty(0, np.float32)
-        n = np.uint64(size)
-        for begin in range(first, stop, _NODES):
-            count = min(_NODES, stop - begin)
-            for t in range(np.uint64(count)):
-                i, o = np.uint64(order[np.uint64(begin) + t]) * n, t * n
+@njit(cache=True, nogil=True)
+def _forward(
+    k: int,
+    given: F32x1,
+    noise: F32x1,
+    order: I32x1,
+    scale: float,
+    matrix: tuple[float, float, float, float],
+    squash: int,
+    out: F32x1,
+    kept: F32x1,
+    first: int,
+    stop: int,
+) -> None:
+    """Set rows `first .. stop - 1` of `out` to maps of rows `order` of `given`; see `maps.rows`."""
+    size = 1 << k
+    group, room = max(WIDTH, size), _NODES * size
+    here, there = np.zeros(room, np.float32), np.empty(room, np.float32)
+    sigmoids = np.empty(room if kept.size else 0, np.float32)
+    noises, nothing = np.zeros(room if noise.size else 0, np.float32), np.empty(0, np.float32)
+    n = np.uint64(size)
+    for begin in range(first, stop, _NODES):
+        count = min(_NODES, stop - begin)
+        for t in range(np.uint64(count)):
+            i, o = np.uint64(order[np.uint64(begin) + t]) * n, t * n
+            for s in range(n):
+                here[o + s] = given[i + s]
+            if noise.size:
                 for s in range(n):
-                    here[o + s] = given[i + s]
-                if noise.size:
-                    for s in range(n):
-                        noises[o + s] = noise[i + s]
-            groups = -(-count * size // group)
-            rows(here, noises, scale, matrix, squash, nothing, False, there, sigmoids, 0, groups)
-            o = np.uint64(begin) * n
+                    noises[o + s] = noise[i + s]
+        groups = -(-count * size // group)
+        maps.rows(k, here, noises, scale, matrix, squash, nothing, False, there, sigmoids, 0, groups)
+        o = np.uint64(begin) * n
+        for s in range(np.uint64(count) * n):
+            out[o + s] = there[s]
+        if kept.size:
             for s in range(np.uint64(count) * n):
-                out[o + s] = there[s]
+                kept[o + s] = sigmoids[s]
+
+
+@njit(cache=True, nogil=True)
+def _backward(
+    k: int,
+    out_grad: F32x3,
+    place: I32x1,
+    scale: float,
+    matrix: tuple[float, float, float, float],
+    kept: F32x1,
+    given_grad: F32x1,
+    first: int,
+    stop: int,
+) -> None:
+    """Set rows `first .. stop - 1` of `given_grad`, those of row i being from the row `place[i]`.
+
+    `out_grad` `[blocks, nodes, 2**k]` is summed over blocks; `matrix` is transposed already.
+    """
+    size = 1 << k
+    group, room = max(WIDTH, size), _NODES * size
+    here, there = np.zeros(room, np.float32), np.empty(room, np.float32)
+    gate, nothing = np.zeros(room if kept.size else 0, np.float32), np.empty(0, np.float32)
+    blocks, n = np.uint64(out_grad.shape[0]), np.uint64(size)
+    flat, all_rows = out_grad.ravel(), np.uint64(len(place)) * n
+    for begin in range(first, stop, _NODES):
+        count = min(_NODES, stop - begin)
+        for i in range(np.uint64(count)):
+            t, o = np.uint64(place[np.uint64(begin) + i]) * n, i * n
+            for s in range(n):
+                here[o + s] = flat[t + s]
+            for b in range(np.uint64(1), blocks):
+                for s in range(n):
+                    here[o + s] += flat[b * all_rows + t + s]
             if kept.size:
-                for s in range(np.uint64(count) * n):
-                    kept[o + s] = sigmoids[s]
-
-    @njit(cache=True, nogil=True)
-    def backward(
-        out_grad: F32x3,
-        place: I32x1,
-        scale: float,
-        matrix: tuple[float, float, float, float],
-        kept: F32x1,
-        given_grad: F32x1,
-        first: int,
-        stop: int,
-    ) -> None:
-        """Set rows `first .. stop - 1` of `given_grad`, those of row i being from the row `place[i]`.
-
-        `out_grad` `[blocks, nodes, 2**k]` is summed over blocks; `matrix` is transposed already.
-        """
-        here, there = np.zeros(room, np.float32), np.empty(room, np.float32)
-        gate, nothing = np.zeros(room if kept.size else 0, np.float32), np.empty(0, np.float32)
-        blocks, n = np.uint64(out_grad.shape[0]), np.uint64(size)
-        flat, all_rows = out_grad.ravel(), np.uint64(len(place)) * n
-        for begin in range(first, stop, _NODES):
-            count = min(_NODES, stop - begin)
-            for i in range(np.uint64(count)):
-                t, o = np.uint64(place[np.uint64(begin) + i]) * n, i * n
                 for s in range(n):
-                    here[o + s] = flat[t + s]
-                for b in range(np.uint64(1), blocks):
-                    for s in range(n):
-                        here[o + s] += flat[b * all_rows + t + s]
-                if kept.size:
-                    for s in range(n):
-                        gate[o + s] = kept[t + s]
-            groups = -(-count * size // group)
-            rows(here, nothing, scale, matrix, 0, gate, True, there, nothing, 0, groups)
-            o = np.uint64(begin) * n
-            for s in range(np.uint64(count) * n):
-                given_grad[o + s] = there[s]
-
-    return forward, backward
+                    gate[o + s] = kept[t + s]
+        groups = -(-count * size // group)
+        maps.rows(k, here, nothing, scale, matrix, 0, gate, True, there, nothing, 0, groups)
+        o = np.uint64(begin) * n
+        for s in range(np.uint64(count) * n):
+            given_grad[o + s] = there[s]
 
 
 @njit(cache=True, nogil=True)
@@ -242,19 +239,18 @@ class Functions:
         """Fill one of `parts` shares of `coef`, `slope` and `words`."""
         first, stop = self._range(part, parts)
         recipe, order, given, noise = self._recipe, self._order, self._given, self._noise
-        if self._basis is not None:
+        if self._basis is not None and recipe.basis is not None:
             known = _words(recipe.basis) if len(self.words) else self.words
             state = (recipe.scale, self._basis, self._kept, self.coef.ravel(), known, self.words)
             mixtures.forward(given, noise, order, *state, first, stop)
         else:
-            squash, forward = int(recipe.squash), _kernels(self._k)[0]
-            state = (float(recipe.scale), _numbers(self._matrix), squash, self.coef.ravel(), self._kept)
-            forward(given, noise, order, *state, first, stop)
+            given_ = (self._k, given, noise, order, float(recipe.scale), _numbers(self._matrix))
+            _forward(*given_, int(recipe.squash), self.coef.ravel(), self._kept, first, stop)
             if recipe.slope is not None:
                 matrix = product(MOEBIUS, recipe.slope) if self._polynomials else recipe.slope
                 nothing = np.empty(0, np.float32)
-                state = (1.0, _numbers(matrix), 0, self.slope.ravel(), nothing)
-                forward(given, nothing, order, *state, first, stop)
+                given_ = (self._k, given, nothing, order, 1.0, _numbers(matrix))
+                _forward(*given_, 0, self.slope.ravel(), nothing, first, stop)
             if len(self.words):
                 _decide(given, noise, order, self._shape[1], recipe.walsh, self.words, first, stop)
 
@@ -266,13 +262,14 @@ class Functions:
             state = (recipe.scale, self._basis, self._kept, self.coef.ravel())
             mixtures.backward(coef_grad, self._order, *state, out, first, stop)
         else:
-            matrix = maps.transposed(self._matrix)
-            state = (float(recipe.scale), _numbers(matrix), self._kept)
-            _kernels(self._k)[1](coef_grad, self._place, *state, out, first, stop)
+            matrix = _numbers(maps.transposed(self._matrix))
+            given = (self._k, coef_grad, self._place, float(recipe.scale), matrix)
+            _backward(*given, self._kept, out, first, stop)
 
 
-def _numbers(matrix: Matrix) -> tuple[float, ...]:
-    return tuple(map(float, matrix))
+def _numbers(matrix: Matrix) -> tuple[float, float, float, float]:
+    a, b, c, d = map(float, matrix)
+    return a, b, c, d
 
 
 def _monomials(table: F32x2) -> F32x2:

@@ -184,8 +184,8 @@ class Layer:
         coef_grad, weight_grad = found
         if self.fixed:
             y = y if self.kept else NOTHING
-            given = (x, *self.coef, self._noise(block), self.slope, self.placed, y, y_grad)
-            self.backward(*given, x_grad, coef_grad[block])
+            state = (x, *self.coef, self._noise(block), self.slope, self.placed)
+            self.backward(*state, y, y_grad, x_grad, coef_grad[block])
         else:
             given = (x, *self.coef, self._noise(block), self.slope, y_grad)
             self.backward(*given, x_grad, weight_grad[block], coef_grad[block])
@@ -225,18 +225,17 @@ class BitLayer(Layer):
             addressed = self._table(nodes.exact)
         elif not nodes.rounded:
             addressed = coef
-        candidates = _NO_CANDIDATES if self.fixed else self.order.source
+        self._candidates: Array = _NO_CANDIDATES if self.fixed else self.order.source
         self.forward, self.backward = packed.kernels(self.k, bits.permutes())
         self._run = (self.wiring, self.order.order, words, addressed)
         self._undo = (self.wiring, self.order.order, entries, coef)
-        self._candidates: I32x3 = candidates
 
     def _table(self, coef: Tensor) -> F32x1:
         """Tables that polynomials go through, in the order of evaluation, flat."""
         found: F32x1 = transform(torch.from_numpy(self._arranged(coef)), ZETA).numpy().ravel()
         return found
 
-    def run(self, x: U64x1, block: int, y: Array, counts: F32x2) -> None:
+    def run(self, x: Array, block: int, y: Array, counts: F32x2) -> None:
         """Fill the outputs of a block, or the sums of groups of them."""
         words, rows = (y, NOTHING) if self.gives_bits else (_NO_WORDS, y)
         given = (x, *self._run, self._noise(block), self.squash, self.placed)
@@ -255,9 +254,13 @@ class BitLayer(Layer):
 def _wiring(nodes: Nodes, order: Order) -> I32x2 | None:
     """Find the one source that each pin reads as it is, if it has one."""
     if nodes.weight is None:
-        return order.source
+        return cast(I32x2, order.source)
     out = np.empty(nodes.source.shape[:2], np.int32)
-    return out if packed.chosen(nodes.weight.detach().contiguous().numpy(), order.source, out) else None
+    return (
+        out
+        if packed.chosen(nodes.weight.detach().contiguous().numpy(), cast(I32x3, order.source), out)
+        else None
+    )
 
 
 def _tables(nodes: Nodes) -> U64x1 | None:
@@ -282,8 +285,7 @@ def prepare(layers: Sequence[Nodes], x_bits: bool, grouped: bool) -> list[Layer]
             tables = _tables(each)
             hard = each.rounded or tables is not None or each.squash == STEP
             gives = i < last and wiring[i + 1] is not None and hard
-            settings = {"wiring": found, "tables": tables, "gives_bits": gives}
-            out.append(BitLayer(each, order, placed, **settings))
+            out.append(BitLayer(each, order, placed, wiring=found, tables=tables, gives_bits=gives))
         else:
             out.append(Layer(each, order, placed))
         x_bits = out[-1].gives_bits

@@ -50,73 +50,92 @@ def _slope(gate: F32x1, i: Any) -> Any:
     return p * (splat(np.float32(1)) - p)
 
 
-@cache
-def rows(k: int) -> Kernel:
-    """Return the kernel for tables of 2^k rows, compiled for this k."""
+@njit(cache=True, nogil=True)
+def rows(
+    k: int,
+    given: F32x1,
+    noise: F32x1,
+    scale: float,
+    matrix: tuple[float, float, float, float],
+    squash: int,
+    gate: F32x1,
+    late: bool,
+    out: F32x1,
+    kept: F32x1,
+    first: int,
+    stop: int,
+) -> None:
+    """Map groups `first .. stop - 1` of max(16, 2^k) elements of flat arrays, tables of 2^k rows.
+
+    (`given` + `noise`) times `scale`, if `gate` has elements p times p (1 - p), `late` after
+    everything else; sigmoid if `squash` is 1, copied to `kept` if that has elements; the
+    transform; sigmoid if `squash` is 2.
+    """
     size = max(WIDTH, 1 << k)
-
-    @njit(cache=True, nogil=True)
-    def kernel(
-        given: F32x1,
-        noise: F32x1,
-        scale: float,
-        matrix: tuple[float, float, float, float],
-        squash: int,
-        gate: F32x1,
-        late: bool,
-        out: F32x1,
-        kept: F32x1,
-        first: int,
-        stop: int,
-    ) -> None:
-        """Map groups `first .. stop - 1` of `size` elements of flat arrays.
-
-        (`given` + `noise`) times `scale`, if `gate` has elements p times p (1 - p), `late` after
-        everything else; sigmoid if `squash` is 1, copied to `kept` if that has elements; the
-        transform; sigmoid if `squash` is 2.
-        """
-        m00, m01 = np.float32(matrix[0]), np.float32(matrix[1])
-        m10, m11 = np.float32(matrix[2]), np.float32(matrix[3])
-        factor = splat(np.float32(scale))
-        for group in range(first, stop):
+    m00, m01 = np.float32(matrix[0]), np.float32(matrix[1])
+    m10, m11 = np.float32(matrix[2]), np.float32(matrix[3])
+    factor = splat(np.float32(scale))
+    for group in range(first, stop):
+        for chunk in range(0, size, WIDTH):
+            i = np.uint64(group * size + chunk)
+            v = load(given, i)
+            if noise.size:
+                v = v + load(noise, i)
+            v = v * factor
+            if gate.size and not late:
+                v = v * _slope(gate, i)
+            if squash == 1:
+                v = sigmoid(v)
+            if kept.size:
+                store(kept, i, v)
+            if k > 0:
+                v = v * alternate(m00, m11, 1) + swap(v, 1) * alternate(m01, m10, 1)
+            if k > 1:
+                v = v * alternate(m00, m11, 2) + swap(v, 2) * alternate(m01, m10, 2)
+            if k > 2:
+                v = v * alternate(m00, m11, 4) + swap(v, 4) * alternate(m01, m10, 4)
+            if k > 3:
+                v = v * alternate(m00, m11, 8) + swap(v, 8) * alternate(m01, m10, 8)
+            store(out, i, v)
+        step = WIDTH
+        while step < size:
+            for r in range(0, size, 2 * step):
+                for s in range(r, r + step, WIDTH):
+                    i, j = np.uint64(group * size + s), np.uint64(group * size + s + step)
+                    a, b = load(out, i), load(out, j)
+                    store(out, i, a * splat(m00) + b * splat(m01))
+                    store(out, j, a * splat(m10) + b * splat(m11))
+            step *= 2
+        if squash == 2 or (gate.size and late):
             for chunk in range(0, size, WIDTH):
                 i = np.uint64(group * size + chunk)
-                v = load(given, i)
-                if noise.size:
-                    v = v + load(noise, i)
-                v = v * factor
-                if gate.size and not late:
-                    v = v * _slope(gate, i)
-                if squash == 1:
-                    v = sigmoid(v)
-                if kept.size:
-                    store(kept, i, v)
-                if k > 0:
-                    v = v * alternate(m00, m11, 1) + swap(v, 1) * alternate(m01, m10, 1)
-                if k > 1:
-                    v = v * alternate(m00, m11, 2) + swap(v, 2) * alternate(m01, m10, 2)
-                if k > 2:
-                    v = v * alternate(m00, m11, 4) + swap(v, 4) * alternate(m01, m10, 4)
-                if k > 3:
-                    v = v * alternate(m00, m11, 8) + swap(v, 8) * alternate(m01, m10, 8)
+                v = load(out, i)
+                v = sigmoid(v) if squash == 2 else v * _slope(gate, i)
                 store(out, i, v)
-            step = WIDTH
-            while step < size:
-                for r in range(0, size, 2 * step):
-                    for s in range(r, r + step, WIDTH):
-                        i, j = np.uint64(group * size + s), np.uint64(group * size + s + step)
-                        a, b = load(out, i), load(out, j)
-                        store(out, i, a * splat(m00) + b * splat(m01))
-                        store(out, j, a * splat(m10) + b * splat(m11))
-                step *= 2
-            if squash == 2 or (gate.size and late):
-                for chunk in range(0, size, WIDTH):
-                    i = np.uint64(group * size + chunk)
-                    v = load(out, i)
-                    v = sigmoid(v) if squash == 2 else v * _slope(gate, i)
-                    store(out, i, v)
 
-    return kernel
+
+@njit(cache=True, nogil=True)
+def _most(v: Any, count: int) -> Any:
+    v = larger(v, swap(v, 1))
+    if count > 2:
+        v = larger(v, swap(v, 2))
+    if count > 4:
+        v = larger(v, swap(v, 4))
+    if count > 8:
+        v = larger(v, swap(v, 8))
+    return v
+
+
+@njit(cache=True, nogil=True)
+def _sum(v: Any, count: int) -> Any:
+    v = v + swap(v, 1)
+    if count > 2:
+        v = v + swap(v, 2)
+    if count > 4:
+        v = v + swap(v, 4)
+    if count > 8:
+        v = v + swap(v, 8)
+    return v
 
 
 @cache
@@ -128,28 +147,6 @@ def softmax(count: int) -> tuple[Kernel, Kernel]:
     size = max(WIDTH, count)
 
     @njit(cache=True, nogil=True)
-    def _most(v: Any) -> Any:
-        v = larger(v, swap(v, 1))
-        if count > 2:
-            v = larger(v, swap(v, 2))
-        if count > 4:
-            v = larger(v, swap(v, 4))
-        if count > 8:
-            v = larger(v, swap(v, 8))
-        return v
-
-    @njit(cache=True, nogil=True)
-    def _sum(v: Any) -> Any:
-        v = v + swap(v, 1)
-        if count > 2:
-            v = v + swap(v, 2)
-        if count > 4:
-            v = v + swap(v, 4)
-        if count > 8:
-            v = v + swap(v, 8)
-        return v
-
-    @njit(cache=True, nogil=True)
     def forward(z: F32x1, out: F32x1, first: int, stop: int) -> None:
         """Fill groups `first .. stop - 1` of `size` elements of flat arrays."""
         for group in range(first, stop):
@@ -157,12 +154,12 @@ def softmax(count: int) -> tuple[Kernel, Kernel]:
             most, total = load(z, i), splat(np.float32(0))
             for chunk in range(WIDTH, size, WIDTH):
                 most = larger(most, load(z, i + np.uint64(chunk)))
-            most = _most(most)
+            most = _most(most, count)
             for chunk in range(0, size, WIDTH):
                 v = exp(load(z, i + np.uint64(chunk)) - most)
                 store(out, i + np.uint64(chunk), v)
                 total = total + v
-            share = splat(np.float32(1)) / _sum(total)
+            share = splat(np.float32(1)) / _sum(total, count)
             for chunk in range(0, size, WIDTH):
                 store(out, i + np.uint64(chunk), load(out, i + np.uint64(chunk)) * share)
 
@@ -175,7 +172,7 @@ def softmax(count: int) -> tuple[Kernel, Kernel]:
             for chunk in range(0, size, WIDTH):
                 j = i + np.uint64(chunk)
                 total = total + load(y, j) * load(y_grad, j)
-            total = _sum(total)
+            total = _sum(total, count)
             for chunk in range(0, size, WIDTH):
                 j = i + np.uint64(chunk)
                 store(z_grad, j, load(y, j) * (load(y_grad, j) - total))

@@ -66,8 +66,8 @@ def _apart(builder: Any, vectors: Sequence[Any]) -> list[Any]:
         lanes = [row + lane * _ROWS for lane in range(WIDTH)]
         half = [lane if lane < 2 * WIDTH else 0 for lane in lanes]
         rest = [lane - 2 * WIDTH if lane >= 2 * WIDTH else 0 for lane in lanes]
-        low = simd.shuffle(builder, *vectors[:2], half)
-        high = simd.shuffle(builder, *vectors[2:], rest)
+        low = simd.shuffle(builder, vectors[0], vectors[1], half)
+        high = simd.shuffle(builder, vectors[2], vectors[3], rest)
         out.append(simd.shuffle(builder, low, high, [*range(8), *range(8 + WIDTH, 2 * WIDTH)]))
     return out
 

@@ -44,7 +44,7 @@ def pack(x: F32x3, words: U64x2, first: int, stop: int) -> bool:
         differs |= row_differs(flat, o, found[i])
         if differs:
             break
-    return differs == np.uint64(0)
+    return bool(differs == np.uint64(0))
 
 
 @njit(cache=True, nogil=True)

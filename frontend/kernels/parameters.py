@@ -38,8 +38,8 @@ def _rows(
 
     out, kept = given.new_empty(room), given.new_empty(room if keep else 0)
     noisy = _NOTHING if noise is None else noise
-    arrays = (flat(given), flat(noisy), float(scale), tuple(map(float, matrix)), squash, flat(gate), late)
-    share(maps.rows(k), room // group, *arrays, out.numpy(), kept.numpy())
+    arrays = (k, flat(given), flat(noisy), float(scale), tuple(map(float, matrix)), squash, flat(gate), late)
+    share(maps.rows, room // group, *arrays, out.numpy(), kept.numpy())
     return out[:size].view(shape), kept[:size].view(shape) if keep else kept
 
 

@@ -183,8 +183,8 @@ class _Stack(torch.autograd.Function):
         for i, layer in enumerate(made.layers):
             weight = tensors[2 * i + 1]
             shape = (blocks, *weight.shape) if weight is not None and need[2 * i + 1] else (blocks, 0, 1, 1)
-            coef_grad = np.empty((blocks, layer.count, layer.rows), np.float32)
-            found.append((coef_grad, np.empty(shape, np.float32)))
+            rows = (blocks, layer.count, layer.rows)
+            found.append((np.empty(rows, np.float32), np.empty(shape, np.float32)))
         lowest = 0 if need_x else next((i // 2 for i, wanted in enumerate(need) if wanted), 0)
         made.backward(grads[0].contiguous().numpy(), x_grad.numpy(), found, lowest)
         totals: list[Tensor | None] = [None] * len(tensors)
@@ -192,7 +192,7 @@ class _Stack(torch.autograd.Function):
         for i, (coef_grad, weight_grad) in enumerate(found):
             if need[2 * i]:
                 total = totals[2 * i] = x.new_empty(tensors[2 * i].shape)
-                wanted.append((i, coef_grad, total))
+                wanted.append((i, cast(F32x3, coef_grad), total))
             if need[2 * i + 1]:
                 totals[2 * i + 1] = over_blocks(torch.from_numpy(weight_grad))
         made.found(wanted)

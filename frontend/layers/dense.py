@@ -14,8 +14,8 @@ from ..config import LayerConfig
 from ..connections import Wiring
 from ..kernels import cpu
 from ..kernels.autograd import monomials, stacked
+from ..kernels.layer import Nodes
 from ..kernels.parameters import softmax
-from ..kernels.stack import Nodes
 from ..kernels.threads import share
 from ..relaxations import relaxation_for
 

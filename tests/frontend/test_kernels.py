@@ -14,9 +14,9 @@ from torch import Tensor
 from lgc.frontend.kernels import cpu, memory, stack, threads
 from lgc.frontend.kernels.autograd import fused, monomials, stacked
 from lgc.frontend.kernels.functions import Functions, Recipe
+from lgc.frontend.kernels.layer import Nodes
 from lgc.frontend.kernels.maps import HADAMARD, MOEBIUS, WALSH, Matrix
 from lgc.frontend.kernels.parameters import softmax, transform
-from lgc.frontend.kernels.stack import Nodes
 from lgc.frontend.kernels.warp import warp
 from lgc.frontend.network import blocks
 

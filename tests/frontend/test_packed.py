@@ -12,8 +12,8 @@ from torch import Tensor
 from lgc.frontend.kernels import bits, cpu, layer, stack, threads
 from lgc.frontend.kernels.autograd import monomials, stacked
 from lgc.frontend.kernels.functions import Functions
+from lgc.frontend.kernels.layer import Nodes
 from lgc.frontend.kernels.packed import pack, tables
-from lgc.frontend.kernels.stack import Nodes
 from lgc.frontend.relaxations import RELAXATIONS
 
 FEATURES, NODES, BLOCKS = 37, 24, 3
