@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+import threading
 from functools import cache
 
 import torch
@@ -19,6 +20,7 @@ _ROOM = 3 << 27
 _SPARE: list[torch.Tensor] = []
 """Rows that nobody uses."""
 _MOST_SPARE = 8
+_LOCK = threading.Lock()
 
 
 @cache
@@ -67,8 +69,10 @@ class Rows:
 
     def __init__(self, slots: int, counts: list[int]) -> None:
         size = slots * sum(counts) * LANES
-        fits = [i for i, each in enumerate(_SPARE) if size <= len(each) <= 2 * size]
-        self._all: torch.Tensor | None = _SPARE.pop(fits[0]) if fits else torch.empty(size)
+        with _LOCK:  # else what another thread takes meanwhile moves the one found
+            fits = [i for i, each in enumerate(_SPARE) if size <= len(each) <= 2 * size]
+            found = _SPARE.pop(fits[0]) if fits else None
+        self._all: torch.Tensor | None = torch.empty(size) if found is None else found
         flat, at = self._all.numpy(), 0
         self.parts: list[F32x3] = []
         for count in counts:

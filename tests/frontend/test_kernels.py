@@ -3,6 +3,7 @@ import itertools
 import re
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -312,6 +313,17 @@ def test_a_stack_is_its_layers_one_by_one(
         results.append([y, *(leaf.grad for leaf in leaves)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_are_found_and_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(list[Tensor]):
+        def pop(self, index: Any = -1) -> Tensor:
+            assert memory._LOCK.locked()  # else another thread may have taken what was found
+            return super().pop(index)
+
+    spare = torch.empty(5 * cpu.LANES)
+    monkeypatch.setattr(memory, "_SPARE", Watched([spare]))
+    assert memory.Rows(1, [5])._all is spare
 
 
 def test_a_pass_ends_with_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
