@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ from lgc.ir import _kernels
 from lgc.ir.carry import Chains
 from lgc.ir.equivalence import compare as equivalent
 from lgc.ir.equivalence import patterns
+from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.dce import Dce
-from lgc.ir.passes.expand_argmax import best_argmax, expand_argmax, prove_expanded, score_bounds
+from lgc.ir.passes.expand_argmax import Argmax, best_argmax, prove_expanded, score_bounds
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import outputs, scores
@@ -219,52 +219,71 @@ def luts_of(design: dict[str, Any]) -> Netlist:
 
 
 def compile(
-    net: Netlist, k: int, *, fractured: bool = False, carry: bool = False, cells: bool = False
+    net: Netlist,
+    k: int,
+    *,
+    fractured: bool = False,
+    carry: bool = False,
+    cells: bool = False,
+    most: int | None = None,
 ) -> tuple[Netlist, Chains | None, Size]:
-    """lgc's result, from the network as it comes to the class in binary; `cells` are iCE40's carries."""
+    """lgc's result, from the network as it comes to the class in binary, with at most so many levels if it can.
+
+    `cells` are iCE40's carries.
+    """
     before = time.process_time()
-    fabric = expand(net, k=k, fractured=fractured, carry=carry)
-    options = {"classes": fabric.classes, "k": k, "bounds": score_bounds(fabric)}
-    if fabric.chains is None:
-        argmax, result = best_argmax(fabric.netlist, carry=cells, fractured=fractured, **options)
-    else:
-        tried = [expand_argmax(fabric.netlist, group=group, **options) for group in (2, 3, 4)]
-        argmax = min(tried, key=lambda found: found.netlist.luts)
-        result = Dce()(argmax.netlist)
+    found = []
+    for shallow in (False,) if most is None else (False, True):
+        fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow)
+        argmax, result = best_argmax(
+            fabric.netlist, carry=cells, fractured=fractured, chains=fabric.chains, classes=fabric.classes,
+            k=k, bounds=score_bounds(fabric), levels=most,
+        )  # fmt: skip
+        size = measured(fabric, argmax, result, fractured=fractured)
+        found.append(
+            (max(size.levels, most or 0), size.sites or size.luts, shallow, fabric, argmax, result, size)
+        )
+    *_, fabric, argmax, result, size = min(found, key=lambda each: each[:3])
     seconds = time.process_time() - before
     assert prove(net, fabric).proved
     assert prove_expanded(fabric.netlist, argmax)
     assert result is argmax.netlist or equivalent(argmax.netlist, result, samples=64).proof
-    carries = argmax.carries
-    carries.check(argmax.netlist)
     bits = patterns(net.inputs, samples=1000, seed=0)
     index = outputs(result, bits) @ (1 << np.arange(len(result.outputs)))
     assert np.array_equal(index, scores(net, bits).argmax(axis=1))
-    if fabric.chains is not None:
+    return result, fabric.chains, replace(size, seconds=seconds)
+
+
+def measured(fabric: Fabric, argmax: Argmax, result: Netlist, *, fractured: bool) -> Size:
+    """LUTs, levels and cells of `result`, checked to be what the device can do."""
+    carries, chains = argmax.carries, fabric.chains
+    carries.check(argmax.netlist)
+    if chains is not None:
         # the argmax is appended: the chains' literals stay what they are
         assert np.array_equal(result.fanin[: fabric.netlist.luts], fabric.netlist.fanin)
-        fabric.chains.check(result)
-        level = fabric.chains.levels(result, carry=True)
+        chains.check(result)
+        level = chains.levels(result, carry=True)
     else:
         level = np.zeros(result.signals, np.int32)
         _kernels.levels(result.fanin, result.first_lut, level)
-    size = Size(
-        carries.luts(result) if fabric.chains is None else fabric.chains.luts(result),
+    return Size(
+        carries.luts(result) if chains is None else chains.luts(result),
         int(level[result.outputs].max()),
-        seconds,
+        0.0,
         carries=len(carries.carry),
         cells=carries.cells(result),
-        lut_levels=0 if fabric.chains is None else int(fabric.chains.levels(result)[result.outputs].max()),
+        sites=sites(result, chains).count if fractured else 0,
+        lut_levels=0 if chains is None else int(chains.levels(result)[result.outputs].max()),
     )
-    return result, fabric.chains, size
 
 
 def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: Path | None) -> None:
     """Print a line per target."""
     text = plain_verilog(net)
     for target in targets:
-        _, _, ours = compile(net, PINS[target], cells=target == "ice40")
         theirs = remembered(text, target, timeout, cache)
+        most = theirs.levels // 2 if theirs else None
+        _, _, ours = compile(net, PINS[target], cells=target == "ice40", most=most)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
             print(f"{line}   Yosys: none within {timeout:.0f} s", flush=True)
@@ -291,7 +310,7 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: 
 
 def chained(name: str, net: Netlist, theirs: Size) -> str:
     """A line on LUTs where we count in carry chains as well, which cost nothing on either side."""
-    _, chains, ours = compile(net, PINS["xilinx"], carry=True)
+    _, chains, ours = compile(net, PINS["xilinx"], carry=True, most=theirs.levels // 2)
     assert chains is not None
     line = f"{name:15} LUT6+CARRY4   ours {ours.luts:6} LUTs  {ours.levels:2} levels +{chains.slices} carry"
     line += f" {ours.seconds:6.1f} s   of LUTs alone {ours.lut_levels} : {theirs.lut_levels}"
@@ -301,8 +320,8 @@ def chained(name: str, net: Netlist, theirs: Size) -> str:
 
 def packed(name: str, net: Netlist, theirs: Size, *, carry: bool) -> str:
     """A line on sites: ours, and Yosys' packed alike."""
-    found, chains, ours = compile(net, PINS["xilinx"], fractured=True, carry=carry)
-    count = sites(found, chains).count
+    _, chains, ours = compile(net, PINS["xilinx"], fractured=True, carry=carry)
+    count = ours.sites
     line = f"{name:15} LUT6_2{'+CARRY4' if carry else '':7} ours {count:6} sites {ours.levels:2} levels"
     if chains is not None:
         line += f" [{ours.lut_levels} of LUTs; {chains.positions} sites in {chains.slices} CARRY4]"

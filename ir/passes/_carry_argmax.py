@@ -9,29 +9,20 @@ complement instead, and a multiplexer makes the polarity that the next compariso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .._typing import Bool1
 from ..builder import Builder, Literal
 from ..carry_cells import ALONE, CarryCells
 from ..netlist import Netlist
-from ._compare import Number, best_of_three, greater, select
+from ._compare import Number, greater
+from ._meet import Player, chooser, select
 
 _Carry = tuple[Literal, Literal, Literal, Literal]
 """Carry, the two bits compared, the carry below."""
 
 _LEAST_BITS = 4
 """Narrower numbers are compared in LUTs, which takes no more cells."""
-
-
-@dataclass(frozen=True)
-class Player:
-    """Number of a class and its score, as literals."""
-
-    index: Number
-    score: Number
 
 
 class Tournament:
@@ -56,7 +47,8 @@ class Tournament:
             for first, stop in ((0, quarter), (quarter, middle), (middle, classes))
         )
         duels = [self._duel(a, b), self._duel(a, c), greater(self.builder, c.score, b.score)]
-        index = best_of_three(self.builder, [a.index, b.index, c.index], duels)
+        choose = chooser(self.builder, 3, duels)
+        index = [choose(list(bits)) for bits in zip(a.index, b.index, c.index, strict=True)]
         self._count(1 + max(self.round_of, default=-1))
         return index
 

@@ -21,8 +21,11 @@ Heights = tuple[tuple[int, int], ...]
 """Singles and pairs per column, from the least significant."""
 
 
-def count(tally: Tally, k: int) -> None:
-    """Reduce every column to one bit, its carries going to the columns above."""
+def count(tally: Tally, k: int, *, shallow: bool = False) -> None:
+    """Reduce every column to one bit, its carries going to the columns above.
+
+    With `shallow` blocks of encoded pairs stand side by side, not one after the other.
+    """
     for w in range(tally.width):
         tally.settle(w)
         tally.order(w)
@@ -31,7 +34,7 @@ def count(tally: Tally, k: int) -> None:
         elif k == 6:
             _finish_counters(tally, w)
         else:
-            _finish_pairs(tally, w)
+            _finish_pairs(tally, w, 1 if shallow else _CHAIN)
 
 
 def _parity(tally: Tally, w: int, k: int) -> None:
@@ -47,14 +50,19 @@ def _parity(tally: Tally, w: int, k: int) -> None:
 
 def _finish_counters(tally: Tally, w: int) -> None:
     """Reduce a column of single bits by 6:3 counters, then by the cheapest counters that do."""
+    while len(tally.columns[w].singles) > 1:
+        count_some(tally, w)
+
+
+def count_some(tally: Tally, w: int) -> None:
+    """Build the counter that takes the earliest bits of column w and of the next one at the least cost."""
     singles = tally.columns[w].singles
-    while len(singles) > 1:
-        heights = tuple(min(len(column.singles), 12) for column in tally.columns[w : w + 4])
-        low, high = (6, 0) if len(singles) > 9 else _best_counter(heights, tally.width - w)[1]
-        if high:
-            tally.sort(w + 1)
-        bits = [singles.pop() for _ in range(low)]
-        counter(tally, w, bits, [tally.columns[w + 1].singles.pop() for _ in range(high)])
+    heights = tuple(min(len(column.singles), 12) for column in tally.columns[w : w + 4])
+    low, high = (6, 0) if len(singles) > 9 else _best_counter(heights, tally.width - w)[1]
+    if high:
+        tally.sort(w + 1)
+    bits = [singles.pop() for _ in range(low)]
+    counter(tally, w, bits, [tally.columns[w + 1].singles.pop() for _ in range(high)])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -95,12 +103,12 @@ class _State(NamedTuple):
     held: bool
 
 
-def _finish_pairs(tally: Tally, w: int) -> None:
-    """Reduce a column by blocks of three pairs, then by the cheapest blocks that do."""
+def _finish_pairs(tally: Tally, w: int, chain: int) -> None:
+    """Reduce a column by blocks of three pairs, `chain` in a row, then by the cheapest blocks that do."""
     column, above = tally.columns[w], tally.columns[w + 1]
-    tally.starts[w + 1] = (len(column.singles) + 2 * len(column.pairs)) // (12 * _CHAIN)
+    tally.starts[w + 1] = (len(column.singles) + 2 * len(column.pairs)) // (12 * chain)
     while column.pairs or len(column.singles) > 1:
-        chains = max(1, len(column.pairs) // (3 * _CHAIN))
+        chains = max(1, len(column.pairs) // (3 * chain))
         if len(column.singles) >= max(10, chains + 6):
             step = "twin"
         elif len(column.pairs) > 6:

@@ -14,6 +14,7 @@ from ..builder import Literal
 from ..carry import ChainBuilder, plain_or_constant
 from ..ledger import SINGLE, Term
 from ._cells import full_adder, half_adder, xor
+from ._count import count_some
 from ._tally import Tally
 
 _NEAR = 12
@@ -38,16 +39,20 @@ Plan = tuple[int, tuple[Atom, ...]]
 """Bits for the carry-in, 0 or 1, and atoms; no atoms: an adder outside of chains, of 2 or 3 bits."""
 
 
-def count_in_chains(tally: Tally, *, fractured: bool) -> None:
+def count_in_chains(tally: Tally, *, fractured: bool, shallow: bool = False) -> None:
     """Reduce every column to one bit; the tally's builder must be a `ChainBuilder`.
 
-    With `fractured` the fewest sites are wanted, else the fewest LUTs, chains being free.
+    With `fractured` the fewest sites are wanted, else the fewest LUTs, chains being free. With `shallow` only
+    high columns are counted in chains, what is left of each by counters of one level.
     """
     for w in range(tally.width):
         tally.order(w)
         column = tally.columns[w].singles
         while len(column) > 1:
             heights = tuple(len(c.singles) for c in tally.columns[w:])
+            if shallow and heights[0] <= _NEAR and w < tally.width - 1:
+                count_some(tally, w)
+                continue
             far = heights[0] > _NEAR
             least = 6 + heights[0] // _LATE
             build(tally, w, greedy(heights, least) if far else best(heights, fractured=fractured)[1])

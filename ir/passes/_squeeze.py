@@ -21,7 +21,7 @@ from .lut_map import map_once
 _ROUNDS = 3
 
 
-def squeeze(net: Netlist, k: int) -> Netlist:
+def squeeze(net: Netlist, k: int, *, depth: bool = False) -> Netlist:
     """Return `net` mapped again where that saves LUTs, or levels at as many LUTs; `net` itself elsewhere.
 
     Outputs keep their functions, those of LUTs that no output needs go. `origin` names the LUT of `net`
@@ -30,17 +30,19 @@ def squeeze(net: Netlist, k: int) -> Netlist:
     Args:
         net: LUTs of at most k pins, no readout.
         k: pins per LUT.
+        depth: the other way round, levels come first.
     """
     found = best = replace(net, stage=None, origin=np.arange(net.luts, dtype=np.int32))
+    order = -1 if depth else 1
     for _ in range(_ROUNDS):
-        found = _again(found, k)
-        if size(found) >= size(best):
+        found = _again(found, k, depth=depth)
+        if size(found)[::order] >= size(best)[::order]:
             break
         best = found
     return best
 
 
-def _again(net: Netlist, k: int) -> Netlist:
+def _again(net: Netlist, k: int, *, depth: bool) -> Netlist:
     """Map with the outputs as readout entries, where an inverter is a sign; LUTs then take the inverters."""
     roots, place = np.unique(net.outputs, return_inverse=True)
     entries = Readout(
@@ -49,7 +51,7 @@ def _again(net: Netlist, k: int) -> Netlist:
         signal=roots,
         weight=np.ones(len(roots), np.int32),
     )
-    mapped = map_once(replace(net, outputs=np.empty(0, np.int32), readout=entries), k)
+    mapped = map_once(replace(net, outputs=np.empty(0, np.int32), readout=entries), k, depth=depth)
     head = mapped.readout
     assert head is not None
     literal = np.where(head.signal == 1, 1, 2 * head.signal.astype(np.int64)) ^ (head.weight < 0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from itertools import combinations
+from functools import partial
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy as np
 from lgc.errors import LgcError
 
 from .._typing import Bool1, Bool2, I32x1, I64x2
-from ..builder import Builder, Literal
+from ..builder import Builder
+from ..carry import Chains
 from ..carry_cells import CarryCells, no_carries
 from ..equivalence import Comparison, compare, patterns
 from ..fabric import Fabric
@@ -22,13 +23,17 @@ from ..proof import prove_argmax
 from ..simulate import outputs
 from ..sites import sites
 from ._carry_argmax import Tournament, invertible
-from ._compare import Number, best_of_three, greater, select
+from ._compare import Number
+from ._meet import MOST, Player, meet
 from ._polarity import invert
 from ._squeeze import size, squeeze
 from .dce import Dce
 
 _LEVELS = 400
 """So many levels are worth as much as all LUTs."""
+
+_SLACKS = (0, 1, 8)
+"""Levels later than needed at which the duels of a round may end."""
 
 _SMALL = 10_000
 """LUTs up to which every kind is tried and mapped again: in larger netlists SAT may not prove that."""
@@ -123,8 +128,9 @@ def expand_argmax(
     classes: int,
     k: int = 4,
     carry: bool = False,
-    meet: bool = False,
-    group: int = 0,
+    three: bool = False,
+    rounds: tuple[int, ...] | None = None,
+    slack: int = 0,
     bounds: I64x2 | None = None,
 ) -> Argmax:
     """Add an argmax behind the score bits that are the outputs of `net`; see `ExpandArgmax`.
@@ -134,9 +140,10 @@ def expand_argmax(
         classes: number of classes.
         k: pins per LUT.
         carry: use carry chains; with k=4.
-        meet: with `carry`, the last three players meet at once: a round less, for a few more cells.
-        group: without `carry`, how many classes meet at once; `k - 2` if 0, which is the most. From 3
-            players on the last ones meet at once then, with 2 they do not.
+        three: with `carry`, the last three players meet at once: a round less, for a few more cells.
+        rounds: without `carry`, the players left after each round, which meet in groups of nearly equal
+            size, each with each; see `possible_rounds`. `usual_rounds` if None.
+        slack: levels that the duels of a round may take more than the slowest needs.
         bounds: see `Argmax`; by the constants among the score bits if None.
     """
     width = len(net.outputs) // classes
@@ -151,17 +158,19 @@ def expand_argmax(
         net = invert(net, chosen)
         scores = [[x ^ int(chosen[x >> 1]) if x > 1 else x for x in score] for score in scores]
         builder = Builder(net, k=k)
-        tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=meet)
-        index, rounds, carries = tournament.index(), tournament.round_of, tournament.carries()
+        tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=three)
+        index, round_of, carries = tournament.index(), tournament.round_of, tournament.carries()
     else:
         builder = Builder(net, k=k)
-        players = [(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
-        index, rounds = _tournament(builder, players, group or k - 2, most=max(3, group or k - 2))
+        players = [Player(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
+        if rounds is None:
+            rounds = usual_rounds(len(players), k - 2)
+        index, round_of = _tournament(builder, players, rounds, slack)
         carries = no_carries()
     full = builder.netlist(index)
-    rounds += [max(rounds, default=0)] * (full.luts - net.luts - len(rounds))
+    round_of += [max(round_of, default=0)] * (full.luts - net.luts - len(round_of))
     literal = np.array(scores, np.int64).reshape(classes, width)
-    return Argmax(full, literal, carries, np.array(rounds, np.int32), bounds)
+    return Argmax(full, literal, carries, np.array(round_of, np.int32), bounds)
 
 
 def beaten(bounds: I64x2) -> Bool1:
@@ -200,37 +209,78 @@ def best_argmax(
     k: int = 4,
     carry: bool = False,
     fractured: bool = False,
+    chains: Chains | None = None,
     bounds: I64x2 | None = None,
+    levels: int | None = None,
 ) -> tuple[Argmax, Netlist]:
-    """Add the cheapest argmax; a level is worth a quarter of a per cent of the LUTs.
+    """Add the cheapest argmax, a level being worth a quarter of a per cent of the LUTs.
 
-    Tried are groups of every size and, with `carry`, tournaments in carry chains; see `expand_argmax` for the
-    arguments. Without carries network, counters and argmax are mapped once more, see `squeeze`. With
-    `fractured` sites of two LUTs count.
+    Tried are rounds of every kind and, with `carry`, tournaments in carry chains; see `expand_argmax` for the
+    arguments. Without chains network, counters and argmax are mapped once more, see `squeeze`.
+
+    Args:
+        net: the netlist.
+        classes: number of classes.
+        k: pins per LUT.
+        carry: use carry chains; with k=4.
+        fractured: sites of two LUTs count.
+        chains: carry chains in `net`, which cost nothing; each CARRY4 on the way is a level.
+        bounds: see `Argmax`.
+        levels: take the cheapest of at most so many levels, or the one of the fewest if there is none.
 
     Returns:
-        What `prove_expanded` needs, and the netlist whose outputs are the index. If the argmax has carry
-        cells, that is its own, else one of the same function.
+        What `prove_expanded` needs, and the netlist whose outputs are the index. If the argmax or the netlist
+        has carry cells, that is the argmax' own, else one of the same function.
     """
     build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds)
-    found = [build(group=group) for group in (range(2, k - 1) if net.luts <= _SMALL else [k - 2])]
-    tried = [(argmax, Dce()(argmax.netlist)) for argmax in found]
-    if not fractured and net.luts <= _SMALL:
-        tried = [(argmax, replace(squeeze(mapped, k), origin=None)) for argmax, mapped in tried]
+    playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
+    small = net.luts <= _SMALL
+    plans: list[tuple[tuple[int, ...], int]] = [(usual_rounds(playing, k - 2), 0)]
+    if small:
+        plans = list(product(possible_rounds(playing), _SLACKS))
+    built = [build(rounds=rounds, slack=slack) for rounds, slack in plans]
     if carry:
-        chained = (build(carry=True, meet=meet) for meet in (False, True))
-        tried += [(argmax, argmax.netlist) for argmax in chained if argmax.carries.carry.size]
+        chained = [build(carry=True, three=three) for three in (False, True)]
+        built += [argmax for argmax in chained if argmax.carries.carry.size]
 
-    def cost(candidate: tuple[Argmax, Netlist]) -> float:
-        argmax, mapped = candidate
-        luts, levels = size(mapped)
-        count = sites(mapped).count if fractured else luts - len(argmax.carries.carry)
-        return count * (_LEVELS + levels)
+    def cost(argmax: Argmax, mapped: Netlist) -> tuple[int, int]:
+        if chains is not None:
+            deepest = chains.levels(mapped, carry=True)[mapped.outputs].max(initial=0)
+            return int(deepest), sites(mapped, chains).count if fractured else chains.luts(mapped)
+        luts, depth = size(mapped)
+        return depth, sites(mapped).count if fractured else luts - len(argmax.carries.carry)
 
-    return min(tried, key=cost)
+    tried = [
+        (a, a.netlist if chains is not None or a.carries.carry.size else Dce()(a.netlist)) for a in built
+    ]
+    if small and not fractured and chains is None:
+        tried = _promising([(cost(*found), found) for found in tried])
+        for depth in (False, True):
+            tried += [
+                (argmax, replace(squeeze(mapped, k, depth=depth), origin=None))
+                for argmax, mapped in tuple(tried)
+                if not argmax.carries.carry.size
+            ]
+
+    def rank(found: tuple[Argmax, Netlist]) -> tuple[float, ...]:
+        depth, count = cost(*found)
+        return (count * (_LEVELS + depth),) if levels is None else (max(depth, levels), count, depth)
+
+    return min(tried, key=rank)
 
 
-def add_argmax(fabric: Fabric, *, carry: bool = False, meet: bool = False) -> tuple[Fabric, Argmax]:
+def _promising(
+    found: list[tuple[tuple[int, int], tuple[Argmax, Netlist]]],
+) -> list[tuple[Argmax, Netlist]]:
+    """Keep, of levels and LUTs with what has them, those of which no other is better in both."""
+    kept: list[tuple[tuple[int, int], tuple[Argmax, Netlist]]] = []
+    for cost, candidate in sorted(found, key=lambda each: each[0]):
+        if not kept or cost[1] < kept[-1][0][1]:
+            kept.append((cost, candidate))
+    return [candidate for _, candidate in kept]
+
+
+def add_argmax(fabric: Fabric, *, carry: bool = False, three: bool = False) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
 
     Returns both the fabric and what `prove_expanded` needs.
@@ -238,11 +288,11 @@ def add_argmax(fabric: Fabric, *, carry: bool = False, meet: bool = False) -> tu
     Args:
         fabric: LUTs of four pins at most.
         carry: see `ExpandArgmax`.
-        meet: see `expand_argmax`.
+        three: see `expand_argmax`.
     """
     net = fabric.netlist
     argmax = expand_argmax(
-        net, classes=fabric.classes, k=net.k, carry=carry, meet=meet, bounds=score_bounds(fabric)
+        net, classes=fabric.classes, k=net.k, carry=carry, three=three, bounds=score_bounds(fabric)
     )
     stage = None
     if net.stage is not None:
@@ -279,61 +329,38 @@ def prove_expanded(before: Netlist, full: Argmax, *, levels: int = 1) -> str:
 
 
 def _tournament(
-    builder: Builder, players: list[tuple[Number, Number]], group: int, *, most: int
+    builder: Builder, players: list[Player], rounds: tuple[int, ...], slack: int
 ) -> tuple[Number, list[int]]:
-    """Compare groups each with each; returns the winner's number and the round of each new LUT."""
-    rounds: list[int] = []
-    number = 0
-    while len(players) > 1:
-        last = len(players) <= most
-        groups = [players] if last else _groups(players, group)
-        players = [_winner(builder, group, last=last) for group in groups]
-        rounds += [number] * (builder.new - len(rounds))
-        number += 1
-    return players[0][0], rounds
+    """Play `rounds`; returns the winner's number and the round of each new LUT."""
+    round_of: list[int] = []
+    for number, left in enumerate(rounds):
+        groups = [players[g * len(players) // left : (g + 1) * len(players) // left] for g in range(left)]
+        players = meet(builder, groups, last=left == 1, slack=slack)
+        round_of += [number] * (builder.new - len(round_of))
+    return players[0].index, round_of
+
+
+def usual_rounds(players: int, group: int) -> tuple[int, ...]:
+    """Players left after each round of groups of at most `group`, where the last three meet at once."""
+    rounds = []
+    while players > 1:
+        players = 1 if players <= max(3, group) else -(-players // group)
+        rounds.append(players)
+    return tuple(rounds)
+
+
+def possible_rounds(players: int) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to play with few duels too many: each round but the last in groups of 2 to 4."""
+    if players <= 1:
+        yield ()
+    elif players <= MOST:
+        yield (1,)
+    for left in range(-(-players // 4), -(-players // 2) + 1):
+        if left > 1:
+            yield from ((left, *rest) for rest in possible_rounds(left))
 
 
 def _numbers(bits: Bool2, numbers: int) -> I64x2:
     """Unsigned numbers int64 `[samples, numbers]` that bits `[samples, numbers * width]` spell."""
     digits = bits.reshape(len(bits), numbers, -1).astype(np.int64)
     return digits @ (1 << np.arange(digits.shape[2], dtype=np.int64))
-
-
-def _groups(players: list[tuple[Number, Number]], most: int) -> Iterator[list[tuple[Number, Number]]]:
-    """Split players into as few contiguous groups as possible, of nearly equal size."""
-    groups = -(-len(players) // most)
-    for g in range(groups):
-        yield players[g * len(players) // groups : (g + 1) * len(players) // groups]
-
-
-def _winner(builder: Builder, group: list[tuple[Number, Number]], *, last: bool) -> tuple[Number, Number]:
-    """Return index and score of the best of up to four players, the first one of equals."""
-    if len(group) == 1:
-        return group[0]
-    duels = [
-        greater(builder, group[later][1], group[earlier][1])
-        for earlier, later in combinations(range(len(group)), 2)
-    ]
-    if len(group) == 3 and builder.k == 4:
-        return best_of_three(builder, [number for number, _ in group], duels), []
-    place = [builder.lut(_place(len(group), bit), *duels) for bit in range((len(group) - 1).bit_length())]
-
-    def chosen(bits: tuple[Literal, ...]) -> Literal:
-        return builder.lut(select, *place, *bits) if len(set(bits)) > 1 else bits[0]
-
-    index = [chosen(bits) for bits in zip(*(number for number, _ in group), strict=True)]
-    score = [] if last else [chosen(bits) for bits in zip(*(score for _, score in group), strict=True)]
-    return index, score
-
-
-@lru_cache
-def _place(players: int, bit: int) -> Callable[..., int]:
-    """Bit of the winner's place as a function of all duels, each 1 if the later player is greater."""
-
-    def function(*duels: int) -> int:
-        beaten = [False] * players
-        for (earlier, later), above in zip(combinations(range(players), 2), duels, strict=True):
-            beaten[earlier if above else later] = True
-        return (beaten.index(False) if False in beaten else 0) >> bit & 1
-
-    return function

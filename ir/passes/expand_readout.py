@@ -59,6 +59,7 @@ class ExpandReadout:
         strategy: see `expand`.
         fractured: see `expand`.
         carry: see `expand`.
+        shallow: see `expand`.
     """
 
     name: ClassVar[str] = "expand-readout"
@@ -66,6 +67,7 @@ class ExpandReadout:
     strategy: str = "auto"
     fractured: bool = False
     carry: bool = False
+    shallow: bool = False
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -82,7 +84,14 @@ class ExpandReadout:
         return self._expand(net).netlist
 
     def _expand(self, net: Netlist) -> Fabric:
-        return expand(net, k=self.k, strategy=self.strategy, fractured=self.fractured, carry=self.carry)
+        return expand(
+            net,
+            k=self.k,
+            strategy=self.strategy,
+            fractured=self.fractured,
+            carry=self.carry,
+            shallow=self.shallow,
+        )
 
     def verify(self, before: Netlist, after: Netlist, levels: int) -> Comparison:
         """Prove that `after` has the scores of `before`; simulate it where that fails."""
@@ -102,6 +111,7 @@ def expand(
     strategy: str = "auto",
     fractured: bool = False,
     carry: bool = False,
+    shallow: bool = False,
     position: F64x2 | None = None,
     quick: bool = False,
 ) -> Fabric:
@@ -114,6 +124,8 @@ def expand(
             map with each and take the one with the fewest LUTs.
         fractured: take the one with the fewest sites of two LUTs instead, see `sites`; with k=6, for
             Xilinx.
+        shallow: spend LUTs on levels: low columns are not counted in chains, and without chains blocks of
+            encoded pairs stand side by side, which saves levels in some networks only.
         carry: count with carry chains where that takes fewer sites or LUTs; see `Fabric.chains`. With k=6.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
@@ -140,14 +152,19 @@ def expand(
     narrow = cache(partial(mapper, net))
     fronts = (_front(net, k, name, place, mapper, narrow) for name in names)
     if fractured and quick:
-        return _legal(net, next(fronts), k, carry=carry, fractured=True)
+        likely = next(fronts)
+        if carry:
+            return _legal(net, likely, k, fractured=True, shallow=shallow)
+        return _build(net, likely, k, shallow=shallow)
     if fractured:
-        built = (fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry))
+        built = (
+            fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry, shallow=shallow)
+        )
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     if carry:
-        return min((_legal(net, front, k, carry=True) for front in fronts), key=_luts)
+        return min((_legal(net, front, k, shallow=shallow) for front in fronts), key=_luts)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
-    squeezed = (_squeezed(_build(net, front, k), k) for front in chosen)
+    squeezed = (_squeezed(_build(net, front, k, shallow=shallow), k) for front in chosen)
     return min(squeezed, key=lambda fabric: size(fabric.netlist))
 
 
@@ -155,24 +172,24 @@ def _pins(net: Netlist) -> int:
     return int((net.fanin != 0).sum(axis=1).max(initial=0))
 
 
-def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool) -> Iterator[Fabric]:
+def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool, shallow: bool) -> Iterator[Fabric]:
     """Yield ways to count for few sites."""
-    plain = _build(net, front, k)
+    plain = _build(net, front, k, shallow=shallow)
     yield plain
     if net.luts <= _SMALL:
         yield _squeezed(plain, k)
     if carry:
-        yield _legal(net, front, k, carry=True, fractured=True)
+        yield _legal(net, front, k, fractured=True, shallow=shallow)
 
 
-def _legal(net: Netlist, front: _Front, k: int, *, carry: bool, fractured: bool = False) -> Fabric:
+def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, fractured: bool = False) -> Fabric:
     """Count in chains, or without where constants and complements would make a carry leave one."""
-    fabric = _build(net, front, k, carry=carry, fractured=fractured)
+    fabric = _build(net, front, k, carry=True, fractured=fractured, shallow=shallow)
     try:
         if fabric.chains is not None:
             fabric.chains.check(fabric.netlist)
     except LgcError:
-        return _build(net, front, k)
+        return _build(net, front, k, shallow=shallow)
     return fabric
 
 
@@ -197,7 +214,9 @@ def _squeezed(fabric: Fabric, k: int) -> Fabric:
     )
 
 
-def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False, fractured: bool = False) -> Fabric:
+def _build(
+    net: Netlist, front: _Front, k: int, *, carry: bool = False, fractured: bool = False, shallow: bool
+) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
     builder = ChainBuilder(mapped, k=k) if carry else Builder(mapped, k=k)
@@ -208,9 +227,9 @@ def _build(net: Netlist, front: _Front, k: int, *, carry: bool = False, fracture
     ]
     for tally in tallies:
         if carry:
-            count_in_chains(tally, fractured=fractured)
+            count_in_chains(tally, fractured=fractured, shallow=shallow)
         else:
-            count(tally, k)
+            count(tally, k, shallow=shallow)
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])
     live = _live(full, tallies)
     smaller = keep_luts(full, live)

@@ -76,9 +76,9 @@ class LutMap:
         return mapped
 
 
-def map_once(net: Netlist, k: int) -> Netlist:
+def map_once(net: Netlist, k: int, *, depth: bool = False) -> Netlist:
     """Map as `LutMap` does, but never take LUTs apart: `origin` tells which LUT of `net` each stems from."""
-    return _map(Reduce()(net), LutMap(k=k))
+    return _map(Reduce()(net), LutMap(k=k, depth=depth))
 
 
 def _map(net: Netlist, options: LutMap) -> Netlist:

@@ -137,7 +137,7 @@ def test_random_fabrics_compute_the_scores(
     group=st.integers(1, 30),
     per_stage=st.integers(0, 3),
     held=st.booleans(),
-    meet=st.booleans(),
+    three=st.booleans(),
 )
 def test_the_argmax_of_the_fabric(
     tmp_path_factory: pytest.TempPathFactory,
@@ -146,13 +146,13 @@ def test_the_argmax_of_the_fabric(
     group: int,
     per_stage: int,
     held: bool,
-    meet: bool,
+    three: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
     fabric = random_fabric(rng, inputs=12, layers=(20, classes * group), classes=classes)
     if per_stage:
         fabric = replace(fabric, netlist=staged(fabric.netlist, per_stage))
-    full, _ = add_argmax(fabric, carry=True, meet=meet)
+    full, _ = add_argmax(fabric, carry=True, three=three)
     text = fabric_text(full, held=held)
     assert text.verilog.count("lgc_carry carry_") == len(full.carries.carry)
     bits = rng.random((40, 12)) < 0.5

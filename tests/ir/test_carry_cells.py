@@ -45,14 +45,14 @@ def wanted(net: Netlist, classes: int, bits: np.ndarray) -> np.ndarray:
     classes=st.integers(1, 12),
     width=st.integers(1, 9),
     constants=st.integers(0, 4),
-    meet=st.booleans(),
+    three=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_argmax_in_chains(classes: int, width: int, constants: int, meet: bool, seed: int) -> None:
+def test_argmax_in_chains(classes: int, width: int, constants: int, three: bool, seed: int) -> None:
     net = driven(classes, width, seed=seed, constants=constants)
     rng = np.random.default_rng(seed)
     bits = rng.random((256, net.inputs)) < rng.random((256, 1))
-    full = expand_argmax(net, classes=classes, carry=True, meet=meet)
+    full = expand_argmax(net, classes=classes, carry=True, three=three)
     check(full.netlist)
     full.carries.check(full.netlist)
     index = outputs(full.netlist, bits)
@@ -93,14 +93,14 @@ def test_ten_scores_of_seven_bits() -> None:
     # the lowest carry of each match shares no cell, those of the last no multiplexer
     assert full.carries.cells(full.netlist) - 70 == 8 * 9 + 7 + 7
     assert full.round_of.max() == 3
-    assert expand_argmax(driven(10, 7, seed=0), classes=10, carry=True, meet=True).round_of.max() == 2
+    assert expand_argmax(driven(10, 7, seed=0), classes=10, carry=True, three=True).round_of.max() == 2
 
 
-@pytest.mark.parametrize("meet", [False, True])
-def test_it_is_proved_and_a_wrong_one_refuted(meet: bool) -> None:
+@pytest.mark.parametrize("three", [False, True])
+def test_it_is_proved_and_a_wrong_one_refuted(three: bool) -> None:
     net = difflogic(60, [300, 300], classes=10, seed=5)
     fabric = expand(net)
-    full = expand_argmax(fabric.netlist, classes=10, carry=True, meet=meet)
+    full = expand_argmax(fabric.netlist, classes=10, carry=True, three=three)
     assert prove_expanded(fabric.netlist, full) == "SAT, for each two classes"
     wrong = replace(full, netlist=replace(full.netlist, outputs=full.netlist.outputs[::-1].copy()))
     assert prove_expanded(fabric.netlist, wrong) == ""

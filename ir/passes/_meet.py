@@ -1,0 +1,186 @@
+"""Players who meet each with each: who wins, with which number and score, in how many levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
+from itertools import combinations
+
+from ..builder import Builder, Literal
+from ._compare import Number, greater, shapes
+
+MOST = 6
+"""Players who may meet at once in the last round; one with fewer pins, and no more than 4 before."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """Number of a class and its score, as literals."""
+
+    index: Number
+    score: Number
+
+
+def meet(builder: Builder, groups: list[list[Player]], *, last: bool, slack: int = 0) -> list[Player]:
+    """Return the best of each group, the first one of equals; without a score if `last`.
+
+    All duels of the round end by the level of the slowest, or `slack` levels later, with the fewest LUTs.
+    """
+    pairs = [(group[i].score, group[j].score) for group in groups for i, j in _pairs(len(group))]
+    fastest = [found[0].level for earlier, later in pairs if (found := shapes(builder, later, earlier))]
+    latest = max(fastest, default=0) + slack
+    return [_best(builder, group, latest, last=last, shallow=not slack) for group in groups]
+
+
+def _best(builder: Builder, group: list[Player], latest: int, *, last: bool, shallow: bool) -> Player:
+    if len(group) == 1:
+        return group[0]
+    duels = [greater(builder, group[j].score, group[i].score, latest) for i, j in _pairs(len(group))]
+    choose = chooser(builder, len(group), duels, shallow=shallow)
+    index = [choose(list(bits)) for bits in zip(*(player.index for player in group), strict=True)]
+    scores = [] if last else zip(*(player.score for player in group), strict=True)
+    return Player(index, [choose(list(bits)) for bits in scores])
+
+
+def _pairs(players: int) -> Iterator[tuple[int, int]]:
+    """Yield the places of two players, the earlier first; in this order duels are listed."""
+    return combinations(range(players), 2)
+
+
+def chooser(
+    builder: Builder, players: int, duels: list[Literal], *, shallow: bool = True
+) -> Callable[[list[Literal]], Literal]:
+    """Return what picks the winner's of as many bits as there are players.
+
+    A LUT that reads all duels and bits is `shallow`; one that reads the winner's place has a pin to spare.
+    """
+    spare = builder.k - len(duels)
+
+    def choose(bits: list[Literal]) -> Literal:
+        distinct = len({x >> 1 for x in bits} - {0})
+        if len(set(bits)) == 1:
+            return bits[0]
+        if distinct <= (spare if shallow or players < 3 else min(spare, 1)):
+            return builder.lut(_of_duels(players), *duels, *bits)
+        return pick(bits)
+
+    if players <= 4:
+        by_place = players + 2 <= builder.k and len(duels) <= builder.k
+        pick = (_by_place if by_place else _by_halves)(builder, players, duels)
+    else:
+        pick = _by_wins(builder, players, duels)
+    return choose
+
+
+def _by_place(builder: Builder, players: int, duels: list[Literal]) -> Callable[[list[Literal]], Literal]:
+    """Encode the winner's place, then multiplexers of all players."""
+    place: list[Literal] = []
+
+    def pick(bits: list[Literal]) -> Literal:
+        if not place:
+            place.extend(
+                builder.lut(_of_duels(players), *duels, *(p >> bit & 1 for p in range(players)))
+                for bit in range((players - 1).bit_length())
+            )
+        return builder.lut(select, *place, *bits)
+
+    return pick
+
+
+def _by_halves(builder: Builder, players: int, duels: list[Literal]) -> Callable[[list[Literal]], Literal]:
+    """Multiplexers of two: the halves choose while it is found out which half has the winner."""
+    duel = dict(zip(_pairs(players), duels, strict=True))
+    third = duel.get((2, 3), 0)
+    later: list[Literal] = []
+
+    def above() -> Literal:
+        over = [
+            builder.lut(select, third, duel[i, 2], duel[i, 3]) if players == 4 else duel[i, 2] for i in (0, 1)
+        ]
+        return builder.lut(select, duel[0, 1], *over)
+
+    def pick(bits: list[Literal]) -> Literal:
+        if not later:
+            later.append(above())
+        low = _either(builder, duel[0, 1], *bits[:2])
+        return _either(builder, later[0], low, _either(builder, third, *bits[2:]))
+
+    return pick
+
+
+def _either(builder: Builder, second: Literal, *bits: Literal) -> Literal:
+    return bits[0] if len(set(bits)) == 1 else builder.lut(select, second, *bits)
+
+
+def _by_wins(builder: Builder, players: int, duels: list[Literal]) -> Callable[[list[Literal]], Literal]:
+    """Who beats all others, and the bits of who does."""
+    against: list[list[Literal]] = [[] for _ in range(players)]
+    for (i, j), later in zip(_pairs(players), duels, strict=True):
+        against[i].append(later ^ 1)
+        against[j].append(later)
+    wins = [_gathered(builder, _all, [(x,) for x in row]) for row in against]
+
+    def pick(bits: list[Literal]) -> Literal:
+        ones = [(win, x) if x > 1 else (win,) for win, x in zip(wins, bits, strict=True) if x]
+        zeros = [(win,) for win, x in zip(wins, bits, strict=True) if not x]
+        if max(bits) < 2 and len(zeros) < len(ones):
+            return _gathered(builder, _any, zeros) ^ 1
+        return _gathered(builder, _any, ones)
+
+    return pick
+
+
+def _gathered(builder: Builder, function: Callable[..., int], terms: list[tuple[Literal, ...]]) -> Literal:
+    """Combine terms, each the AND of its literals, by AND or OR, the earliest first."""
+    heap = [(max(map(builder.level, term)), at, term) for at, term in enumerate(terms)]
+    heapify(heap)
+    while len(heap) > 1 or len(heap[0][2]) > 1:
+        taken: list[tuple[Literal, ...]] = []
+        while heap and sum(map(len, taken)) + len(heap[0][2]) <= builder.k:
+            taken.append(heappop(heap)[2])
+        gather = _gather(function, tuple(map(len, taken)))
+        made = builder.lut(gather, *(x for term in taken for x in term))
+        heappush(heap, (builder.level(made), len(terms) + builder.new, (made,)))
+    return heap[0][2][0]
+
+
+@lru_cache
+def _gather(function: Callable[..., int], sizes: tuple[int, ...]) -> Callable[..., int]:
+    def gather(*pins: int) -> int:
+        at, values = 0, list[int]()
+        for size in sizes:
+            values.append(int(all(pins[at : at + size])))
+            at += size
+        return function(*values)
+
+    return gather
+
+
+def _all(*bits: int) -> int:
+    return int(all(bits))
+
+
+def _any(*bits: int) -> int:
+    return int(any(bits))
+
+
+def select(*pins: int) -> int:
+    """Multiplexer: one select pin and two data pins, or two and three or four."""
+    if len(pins) == 3:
+        return pins[1 + pins[0]]
+    return pins[min(2 + pins[0] + 2 * pins[1], len(pins) - 1)]
+
+
+@lru_cache
+def _of_duels(players: int) -> Callable[..., int]:
+    """Return the winner's bit as a function of all duels, 1 if the later player is greater, and all bits."""
+
+    def function(*pins: int) -> int:
+        beaten = [False] * players
+        for (i, j), above in zip(_pairs(players), pins, strict=False):
+            beaten[i if above else j] = True
+        return pins[beaten.index(False) - players] if False in beaten else 0
+
+    return function
