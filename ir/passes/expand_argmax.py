@@ -43,8 +43,8 @@ _SMALL = 10_000
 class ExpandArgmax:
     """Turn score bits into the number of the class with the highest score, the lowest one of equals.
 
-    A tournament: groups of two to `k - 2` classes are compared each with each, and the winner's score goes
-    on; the last three meet at once. Without carries all LUTs are then mapped once more, network and
+    A tournament: groups of two to four classes are compared each with each, and the winner's score goes on;
+    up to six meet in the last round. Without carries all LUTs are then mapped once more, network and
     counters included. With `carry` pairs meet, in comparators that may be iCE40 carry chains beside the
     multiplexers they steer, see `CarryCells`. Run it after `expand-readout`.
 
