@@ -35,6 +35,9 @@ _LEVELS = 400
 _SLACKS = (0, 1, 8)
 """Levels later than needed at which the duels of a round may end."""
 
+_NEAR = 1.01
+"""Times the LUTs of another of no more levels that are still mapped again, which may turn the tables."""
+
 _SMALL = 10_000
 """LUTs up to which every kind is tried and mapped again: in larger netlists SAT may not prove that."""
 
@@ -272,12 +275,14 @@ def best_argmax(
 def _promising(
     found: list[tuple[tuple[int, int], tuple[Argmax, Netlist]]],
 ) -> list[tuple[Argmax, Netlist]]:
-    """Keep, of levels and LUTs with what has them, those of which no other is better in both."""
-    kept: list[tuple[tuple[int, int], tuple[Argmax, Netlist]]] = []
+    """Keep, by levels and LUTs, the first of equals that none beats by more than `_NEAR`."""
+    kept: dict[tuple[int, int], tuple[Argmax, Netlist]] = {}
+    least = float("inf")
     for cost, candidate in sorted(found, key=lambda each: each[0]):
-        if not kept or cost[1] < kept[-1][0][1]:
-            kept.append((cost, candidate))
-    return [candidate for _, candidate in kept]
+        least = min(least, cost[1])
+        if cost[1] <= _NEAR * least:
+            kept.setdefault(cost, candidate)
+    return list(kept.values())
 
 
 def add_argmax(fabric: Fabric, *, carry: bool = False, three: bool = False) -> tuple[Fabric, Argmax]:
