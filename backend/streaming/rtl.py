@@ -106,10 +106,10 @@ class Design:
         if self.serial is not None:
             program, store = self.serial
             values, tables = program.value_blocks(self.shapes), program.table_blocks(self.shapes)
-            blocks = f"{store.sprams} SPRAM" if store.sprams else f"{store.blocks(self.shapes):,}"
+            room = f"{store.sprams} SPRAM" if store.sprams else f"{store.blocks(self.shapes):,}"
             rows.append((f"{program.program.depth:,} values, four copies", "", "", "", "", f"{values:,}"))
             rows.append((f"{len(program.tables[0]):,} tables", "", "", "", "", f"{tables:,}"))
-            rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", blocks))
+            rows.append((f"program of {store.words:,} × {store.bits} bits", "", "", "", "", room))
             if store.outside:
                 rows.append((f"  {store.outside:,} of them in LUTs", "", "", "", "", ""))
             if store.streamed:
