@@ -11,7 +11,7 @@ from typing import Any
 
 from lgc.errors import LgcError, UsageError, nearest
 
-from .interfaces.flash import DRIVEN, SAMPLED
+from .interfaces.protocol import DRIVEN, SAMPLED
 from .pins import check_clashes
 
 _KEYS = {"name": str, "title": str, "target": str, "clock_hz": int, "loader": str, "leds_inverted": bool}
