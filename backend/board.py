@@ -11,7 +11,7 @@ from typing import Any
 
 from lgc.errors import LgcError, UsageError, nearest
 
-from .interfaces.flash import DRIVEN, SAMPLED
+from .interfaces.protocol import DRIVEN, SAMPLED
 from .pins import check_clashes
 
 _MORE = ("pins", "pll_pad")

@@ -7,11 +7,7 @@ from typing import Any
 from amaranth import Module
 from amaranth.lib.wiring import In, Out
 
-DRIVEN = ("flash_cs_n", "flash_sck", "flash_mosi")
-"""Pins that the design drives."""
-
-SAMPLED = "flash_miso"
-"""The pin that the flash drives."""
+from .protocol import DRIVEN, SAMPLED
 
 
 def flash_ports() -> dict[str, Any]:

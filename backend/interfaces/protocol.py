@@ -10,6 +10,13 @@ POLYNOMIAL = 0x8C
 """CRC-8/MAXIM-DOW, bit-reversed: x**8 + x**5 + x**4 + 1, lowest bit first, from 0."""
 
 
+DRIVEN = ("flash_cs_n", "flash_sck", "flash_mosi")
+"""Pins to a flash that the design drives."""
+
+SAMPLED = "flash_miso"
+"""The pin that the flash drives."""
+
+
 class Command(IntEnum):
     """First byte of a request."""
 

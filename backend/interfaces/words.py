@@ -6,8 +6,9 @@ from amaranth import Array, Cat, ClockSignal, Instance, Module, ResetSignal, Sig
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .flash import DRIVEN, SAMPLED, flash_ports
+from .flash import flash_ports
 from .packing import Packing
+from .protocol import DRIVEN, SAMPLED
 from .settings import Core
 
 CORE = "lgc_core"

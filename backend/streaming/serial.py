@@ -328,13 +328,14 @@ class SerialTail(wiring.Component):  # type: ignore[misc]
                 with m.Case(n):
                     m.d.sync += [to.eq(ends[n]), weight.eq(weights[n]), last.eq(lasts[n])]
                     m.d.sync += following.eq((n + 1) % len(ends))
-        stages = [(weight, weight == 0, last & final)]
+        found = _Run(weight, weight == 0, last & final)
         for n in range(3):
-            held = Signal(signed(width), name=f"weight{n}", reset_less=True)
-            stage = held, Signal(name=f"writes{n}"), Signal(name=f"last{n}")
-            m.d.sync += [after.eq(before) for after, before in zip(stage, stages[-1], strict=True)]
-            stages.append(stage)
-        return _Run(*stages[-1])
+            names = (f"{name}{n}" for name in _Run._fields)
+            shapes = (signed(width), 1, 1)
+            stage = _Run(*(Signal(shape, name=name) for name, shape in zip(names, shapes, strict=True)))
+            m.d.sync += [after.eq(before) for after, before in zip(stage, found, strict=True)]
+            found = stage
+        return found
 
     def _execute(self, m: Module, word: Value, done: Value, begin: Value, load: tuple[Value, Value]) -> Value:
         """Read values, look up, write the result if there is one to write; return it."""

@@ -1,6 +1,7 @@
 """Programs beyond block RAM: where they go, how they are loaded from flash, and what does not fit."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,12 @@ MODEL = dense_network(3, features=9, levels=2, widths=(30, 15))
 
 
 def test_where_a_program_goes() -> None:
-    room = {"shapes": ICE40, "blocks": 10}
-    assert Store.choose(300, 40, **room, sprams=4) == Store(300, 40, 300)
-    assert Store.choose(3000, 40, **room, sprams=4) == Store(3000, 40, 0, 3)
-    assert Store.choose(3000, 40, **room, sprams=2) == Store(3000, 40, 1024)
-    assert Store.choose(20_000, 16, **room, sprams=4).outside == 20_000 - 2560
+    choose = partial(Store.choose, shapes=ICE40, blocks=10)
+    assert choose(300, 40, sprams=4) == Store(300, 40, 300)
+    assert choose(3000, 40, sprams=4) == Store(3000, 40, 0, 3)
+    assert choose(3000, 40, sprams=2) == Store(3000, 40, 1024)
+    assert choose(3000, 40, sprams=2, luts=1000) == Store(3000, 40, 0, streamed=True)
+    assert choose(20_000, 16, sprams=4).outside == 20_000 - 2560
     assert Store.choose(7, 40, shapes=(), blocks=0) == Store(7, 40, 0)
     assert fewest(1024, 40, ICE40) == 10
 
@@ -84,15 +86,22 @@ def test_a_program_from_flash_is_read_until_it_is_right(tmp_path: Path) -> None:
     assert "SPRAM" in laid_out.model()
     files = write_folded(laid_out, out=tmp_path / "rtl")
     codes, scores = codes_and_scores(6)
-    facts = {"codes": codes, "expected_class": scores.argmax(axis=1), "expected_scores": scores}
-    found = simulate(files, **facts, out=tmp_path / "sim", simulator="icarus", faults=1)
+    want = partial(
+        simulate,
+        files,
+        codes=codes,
+        expected_class=scores.argmax(axis=1),
+        expected_scores=scores,
+        simulator="icarus",
+    )
+    found = want(out=tmp_path / "sim", faults=1)
     assert (found.matching_classes, found.matching_scores, found.stress_frames) == (6, 6, 6)
     assert files.program is not None
     data = bytearray(files.program.read_bytes())
     data[0] ^= 1
     files.program.write_bytes(data)
     with pytest.raises(MismatchError, match="gave 0 of 6 results"):
-        simulate(files, **facts, out=tmp_path / "wrong", simulator="icarus", stress_frames=0)
+        want(out=tmp_path / "wrong", stress_frames=0)
 
 
 def test_a_program_from_flash_behind_a_uart(tmp_path: Path) -> None:
