@@ -49,8 +49,9 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except click.BadParameter as error:
-            error.message += _near(error)
-            raise
+            raise click.BadParameter(
+                error.message + _near(error), ctx=error.ctx, param=error.param
+            ) from error
         except LgcError as error:
             click.echo(f"lgc: {error}", err=True)
             for note in getattr(error, "__notes__", ()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
@@ -132,7 +132,9 @@ def _by_wins(builder: Builder, players: int, duels: list[Literal]) -> Callable[[
     return pick
 
 
-def _gathered(builder: Builder, function: Callable[..., int], terms: list[tuple[Literal, ...]]) -> Literal:
+def _gathered(
+    builder: Builder, function: Callable[..., int], terms: Sequence[tuple[Literal, ...]]
+) -> Literal:
     """Combine terms, each the AND of its literals, by AND or OR, the earliest first."""
     heap = [(max(map(builder.level, term)), at, term) for at, term in enumerate(terms)]
     heapify(heap)
