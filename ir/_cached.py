@@ -7,7 +7,7 @@ kernels call nothing outside of themselves, so ours are loaded without.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from numba.core import caching
 from numba.core.runtime import nrt
@@ -19,8 +19,7 @@ def _load_overload(self: Any, sig: Any, target_context: Any) -> Any:
     """Load a compiled function, None if the cache has none."""
     if not getattr(self._py_func, "__module__", "").startswith("lgc."):
         return _usual(self, sig, target_context)
-    runtime: Any = nrt.rtsys
-    runtime.initialize(target_context)  # arrays that kernels make live there
+    cast(Any, nrt.rtsys).initialize(target_context)  # arrays that kernels make live there
     with self._guard_against_spurious_io_errors():
         return self._load_overload(sig, target_context)
 
