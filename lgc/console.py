@@ -49,9 +49,9 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except click.BadParameter as error:
-            raise click.BadParameter(
-                error.message + _near(error), ctx=error.ctx, param=error.param
-            ) from error
+            if near := _near(error):
+                raise click.BadParameter(error.message + near, error.ctx, error.param) from error
+            raise
         except LgcError as error:
             click.echo(f"lgc: {error}", err=True)
             for note in getattr(error, "__notes__", ()):
