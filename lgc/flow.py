@@ -23,7 +23,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +45,7 @@ from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
 from lgc.ir.slices import depth, luts
 from lgc.manifest import BuildDir, Outcome, Step, code_digest, read_step
+from lgc.options import STAGES, Options
 from lgc.pace import Pace
 from lgc.report import SCHEMA_VERSION, Report, assemble, describe, model
 
@@ -59,74 +59,6 @@ if TYPE_CHECKING:
     from lgc.frontend.checkpoint import Checkpoint
 
 _LOG = logging.getLogger(__name__)
-
-STAGES = ("verilog", "simulation", "synthesis", "bitstream")
-"""Where a compilation may end."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to compile; the same names and defaults as the options of `lgc compile`.
-
-    Attributes:
-        target: name or TOML file of the FPGA.
-        passes: optimisation pipeline before mapping.
-        levels: LUTs between registers, 0 for a combinational fabric.
-        until: last stage, one of `STAGES`.
-        data: data set for simulation; what the checkpoint was trained on if "".
-        images: samples to simulate, all if None.
-        simulator: "auto", "icarus" or "verilator".
-        seed: of the placer.
-        seeds: placements to try, numbered from `seed`; the fastest is kept.
-        board: name or TOML file of a board, whose target, pins and clock then hold; "" for none.
-        interface: "stream", "parallel", "words", "axi", "uart" or "spi".
-        word: bits per word of words and axi.
-        pack: what is sent of a feature, "levels", "codes" or "bits"; the stream takes codes.
-        with_scores: whether scores can be had over the interface.
-        clock_hz: clock that a UART counts; the board's if None and there is one, else 12 MHz.
-        baud: of the UART.
-        scripts: other tools to write scripts for, see `lgc.backend.scripts`.
-        timeout_ms: silence that ends a request over the UART.
-        pipeline: "auto" as `levels` says, "none", or a number of register stages, argmax included.
-        clock: "50MHz" for as few stages as reach that; "" for any.
-        throughput: "held" where a sample's bits stand still until its class is out, "full" where the
-            fabric takes new ones every clock.
-        fold: build kernels of convolutions once and stream images through them, run dense layers as a
-            program, see `lgc.folding`.
-        positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
-        continuous: with `fold`, time steps between windows over a signal without end, each of which gets a
-            class; 0 for samples one by one.
-        fps: with `fold`, frames per second that tail and places per clock are chosen for; 0 for any.
-        tail: with `fold`, "parallel" for LUTs, "serial" for a program in memory, "auto" for what
-            `lgc.folding.TAILS` says.
-    """
-
-    target: str = "ice40-hx8k"
-    passes: str = "simplify,merge,reduce"
-    levels: int = 4
-    until: str = "bitstream"
-    data: str = ""
-    images: int | None = None
-    simulator: str = "auto"
-    seed: int = 1
-    seeds: int = 1
-    board: str = ""
-    interface: str = "stream"
-    word: int = 8
-    pack: str = "levels"
-    with_scores: bool = False
-    clock_hz: float | None = None
-    baud: int = 115_200
-    scripts: tuple[str, ...] = ()
-    timeout_ms: float = 50
-    pipeline: str = "auto"
-    clock: str = ""
-    throughput: str = "held"
-    fold: bool = False
-    tail: str = "auto"
-    positions: int = 0
-    fps: float = 0
-    continuous: int = 0
 
 
 def compile(

@@ -15,7 +15,7 @@ from lgc import netlists, rates
 from lgc.build import Watch
 from lgc.critical import Hops
 from lgc.errors import MismatchError, UsageError
-from lgc.flow import Flow, Options
+from lgc.flow import Flow
 from lgc.ir import passes
 from lgc.ir._typing import Bool2, F64x2
 from lgc.ir.equivalence import compare
@@ -25,6 +25,7 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.simulate import outputs
 from lgc.ir.slices import depth
 from lgc.manifest import Outcome, Step
+from lgc.options import Options
 from lgc.report import describe, model
 
 if TYPE_CHECKING:

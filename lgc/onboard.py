@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lgc.backend.interfaces.settings import Interface
     from lgc.backend.pll import Pll
     from lgc.backend.target import Target
-    from lgc.flow import Options
+    from lgc.options import Options
 
 
 def pll_of(board: Board | None, target: Target, wanted_mhz: float | None) -> Pll | None:

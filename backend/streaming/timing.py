@@ -146,7 +146,7 @@ def timing(
         if complete and free and (double or not left) and len(accepted) > len(results):
             complete, busy = complete - 1, tail - 1
             results.append(clock + busy)
-            draining, waits = False, draining
+            draining, waits, moved = False, draining, True
         else:
             waits = draining
         if take:

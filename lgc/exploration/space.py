@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lgc.errors import LgcError, UsageError, nearest
-from lgc.flow import STAGES, Options
 from lgc.frontend import config
+from lgc.options import STAGES, Options
 
 from .stopping import PRUNERS
 
@@ -28,7 +28,7 @@ class Objective:
     Attributes:
         title: what it is called in tables and plots.
         rises: whether more is better.
-        since: the first stage of `lgc.flow.STAGES` whose builds have it.
+        since: the first stage of `lgc.options.STAGES` whose builds have it.
     """
 
     title: str

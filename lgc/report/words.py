@@ -77,12 +77,12 @@ def provenance(report: Report) -> list[tuple[str, str]]:
     return [*rows, *report.tools.items()]
 
 
-STAGE_HEAD = ("--levels", "stages", "MHz", "latency, ns", "")
+STAGE_HEAD = ("--levels", "registers", "clock", "latency", "", "stage")
 """Heads of the columns of `stages`."""
 
 
 def stages(choice: StageChoice) -> tuple[str, ...]:
     """Return the row of another number of register stages."""
     levels = "0 (none)" if not choice.levels else str(choice.levels)
-    times = (f"{choice.fmax_mhz:.0f}", f"{choice.latency_ns:.0f}")
-    return (levels, str(choice.stages), *times, "as built" if choice.chosen else "")
+    times = (f"{choice.fmax_mhz:.0f} MHz", f"{choice.latency_ns:.0f} ns")
+    return (levels, str(choice.stages), *times, "as built" if choice.chosen else "", "ESTIMATE")
