@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lgc.backend.interfaces.packing import ranks
 from lgc.backend.interfaces.settings import STREAM, Interface
 from lgc.backend.streaming.rtl import Design, design, serial_design, write_folded
 from lgc.backend.streaming.serial import Shapes
@@ -66,8 +65,7 @@ def check(model: Checkpoint, laid_out: Design, out: Path, *, samples: int = 6) -
     codes = files.windows(rng.integers(0, 16, (samples, model.encoder.features), dtype=np.int32))
     samples = len(codes)
     scores = lower(model).scores_of_codes(codes)
-    if laid_out.interface.wraps and laid_out.interface.pack == "levels":
-        codes = ranks(model.encoder, codes)
+    codes = laid_out.interface.taken(model.encoder, codes)
     found = simulate(
         files,
         codes=codes,
