@@ -12,7 +12,7 @@ import cocotb
 import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, Timer
 from cocotb.utils import get_sim_time
 
 from .flash import boot
@@ -61,6 +61,7 @@ class Link:
 
 async def start(dut: Any, clk: str = "clk", rst: str = "rst", active: int = 1) -> None:
     """Start the clock, reset, and have the program loaded."""
+    await Timer(PERIOD, "ns")  # the line rests before the first edge: a pin without level looks like a start bit
     Clock(getattr(dut, clk), PERIOD, unit="ns").start()
     await reset(dut, clk, rst, active)
     await boot(dut, json.loads(Path("bench.json").read_text())["flash"], clk)

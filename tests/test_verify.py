@@ -251,8 +251,7 @@ def test_each_interface_down_to_the_decoded_bitstream(options: dict[str, object]
     checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
     build = lgc.compile(tmp_path / "tiny.safetensors", images=2, **options)
     ladder = verify(build.path, levels=["gates", "bitstream"], images=8)
-    routed = SKIPPED if options["interface"] == "uart" else EQUAL
-    assert [rung.verdict for rung in ladder.rungs] == [EQUAL, routed, EQUAL, EQUAL, EQUAL], ladder.rungs
+    assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 5, ladder.rungs
     what = "classes and scores" if options.get("with_scores") else "classes"
     assert f"vectors ({what} at the {options['interface']} pins of " in ladder.rungs[3].method
     assert ladder.rungs[3].compared > 8

@@ -27,11 +27,10 @@ def network_to_routed(subject: Subject) -> tuple[str, int]:
 
     Raises:
         MismatchError: an answer differs.
-        ToolMissingError: no simulator or cell models, the build has no routed netlist, or a UART.
+        ToolMissingError: no simulator or cell models, the build has no routed netlist.
         LgcError: the simulation failed or took too long.
     """
     hardware.only_ice40(subject)
-    refuse_uart(subject)
     module = netlist_of(subject)
     for name, cell in module["cells"].items():
         if cell["type"] == "SB_IO":
@@ -40,19 +39,6 @@ def network_to_routed(subject: Subject) -> tuple[str, int]:
     (out / "netlist.json").write_text(json.dumps({"creator": "nextpnr", "modules": {TOP: module}}))
     source = hardware.to_verilog(subject, out / "netlist.json", out)
     return hardware.simulate_pins(subject, source, out, most=SAMPLES)
-
-
-def refuse_uart(subject: Subject) -> None:
-    """Refuse to simulate the routed netlist behind a UART.
-
-    Raises:
-        ToolMissingError: there is one.
-    """
-    if subject.rtl.interface.name == "uart":
-        raise ToolMissingError(
-            "Over a UART the routed netlist gives no answer in Icarus Verilog, for a reason that is not "
-            "known; netlist after synthesis and decoded bitstream are simulated."
-        )
 
 
 def _as_wire(name: str, cell: dict[str, Any]) -> None:

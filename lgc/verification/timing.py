@@ -124,11 +124,10 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
 
     Raises:
         MismatchError: an output is wrong at that clock.
-        ToolMissingError: no Icarus Verilog, no chip database, another family, a build without delays, a UART,
+        ToolMissingError: no Icarus Verilog, no chip database, another family, a build without delays,
             or pins that no host can use at that clock.
         LgcError: nothing goes wrong however fast the clock, or the simulation failed.
     """
-    routed.refuse_uart(subject)
     found = paths(subject)
     period = round(_router_ps(subject)) + 1
     out = hardware.fresh(subject.work / "timing")
