@@ -45,9 +45,15 @@ def store_text(plan: Plan) -> str:
     column = plan.column
     for row in np.unique(row_of).tolist():
         lines.append(f"  if (row[{row}]) begin")
-        for bit in np.flatnonzero(row_of == row).tolist():
-            write = f"x{bit // CHUNK}[{bit % CHUNK}] <= level[{column[bit]}]"
-            lines.append(f"    if (col[{col_of[bit]}]) {write};")
+        bits = np.flatnonzero(row_of == row)
+        apart = np.diff(bits) != 1
+        apart |= (np.diff(col_of[bits]) != 0) | (np.diff(bits // CHUNK) != 0)
+        for run in np.split(bits, np.flatnonzero(apart) + 1):  # one assignment each: simulators are quicker
+            low, high = int(run[0]) % CHUNK, int(run[-1]) % CHUNK
+            place = f"x{run[0] // CHUNK}[{low if low == high else f'{high}:{low}'}]"
+            levels = ", ".join(f"level[{n}]" for n in column[run[::-1]].tolist())
+            value = levels if low == high else f"{{{levels}}}"
+            lines.append(f"    if (col[{col_of[run[0]]}]) {place} <= {value};")
         lines.append("  end")
     lines.append("end")
     return "\n".join(["module lgc_store (", "  " + ",\n  ".join(ports), ");", *lines, "endmodule", ""])

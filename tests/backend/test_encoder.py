@@ -70,3 +70,13 @@ def test_text_of_a_small_store() -> None:
         "end\n"
         "endmodule\n"
     )
+
+
+def test_bits_side_by_side_are_written_at_once() -> None:
+    text = store_text(plan([0, 1, 2, 3, 5, 6]))
+    lines = [line.strip() for line in text.splitlines() if "<=" in line]
+    assert lines == [
+        "if (col[0]) x0[2:0] <= {level[2], level[1], level[0]};",
+        "if (col[1]) x0[4:3] <= {level[2], level[0]};",
+        "if (col[2]) x0[5] <= level[0];",
+    ]
