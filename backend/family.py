@@ -31,6 +31,7 @@ class Family:
         shapes: words and bits per word that a block RAM can have as a ROM; none if it is not used.
         k: inputs per LUT.
         cells: what the fabric is made of, see `fabric_text`; the family's own cells need no `fabric`.
+        models: Yosys' name of the file with simulation models of its cells; "" if lgc reads the file itself.
         nextpnr: name of the tool in lgc; "" if there is none, and clocks are estimates.
         routed: option that names the routed design, and the file.
         pins: options before and after the name of a pin file, and its suffix.
@@ -61,6 +62,7 @@ class Family:
     shapes: tuple[tuple[int, int], ...]
     k: int = 4
     cells: str = "lgc_lut4"
+    models: str = ""
     nextpnr: str = ""
     routed: tuple[str, str] = ("", "")
     pins: tuple[tuple[str, ...], tuple[str, ...], str] = ((), (), "")
@@ -162,6 +164,7 @@ _ECP5 = Family(
     packer="ecppack",
     pack=("--compress", "{routed}", "{bitstream}"),
     bitstream="lgc.bit",
+    models="+/ecp5/cells_sim.v",
 )
 
 _GOWIN = Family(
@@ -191,6 +194,7 @@ _GOWIN = Family(
     packer="gowin_pack",
     pack=("-o", "{bitstream}", "{routed}"),
     bitstream="lgc.fs",
+    models="+/gowin/cells_sim.v",
 )
 
 # the fabric of ECP5 with other carries and block RAM, which is not used
@@ -206,6 +210,7 @@ _MACHXO2 = replace(
     pins=(("--lpf",), (), ".lpf"),
     bram_bels=("DP8KC",),
     packer="xo2pack",
+    models="+/lattice/cells_sim_xo2.v",
 )
 
 _NEXUS = Family(
@@ -240,6 +245,7 @@ _NEXUS = Family(
     packer="prjoxide",
     pack=("pack", "{routed}", "{bitstream}"),
     bitstream="lgc.bit",
+    models="+/nexus/cells_sim.v",
 )
 
 _CYCLONE4 = Family(
@@ -262,6 +268,7 @@ endmodule
     chains={},
     brams={},
     shapes=(),
+    models="+/intel/cycloneiv/cells_sim.v",
 )
 
 _CYCLONE5 = Family(
@@ -283,6 +290,7 @@ endmodule
     chains={},
     brams={},
     shapes=(),
+    models="+/intel_alm/common/alm_sim.v",
 )
 
 # pads and clock buffers are the vendor's tool's; SRLs would hide registers in LUTs
@@ -308,6 +316,7 @@ _XC7 = Family(
     shapes=_BLOCKS,
     k=6,
     cells="CARRY4",
+    models="+/xilinx/cells_sim.v",
 )
 
 _XCUP = Family(
@@ -327,6 +336,7 @@ _XCUP = Family(
     shapes=_BLOCKS,
     k=6,
     cells="CARRY8",
+    models="+/xilinx/cells_sim.v",
 )
 
 _ALL = (_ICE40, _ECP5, _GOWIN, _NEXUS, _MACHXO2, _XC7, _XCUP, _CYCLONE4, _CYCLONE5)

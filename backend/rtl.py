@@ -23,11 +23,12 @@ from .interfaces import tops
 from .interfaces.settings import Core, Interface
 from .interfaces.words import CORE
 from .lut4 import CELLS
+from .models import cell_models
 from .parallel import WideTop
 from .plan import Plan
 from .tools import Tool, find, run
 from .top import StreamTop
-from .xilinx import cell_models
+from .xilinx import LIBRARY, MODELS
 
 TOP = "lgc_top"
 """Name of the top module."""
@@ -226,7 +227,7 @@ def write_rtl(
     if not wide:
         (out / "store.v").write_text(head["Input bits"] + store_text(plan))
         names.insert(1, "store.v")
-    (out / "cells.v").write_text(cell_models(yosys, out) if family.own_cells else CELLS)
+    (out / "cells.v").write_text(cell_models(yosys, LIBRARY, MODELS, out) if family.own_cells else CELLS)
     name = CORE if wrapped else TOP
     command = write_shell(design, name, out / "shell.v", head["Shell"], yosys, timeout_s)
     found = RtlFiles(

@@ -6,22 +6,17 @@ as it is. Simulators get their models from the library that Yosys ships.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lgc.errors import LgcError
 from lgc.ir.carry import GONE, PINS
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.sites import sites
 from lgc.ir.slices import OWN, Position, Slices
-
-from .tools import Tool, run
 
 if TYPE_CHECKING:
     from .fabric import Wires
@@ -215,26 +210,3 @@ def _tables(
     bits = table[:, None] >> index.astype(np.uint64) & np.uint64(1)
     found: npt.NDArray[np.uint64] = np.bitwise_or.reduce(bits << row.astype(np.uint64), axis=1)
     return found
-
-
-def cell_models(yosys: Tool, out: Path, *, timeout_s: float = 120) -> str:
-    """Verilog models of `MODELS`, as the library of this Yosys has them, without its timing.
-
-    Raises:
-        LgcError: Yosys failed, or knows no such cells.
-    """
-    log = out / "models.log"
-    # the dump is in the log file even where a YoWASP build loses what it prints
-    args = ["-q", "-l", log.name, "-p", f"read_verilog -lib -ppdump {LIBRARY}"]
-    run(yosys, args, cwd=out, log=out / "models.out", timeout_s=timeout_s)
-    text = log.read_text(errors="replace") if log.is_file() else ""
-    for made in (log, out / "models.out"):
-        made.unlink(missing_ok=True)
-    found = []
-    for name in MODELS:
-        match = re.search(rf"^module {name}\b.*?^endmodule\n", text, re.DOTALL | re.MULTILINE)
-        if match is None:
-            raise LgcError(f"{yosys.name} {yosys.version} has no model of {name}.", hint="Try a newer Yosys.")
-        found.append(re.sub(r"^ *specify\b.*?^ *endspecify\n", "", match[0], flags=re.DOTALL | re.MULTILINE))
-    head = f"// Simulation models of Xilinx cells, from {LIBRARY} of Yosys {yosys.version} (ISC licence).\n"
-    return head + "\n".join(found)

@@ -61,7 +61,7 @@ class Link:
 
 async def start(dut: Any, clk: str = "clk", rst: str = "rst", active: int = 1) -> None:
     """Start the clock, reset, and have the program loaded."""
-    await Timer(PERIOD, "ns")  # the line rests before the first edge: a pin without level looks like a start bit
+    await Timer(PERIOD, "ns")  # a pin without a level at the first edge looks like a start bit
     Clock(getattr(dut, clk), PERIOD, unit="ns").start()
     await reset(dut, clk, rst, active)
     await boot(dut, json.loads(Path("bench.json").read_text())["flash"], clk)

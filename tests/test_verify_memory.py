@@ -11,7 +11,7 @@ from lgc.errors import ToolMissingError
 from lgc.verification import lanes
 from lgc.verification.decode import Design, Memory
 from lgc.verification.emit import verilog
-from lgc.verification.hardware import cell_models
+from lgc.verification.hardware import ice40_models
 
 CLOCKS, LANES = 400, 3
 MODES = [(read, write) for read in range(4) for write in range(4)]
@@ -56,7 +56,7 @@ def memories(rng: np.random.Generator) -> tuple[Design, dict[str, int]]:
 def test_every_mode_reads_and_writes_as_the_vendors_model(tmp_path: Path) -> None:
     """Lanes that agree on an address, and lanes that do not."""
     try:
-        models = cell_models()
+        models = ice40_models()
     except ToolMissingError as error:
         pytest.skip(str(error))
     if shutil.which("iverilog") is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from lgc import models
 from lgc.backend import tools
+from lgc.backend.family import FAMILIES
+from lgc.backend.models import cell_models
 from lgc.backend.rtl import TOP, RtlFiles
 from lgc.build import simulate_rtl
 from lgc.errors import LgcError, MismatchError, ToolMissingError
@@ -200,9 +203,30 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
         ToolMissingError: no simulator, or no cell models.
         LgcError: the simulation failed or took too long.
     """
-    only_ice40(subject)
     out = fresh(subject.work / "gates")
-    return simulate_pins(subject, to_verilog(subject, synthesised(subject), out), out)
+    cells = vendor_cells(subject, out)
+    return simulate_pins(subject, to_verilog(subject, synthesised(subject), out), out, cells=cells)
+
+
+def vendor_cells(subject: Subject, out: Path) -> Path:
+    """Return a file with Yosys' models of the cells that the netlist after synthesis consists of.
+
+    Raises:
+        ToolMissingError: one of them has none.
+        LgcError: the netlist is damaged, or Yosys failed.
+    """
+    family = FAMILIES[str(subject.values("06-synthesise")["family"])]
+    if not family.models:
+        return ice40_models()
+    try:
+        cells = json.loads(synthesised(subject).read_text())["modules"][TOP]["cells"].values()
+        names = sorted({cell["type"] for cell in cells} - {"$scopeinfo"})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LgcError(f"Cannot read the netlist after synthesis: {error!r}.") from None
+    yosys = tools.find("yosys")
+    text = cell_models(yosys, family.models, names, out, timeout_s=subject.timeout_s)
+    (out / "cells.v").write_text(text)
+    return out / "cells.v"
 
 
 def to_verilog(subject: Subject, netlist: Path, out: Path) -> Path:
@@ -267,13 +291,15 @@ def taken(subject: Subject, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int3
     return subject.rtl.interface.taken(subject.network.encoder, codes)
 
 
-def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None = None) -> tuple[str, int]:
+def simulate_pins(
+    subject: Subject, source: Path, out: Path, *, most: int | None = None, cells: Path | None = None
+) -> tuple[str, int]:
     """Send samples to a design of vendor cells and compare the answers seen at its pins.
 
     Over an interface these are few: a UART of 115,200 baud takes a hundred thousand clocks for an image
     of MNIST.
     """
-    rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cell_models())
+    rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cells or ice40_models())
     chosen = few(stimulus(subject), most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if rtl.interface.wraps:
@@ -317,7 +343,7 @@ def _link_clocks(rtl: RtlFiles) -> int:
     return rtl.cycles_per_sample + words * per_word
 
 
-def cell_models() -> Path:
+def ice40_models() -> Path:
     """Find the simulation models of iCE40 cells that Yosys ships.
 
     Raises:

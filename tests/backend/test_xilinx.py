@@ -11,10 +11,11 @@ import pytest
 from lgc.backend import tools
 from lgc.backend.fabric import fabric_text
 from lgc.backend.family import FAMILIES
+from lgc.backend.models import cell_models
 from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import synthesise
 from lgc.backend.target import load
-from lgc.backend.xilinx import MODELS, cell_models
+from lgc.backend.xilinx import LIBRARY, MODELS
 from lgc.errors import LgcError
 from lgc.hw_tests.runner import simulate
 from lgc.ir.encoder import FixedPoint, Thermometer
@@ -61,7 +62,7 @@ def test_the_text_has_a_cell_per_site(carry: str) -> None:
 
 @needs_yosys
 def test_models_are_the_library_s(tmp_path: Path) -> None:
-    text = cell_models(tools.find("yosys"), tmp_path)
+    text = cell_models(tools.find("yosys"), LIBRARY, MODELS, tmp_path)
     assert re.findall(r"^module (\w+)", text, re.MULTILINE) == list(MODELS)
     assert "specify" not in text
     assert str(tmp_path) not in text
