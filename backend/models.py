@@ -10,7 +10,9 @@ from lgc.errors import LgcError, ToolMissingError
 
 from .tools import Tool, run
 
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_NOISE = re.compile(r"/\*.*?\*/|^`file_(?:push|pop)[^\n]*\n", re.DOTALL | re.MULTILINE)
+"""Comments, and what Yosys notes where it includes a file."""
+
 _MODULE = re.compile(
     r"^(?P<attributes>(?:\(\*[^\n]*\*\)\s*)*)(?P<text>module +(?P<name>\\?[\w$]+).*?\bendmodule\b)",
     re.DOTALL | re.MULTILINE,
@@ -43,7 +45,7 @@ def cell_models(yosys: Tool, library: str, names: Iterable[str], out: Path, *, t
     if "endmodule" not in text:
         raise LgcError(f"{yosys.name} {yosys.version} printed no models from {library}.")
     models: dict[str, str] = {}
-    for found in _MODULE.finditer(_COMMENT.sub("", text)):
+    for found in _MODULE.finditer(_NOISE.sub("", text)):
         if "blackbox" not in found["attributes"].replace("lib_whitebox", ""):
             models.setdefault(found["name"], found["text"])
     wanted, taken = list(names), list[str]()
