@@ -241,7 +241,7 @@ def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> 
         {"interface": "stream", "board": "ice40-hx8k-b-evn"},
         pytest.param({"interface": "words", "word": 16, "with_scores": True}, marks=pytest.mark.slow),
         pytest.param({"interface": "axi", "word": 32}, marks=pytest.mark.slow),
-        {"interface": "uart", "board": "ice40-hx8k-b-evn", "baud": 1_000_000, "with_scores": True},
+        {"interface": "uart", "board": "icebreaker", "baud": 1_000_000, "with_scores": True},
         {"interface": "spi", "pack": "codes", "with_scores": True},
     ],
     ids=lambda options: str(options["interface"]),

@@ -80,7 +80,7 @@ class ChipDb:
 
     def _check(self) -> None:
         """Raise ValueError unless names are where they should be."""
-        first = int(np.flatnonzero(self.names("lc0"))[0])
+        first = int(np.flatnonzero(self.bel_names == "lc0")[0])
         pins = [self.wire_name(wire) for _, _, wire in self._pins(first).tolist()]
         if pins[:4] != [f"lutff_0:in_{i}_lut" for i in range(4)] or pins[4:9:2] != [
             "lutff_0:out", "carry_in_mux", "lutff_global:cen",
@@ -116,9 +116,10 @@ class ChipDb:
         start, length = self._slice(self._root)
         return np.array([self._text(start + n * _BEL.itemsize) for n in range(length)])
 
-    def names(self, prefix: str) -> npt.NDArray[np.bool_]:
-        """Which cells have names that begin so: lc, io, ram, gb; bool `[bels]`."""
-        return np.char.startswith(self.bel_names, prefix)
+    def names(self, kind: str) -> npt.NDArray[np.bool_]:
+        """Which cells are called so, with a number or without: lc, io, ram, gb; bool `[bels]`."""
+        found: npt.NDArray[np.bool_] = np.char.rstrip(self.bel_names, "0123456789") == kind
+        return found
 
     def _pins(self, bel: int) -> npt.NDArray[Any]:
         start, _ = self._slice(self._root)
@@ -134,7 +135,7 @@ class ChipDb:
 
     @cached_property
     def _first_port(self) -> int:
-        return int(self._pins(int(np.flatnonzero(self.names("lc0"))[0]))["port"][0])
+        return int(self._pins(int(np.flatnonzero(self.bel_names == "lc0")[0]))["port"][0])
 
     @cached_property
     def wires(self) -> int:

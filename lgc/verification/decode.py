@@ -24,7 +24,7 @@ TABLE = (4, 14, 15, 5, 6, 16, 17, 7, 3, 13, 12, 2, 1, 11, 10, 0)
 """Which of a logic cell's 20 bits is which row of its table (IceStorm, `logic_tile`)."""
 CARRY, REGISTER, SET, ASYNC = 8, 9, 18, 19
 """The others: carry enabled, output registered, set instead of reset, asynchronous."""
-_TILES = (".logic_tile", ".io_tile", ".ramb_tile", ".ramt_tile")
+_TILES = {f"{kind}_tile" for kind in ("logic", "io", "ramb", "ramt", "ipcon", "dsp0", "dsp1", "dsp2", "dsp3")}
 _OPEN_ONE = frozenset({"CEN", "RCLKE", "WCLKE"})
 """Pins that are 1 where nothing is connected; all others are 0."""
 _SIMPLE_INPUT, _SIMPLE_OUTPUT = 0b01, 0b0110
@@ -76,7 +76,7 @@ def read_asc(path: Path, size: int = 34) -> Asc:
         try:
             if word == "device":
                 device = rest[0]
-            elif "." + word in _TILES:
+            elif word in _TILES:
                 x, y = map(int, rest)
                 found = np.array([list(row.encode()) for row in rows], np.uint8) - 48
                 bits[y, x, : found.shape[0], : found.shape[1]] = found
@@ -85,7 +85,7 @@ def read_asc(path: Path, size: int = 34) -> Asc:
             elif word == "sym":
                 symbols[int(rest[0])] = rest[1]
             elif word.endswith("_tile"):
-                raise ToolMissingError(f"Tiles of the kind {word}, which the UP5K has, are not decoded.")
+                raise ToolMissingError(f"Tiles of the kind {word} are not decoded.")
             elif word not in {"comment", ""}:
                 raise LgcError(f"{path.name} has a {word}, which is not decoded.")
         except (ValueError, IndexError):
@@ -185,6 +185,7 @@ def decode(asc: Asc, db: ChipDb) -> Design:
 
     Raises:
         LgcError: a wire has two drivers, or a feature is used that is not decoded.
+        ToolMissingError: SPRAM or DSP is used.
     """
     return _Decoder(asc, db).run()
 
@@ -220,6 +221,7 @@ class _Decoder:
     def __init__(self, asc: Asc, db: ChipDb) -> None:
         self.asc, self.db = asc, db
         self.driver = drivers(asc, db)
+        self._refuse_hard_blocks()
         self.made_by: dict[int, int] = {}
         self.broken: set[int] = set()
         for bel in np.flatnonzero(db.names("lc")).tolist():
@@ -242,6 +244,15 @@ class _Decoder:
         self.outputs: dict[int, int] = {}
         self.wanted: list[int] = []
         self.seen: set[int] = set()
+
+    def _refuse_hard_blocks(self) -> None:
+        """Raise if the UP5K's DSP or its large memory is used: then bits of its configuration are set."""
+        for kind in np.unique(self.db.tiles).tolist():
+            for name, places in self.db.config[kind].items():
+                if kind > RAM_TOP and name.startswith("IpConfig.CBIT"):
+                    y, x = np.nonzero(self.db.tiles == kind)
+                    if self.asc.bits[y, x, places[0, 0], places[0, 1]].any():
+                        raise ToolMissingError("The design uses SPRAM or DSP, which is not decoded.")
 
     def config(self, kind: int, x: int, y: int, name: str) -> npt.NDArray[np.uint8]:
         """Bits of a named entry of a tile."""
