@@ -48,9 +48,9 @@ def main() -> int:
     except SetupError as error:
         say(str(error))
         return 1
-    arguments = (
-        ["-m", "lgc", "demo", *rest] if command == "demo" else ["-m", "pytest", *(rest or ["-n", "2"])]
-    )
+    # neighbours on one worker, so that what a file of tests shares is made once
+    halves = ["-n", "2", "--dist", "worksteal"]
+    arguments = ["-m", "lgc", "demo", *rest] if command == "demo" else ["-m", "pytest", *(rest or halves)]
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     return subprocess.run(
         [str(PYTHON), *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, check=False
