@@ -43,6 +43,9 @@ _ENABLE = np.dtype([("io", "i1", 3), ("control", "i1", 3)])
 LOGIC_PINS = ("I0", "I1", "I2", "I3", "O", "LO", "CIN", "COUT", "CEN", "CLK", "SR")
 """Pins of a logic cell in the order of nextpnr's numbers for them."""
 
+LOOP_PINS = {"REFERENCECLK": 99, "LOCK": 109, "A": 110, "GLOBAL_A": 112, "BYPASS": 114, "RESETB": 115}
+"""Pins of a phase-locked loop that are looked at, by their number after the first of a logic cell."""
+
 
 @dataclass(frozen=True, eq=False)
 class ChipDb:
@@ -136,6 +139,31 @@ class ChipDb:
     @cached_property
     def _first_port(self) -> int:
         return int(self._pins(int(np.flatnonzero(self.bel_names == "lc0")[0]))["port"][0])
+
+    def loop_pins(self, bel: int) -> dict[str, int]:
+        """Wires of a phase-locked loop by `LOOP_PINS`.
+
+        Raises:
+            LgcError: they are not where they should be.
+        """
+        wires = {port - self._first_port: wire for port, _, wire in self._pins(bel).tolist()}
+        found = {pin: wires.get(number, -1) for pin, number in LOOP_PINS.items()}
+        if min(found.values()) < 0 or not self.wire_name(found["GLOBAL_A"]).startswith("glb_netwk_"):
+            raise LgcError("The chip database has a phase-locked loop of an unknown layout.")
+        return found
+
+    @cached_property
+    def cell_config(self) -> dict[int, dict[str, tuple[int, int, str]]]:
+        """Configuration of cells that spread over tiles: by cell and name, x, y and the tile's name for it."""
+        start, length = self._slice(self._root + 36)
+        found = {}
+        for at in range(start, start + 12 * length, 12):
+            entries, count = self._slice(at + 4)
+            found[int(struct.unpack_from("<i", self.data, at)[0])] = {
+                self._text(entry): (*struct.unpack_from("<2b", self.data, entry + 8), self._text(entry + 4))
+                for entry in range(entries, entries + 12 * count, 12)
+            }
+        return found
 
     @cached_property
     def wires(self) -> int:

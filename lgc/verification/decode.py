@@ -1,7 +1,7 @@
 """A bitstream turned back into logic: the cells that its bits describe, and how they are connected.
 
-Nothing but the bits decides: routing, tables, registers, memories, pins. What lgc's designs do not
-use (phase-locked loops, DSP, pins with registers) is refused.
+Nothing but the bits decides: routing, tables, registers, memories, pins, phase-locked loops. What lgc's
+designs do not use (DSP, pins with registers) is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _TILES = {f"{kind}_tile" for kind in ("logic", "io", "ramb", "ramt", "ipcon", "d
 _OPEN_ONE = frozenset({"CEN", "RCLKE", "WCLKE"})
 """Pins that are 1 where nothing is connected; all others are 0."""
 _SIMPLE_INPUT, _SIMPLE_OUTPUT = 0b01, 0b0110
+LOOP_OF_PAD, LOOP_OF_NET = 2, 3
+"""Types of phase-locked loops: of the pad beside it, and of any signal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,14 @@ class Asc:
         bits: uint8 `[height, width, ROWS, COLUMNS]`.
         ram: content of block RAMs by x and y, 16 words of 256 bits in hexadecimal.
         symbols: net names by wire, in files of nextpnr only.
+        extra: bits outside of tiles, by bank, x and y: global networks that are driven from a pad's side.
     """
 
     device: str
     bits: npt.NDArray[np.uint8]
     ram: dict[tuple[int, int], tuple[str, ...]]
     symbols: dict[int, str]
+    extra: frozenset[tuple[str, ...]] = frozenset()
 
     def same_bits(self, other: Asc) -> bool:
         """Whether two files configure a device alike."""
@@ -52,7 +56,8 @@ class Asc:
         names = self.ram.keys() | other.ram.keys()
         zeros = ("0" * 64,) * 16
         rams = all(self.ram.get(name, zeros) == other.ram.get(name, zeros) for name in names)
-        return self.device == other.device and rams and np.array_equal(self.bits, other.bits)
+        same = self.device == other.device and self.extra == other.extra
+        return same and rams and np.array_equal(self.bits, other.bits)
 
 
 def read_asc(path: Path, size: int = 34) -> Asc:
@@ -66,7 +71,7 @@ def read_asc(path: Path, size: int = 34) -> Asc:
         LgcError: it is damaged, or has what is not decoded.
         ToolMissingError: a device whose tiles are not known here.
     """
-    device, symbols = "", {}
+    device, symbols, extra = "", {}, set()
     bits = np.zeros((size, size, ROWS, COLUMNS), np.uint8)
     ram: dict[tuple[int, int], tuple[str, ...]] = {}
     for block in path.read_text().replace("\n\n", "\n").split("\n."):
@@ -84,6 +89,8 @@ def read_asc(path: Path, size: int = 34) -> Asc:
                 ram[int(rest[0]), int(rest[1])] = tuple(rows)
             elif word == "sym":
                 symbols[int(rest[0])] = rest[1]
+            elif word == "extra_bit":
+                extra.add(tuple(rest))
             elif word.endswith("_tile"):
                 raise ToolMissingError(f"Tiles of the kind {word} are not decoded.")
             elif word not in {"comment", ""}:
@@ -92,7 +99,7 @@ def read_asc(path: Path, size: int = 34) -> Asc:
             raise LgcError(f"{path.name} is damaged at {head!r}.") from None
     if not device:
         raise LgcError(f"{path.name} names no device.")
-    return Asc(device, bits, ram, symbols)
+    return Asc(device, bits, ram, symbols, frozenset(extra))
 
 
 @dataclass(frozen=True)
@@ -172,12 +179,14 @@ class Design:
         memories: block RAMs that something reads.
         inputs: nets that pins drive, by the wire of the pin's input.
         outputs: nets that drive pins, by the wire of the pin's output.
+        loop: numbers that a phase-locked loop is set to, by name; it counts as a wire. None without one.
     """
 
     cells: tuple[Cell, ...]
     memories: tuple[Memory, ...]
     inputs: dict[int, int] = field(default_factory=dict)
     outputs: dict[int, int] = field(default_factory=dict)
+    loop: dict[str, int] | None = None
 
 
 def decode(asc: Asc, db: ChipDb) -> Design:
@@ -244,6 +253,43 @@ class _Decoder:
         self.outputs: dict[int, int] = {}
         self.wanted: list[int] = []
         self.seen: set[int] = set()
+        self.locked: set[int] = set()
+        loops = [self._loop(bel) for bel in np.flatnonzero(db.names("pll_")).tolist()]
+        self.loop = next((loop for loop in loops if loop), None)
+
+    def _loop(self, bel: int) -> dict[str, int] | None:
+        """Connect a phase-locked loop, if it is used, as a wire; return what it is set to.
+
+        Raises:
+            LgcError: it makes more than one clock, is bypassed or held in reset.
+        """
+        found: dict[str, int] = {}
+        for name, (x, y, bit) in self.db.cell_config.get(bel, {}).items():
+            if (bit := f"PLL.{bit}") in self.db.config[IO]:
+                base, _, place = name.rpartition("_") if name[-1].isdigit() else (name, "", "0")
+                found[base] = found.get(base, 0) | int(self.config(IO, x, y, bit)[0]) << int(place)
+        if not found.get("PLLTYPE"):
+            return None
+        pins = self.db.loop_pins(bel)
+        if found["PLLTYPE"] not in {LOOP_OF_PAD, LOOP_OF_NET} or not self.asc.extra:
+            raise LgcError("The phase-locked loop is not used as lgc does: one clock, on a global network.")
+        if (self.constant(pins["RESETB"]), self.constant(pins["BYPASS"])) != (1, 0):
+            raise LgcError("The phase-locked loop is bypassed or held in reset.")
+        self.driver[pins["GLOBAL_A"]] = pins["A" if found["PLLTYPE"] == LOOP_OF_PAD else "REFERENCECLK"]
+        self.locked.add(self.root(pins["LOCK"]))
+        return found
+
+    def constant(self, wire: int) -> int | None:
+        """Value of a wire that nothing drives, or a table without inputs that are driven; else None."""
+        root = self.root(wire)
+        if root not in self.made_by:
+            return 0
+        bel = self.made_by[root]
+        x, y, z, _ = self.db.bels[bel]["at"].tolist()
+        bits = self.config(LOGIC, x, y, f"LC_{z}")
+        driven = sum((self.root(pin) in self.made_by) << n for n, pin in enumerate(self.physical[bel]))
+        rows = {int(bits[place]) for row, place in enumerate(TABLE) if not row & ~driven}
+        return rows.pop() if len(rows) == 1 and not bits[REGISTER] else None
 
     def _refuse_hard_blocks(self) -> None:
         """Raise if the UP5K's DSP or its large memory is used: then bits of its configuration are set."""
@@ -274,6 +320,8 @@ class _Decoder:
         root = self.root(wire)
         if root in self.broken:
             raise LgcError(f"The bitstream reads the carry of a cell that makes none (wire {root}).")
+        if root in self.locked:
+            return 1
         if root in self.made_by:
             bel = self.made_by[root]
             if bel not in self.seen:
@@ -296,7 +344,7 @@ class _Decoder:
                 cells.append(self.cell(bel))
             else:
                 memories.append(self.memory(bel))
-        return Design(tuple(cells), tuple(memories), self.inputs, self.outputs)
+        return Design(tuple(cells), tuple(memories), self.inputs, self.outputs, self.loop)
 
     def pins(self) -> list[int]:
         """Find the pins; return the wires that drive outputs."""

@@ -76,9 +76,28 @@ def netlist_of(subject: Subject) -> dict[str, Any]:
         LgcError: it is damaged.
     """
     try:
-        return routed.read_netlist(_beside(subject, NETLIST))
-    except (ValueError, OSError) as error:
+        module = routed.read_netlist(_beside(subject, NETLIST))
+        _loop_as_wire(module)
+    except (ValueError, OSError, KeyError) as error:
         raise LgcError(f"Cannot read the routed netlist: {error}.") from None
+    return module
+
+
+def _loop_as_wire(module: dict[str, Any]) -> None:
+    """Connect what a phase-locked loop drives, a global buffer of its own, to the clock that it is given.
+
+    Raises:
+        KeyError: there is no such buffer, or no such clock.
+    """
+    loops = [name for name, cell in module["cells"].items() if cell["type"] == "ICESTORM_PLL"]
+    for pins in (module["cells"].pop(name)["connections"] for name in loops):
+        given = pins["REFERENCECLK"] or module["ports"]["clk"]["bits"]  # that of a pad is no net
+        for cell in module["cells"].values():
+            if cell["type"] == "SB_GB" and not cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"]:
+                cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"] = given
+            for pin, nets in cell["connections"].items():
+                if nets and nets == pins["LOCK"]:
+                    cell["connections"][pin] = ["1"]
 
 
 def delays_of(subject: Subject) -> str:
@@ -95,7 +114,6 @@ def delays_of(subject: Subject) -> str:
 
 
 def _beside(subject: Subject, name: str) -> Path:
-    hardware.without_loop(subject)
     read_step(subject.path, "07-route")
     path = (subject.path / "07-route" / str(subject.values("07-route")["asc"])).with_name(name)
     if not path.is_file():

@@ -42,10 +42,10 @@ def logic(subject: Subject) -> Logic:
     """Decode the packed file of a build.
 
     Raises:
-        ToolMissingError: no decoder for its family, or a phase-locked loop.
+        MismatchError: a phase-locked loop is not set as it should be.
+        ToolMissingError: no decoder for its family, or for its phase-locked loops.
         LgcError: the bitstream uses what is not decoded.
     """
-    without_loop(subject)
     return unpacker(subject).logic(subject)
 
 
@@ -75,9 +75,26 @@ def _logic_ice40(subject: Subject) -> Logic:
     """Decode; the router's symbols say which pin is which port."""
     asc = _packed_ice40(subject)
     design = decode(asc, chipdb.ChipDb.load(chipdb.find(asc.device)))
+    _same_loop(subject, design.loop)
     netlist = synthesised(subject)
     symbols = _routed_ice40(subject).symbols
     return design, emit.ports(design, symbols, drive.ports_of(netlist), drive.constants_of(netlist))
+
+
+def _same_loop(subject: Subject, found: dict[str, int] | None) -> None:
+    """Compare what a phase-locked loop is set to, `1` for `SIMPLE`, with the design's.
+
+    Raises:
+        MismatchError: they differ.
+    """
+    loop = subject.key("06-synthesise")["pll"]
+    wanted = loop["parameters"] if loop else {}
+    if bool(wanted) != bool(found):
+        raise MismatchError(f"The bitstream has {'a' if found else 'no'} phase-locked loop.")
+    for name, value in wanted.items():
+        number = 1 if value == '"SIMPLE"' else int(value.partition("'d")[2])
+        if found is not None and found.get(name) != number:
+            raise MismatchError(f"The phase-locked loop has {name} {found.get(name)}, not {number}.")
 
 
 def _routed_ice40(subject: Subject) -> Asc:
