@@ -69,14 +69,6 @@ def test_a_board_gives_target_pins_and_clock(built: Path) -> None:
     assert f"(cd 07-route && cd seed-{report.post_route.seed} && " in (built / "run.sh").read_text()
 
 
-def test_a_loop_is_a_wire_to_the_verification(built: Path) -> None:
-    done = CliRunner().invoke(main, ["verify", str(built), "--level", "gates", "--images", "2", "--json"])
-    assert done.exit_code == 3, done.output
-    synthesised, routed = json.loads(done.stdout)["rungs"]
-    assert synthesised["verdict"] == "equal", synthesised
-    assert (routed["verdict"], "phase-locked loop" in routed["detail"]) == ("skipped", True)
-
-
 def test_openfpgaloader_comes_first(built: Path, bare: Path) -> None:
     program(bare / "openFPGALoader", "openFPGALoader v1.0.0")
     program(bare / "iceprog", "Simple programming tool for FTDI-based Lattice iCE programmers.")

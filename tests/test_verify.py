@@ -24,7 +24,7 @@ from lgc.hw_tests.chip import simulated_chip
 from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.manifest import sha256
 from lgc.report import Report
-from lgc.verification import LEVELS, verify
+from lgc.verification import LEVELS, unpack, verify
 from lgc.verification.rungs import DIFFERS, EQUAL, FAILED, SKIPPED, Ladder, Rung
 
 PIXELS, CLASSES, IMAGES = 64, 10, 20
@@ -241,13 +241,19 @@ def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> 
         {"interface": "stream", "board": "ice40-hx8k-b-evn"},
         pytest.param({"interface": "words", "word": 16, "with_scores": True}, marks=pytest.mark.slow),
         pytest.param({"interface": "axi", "word": 32}, marks=pytest.mark.slow),
-        {"interface": "uart", "board": "icebreaker", "baud": 1_000_000, "with_scores": True},
-        {"interface": "spi", "pack": "codes", "with_scores": True},
+        {
+            "interface": "uart",
+            "board": "icebreaker",
+            "clock": "24MHz",
+            "baud": 1_000_000,
+            "with_scores": True,
+        },
+        pytest.param({"interface": "spi", "pack": "codes", "with_scores": True}, marks=pytest.mark.slow),
     ],
     ids=lambda options: str(options["interface"]),
 )
 def test_each_interface_down_to_the_decoded_bitstream(options: dict[str, object], tmp_path: Path) -> None:
-    """Also designs for boards, which have no reset: all samples at the pins, scores where there are any."""
+    """Also designs for boards, which have no reset, one behind a phase-locked loop: all samples at the pins."""
     checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
     build = lgc.compile(tmp_path / "tiny.safetensors", images=2, **options)
     ladder = verify(build.path, levels=["gates", "bitstream"], images=8)
@@ -255,6 +261,19 @@ def test_each_interface_down_to_the_decoded_bitstream(options: dict[str, object]
     what = "classes and scores" if options.get("with_scores") else "classes"
     assert f"vectors ({what} at the {options['interface']} pins of " in ladder.rungs[3].method
     assert ladder.rungs[3].compared > 8
+
+
+def test_another_setting_of_the_loop_is_seen() -> None:
+    class Subject:
+        def key(self, step: str) -> dict[str, object]:
+            assert step == "06-synthesise"
+            return {"pll": {"parameters": {"DIVF": "7'd63", "FEEDBACK_PATH": '"SIMPLE"'}}}
+
+    unpack._same_loop(Subject(), {"DIVF": 63, "FEEDBACK_PATH": 1})
+    with pytest.raises(MismatchError, match="has DIVF 62, not 63"):
+        unpack._same_loop(Subject(), {"DIVF": 62, "FEEDBACK_PATH": 1})
+    with pytest.raises(MismatchError, match="has no phase-locked loop"):
+        unpack._same_loop(Subject(), None)
 
 
 def test_the_chip_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ class ChipDb:
 
     @cached_property
     def cell_config(self) -> dict[int, dict[str, tuple[int, int, str]]]:
-        """Configuration of cells that spread over tiles: by cell and name, x, y and the tile's name for it."""
+        """Bits of cells that spread over tiles: by cell and name, x, y and the tile's name."""
         start, length = self._slice(self._root + 36)
         found = {}
         for at in range(start, start + 12 * length, 12):

@@ -180,6 +180,7 @@ class Design:
         inputs: nets that pins drive, by the wire of the pin's input.
         outputs: nets that drive pins, by the wire of the pin's output.
         loop: numbers that a phase-locked loop is set to, by name; it counts as a wire. None without one.
+        beside: net of the pad that it takes its clock from by itself, which no switch shows; 0 if none.
     """
 
     cells: tuple[Cell, ...]
@@ -187,6 +188,7 @@ class Design:
     inputs: dict[int, int] = field(default_factory=dict)
     outputs: dict[int, int] = field(default_factory=dict)
     loop: dict[str, int] | None = None
+    beside: int = 0
 
 
 def decode(asc: Asc, db: ChipDb) -> Design:
@@ -254,6 +256,7 @@ class _Decoder:
         self.wanted: list[int] = []
         self.seen: set[int] = set()
         self.locked: set[int] = set()
+        self.beside = 0
         loops = [self._loop(bel) for bel in np.flatnonzero(db.names("pll_")).tolist()]
         self.loop = next((loop for loop in loops if loop), None)
 
@@ -275,7 +278,9 @@ class _Decoder:
             raise LgcError("The phase-locked loop is not used as lgc does: one clock, on a global network.")
         if (self.constant(pins["RESETB"]), self.constant(pins["BYPASS"])) != (1, 0):
             raise LgcError("The phase-locked loop is bypassed or held in reset.")
-        self.driver[pins["GLOBAL_A"]] = pins["A" if found["PLLTYPE"] == LOOP_OF_PAD else "REFERENCECLK"]
+        of_pad = found["PLLTYPE"] == LOOP_OF_PAD
+        self.driver[pins["GLOBAL_A"]] = pins["A" if of_pad else "REFERENCECLK"]
+        self.beside = pins["A"] + 2 if of_pad else 0
         self.locked.add(self.root(pins["LOCK"]))
         return found
 
@@ -344,7 +349,7 @@ class _Decoder:
                 cells.append(self.cell(bel))
             else:
                 memories.append(self.memory(bel))
-        return Design(tuple(cells), tuple(memories), self.inputs, self.outputs, self.loop)
+        return Design(tuple(cells), tuple(memories), self.inputs, self.outputs, self.loop, self.beside)
 
     def pins(self) -> list[int]:
         """Find the pins; return the wires that drive outputs."""

@@ -34,6 +34,8 @@ def ports(design: Design, symbols: dict[int, str], tops: Ports, constant: dict[s
         match = _SYMBOL.fullmatch(symbols.get(wire, ""))
         if match is not None:
             found[match[1]] = net
+    if design.beside:
+        found["clk"] = design.beside
     return complete(found, tops)
 
 

@@ -265,7 +265,7 @@ def without_loop(subject: Subject) -> None:
     """
     if _looped(subject):
         raise ToolMissingError(
-            "Behind a phase-locked loop only the netlist after synthesis is simulated, the loop as a wire.",
+            "Behind a phase-locked loop of this family only the netlist after synthesis is simulated.",
             hint="Compile without --clock to verify the rest; the design is the same.",
         )
 
@@ -303,7 +303,7 @@ def simulate_pins(
     chosen = few(stimulus(subject), most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if rtl.interface.wraps:
-        chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // _link_clocks(rtl))))
+        chosen = chosen.first(min(LINK_MOST, max(1, LINK_CLOCKS // link_clocks(rtl))))
     codes = rtl.windows(chosen.codes)
     classes, scores = references(subject, codes)
     if not rtl.interface.wraps:
@@ -336,8 +336,10 @@ def simulate_pins(
     return f"simulation of {link.samples:,} vectors ({method})", link.samples
 
 
-def _link_clocks(rtl: RtlFiles) -> int:
-    """Clocks that a sample takes over an interface, about."""
+def link_clocks(rtl: RtlFiles) -> int:
+    """Clocks that a sample takes over its interface, about."""
+    if not rtl.interface.wraps:
+        return rtl.cycles_per_sample
     words = rtl.core.packing.words + rtl.core.reply_words
     per_word = {"uart": 10 * rtl.interface.clocks, "spi": 64}.get(rtl.interface.name, 1)
     return rtl.cycles_per_sample + words * per_word

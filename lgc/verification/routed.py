@@ -21,6 +21,8 @@ SAMPLES = 24
 _PINS = {0b000001: ("PACKAGE_PIN", "D_IN_0"), 0b011001: ("D_OUT_0", "PACKAGE_PIN")}
 """Ways from side to side of simple pins, by PIN_TYPE."""
 
+_BUFFERED = "USER_SIGNAL_TO_GLOBAL_BUFFER"
+
 
 def network_to_routed(subject: Subject) -> tuple[str, int]:
     """Simulate nextpnr's netlist with the cell models that Yosys ships: every answer at its pins.
@@ -89,15 +91,20 @@ def _loop_as_wire(module: dict[str, Any]) -> None:
     Raises:
         KeyError: there is no such buffer, or no such clock.
     """
-    loops = [name for name, cell in module["cells"].items() if cell["type"] == "ICESTORM_PLL"]
-    for pins in (module["cells"].pop(name)["connections"] for name in loops):
-        given = pins["REFERENCECLK"] or module["ports"]["clk"]["bits"]  # that of a pad is no net
-        for cell in module["cells"].values():
-            if cell["type"] == "SB_GB" and not cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"]:
-                cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"] = given
-            for pin, nets in cell["connections"].items():
-                if nets and nets == pins["LOCK"]:
-                    cell["connections"][pin] = ["1"]
+    cells = module["cells"]
+    for name in [name for name, cell in cells.items() if cell["type"] == "ICESTORM_PLL"]:
+        pins, clock = cells.pop(name)["connections"], module["ports"]["clk"]["bits"]
+        for other, cell in list(cells.items()):
+            if cell["type"] == "SB_GB" and not cell["connections"][_BUFFERED]:
+                cell["connections"][_BUFFERED] = pins["REFERENCECLK"] or clock
+            elif cell["connections"].get("PACKAGE_PIN") == clock and not pins["REFERENCECLK"]:
+                del cells[other]  # the pad beside the loop is read by nothing else
+        cells[name] = {  # locked from the start
+            "type": "ICESTORM_LC",
+            "parameters": {"LUT_INIT": "1" * 16},
+            "port_directions": {"O": "output"},
+            "connections": {"O": pins["LOCK"]},
+        }
 
 
 def delays_of(subject: Subject) -> str:

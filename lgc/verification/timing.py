@@ -35,8 +35,8 @@ TOLERANCE_PS = 2.0
 LANES = 2
 """Lanes of the bit-parallel run that are replayed at full rate, and as many with gaps; two samples each."""
 
-CLOCKS = 4000
-"""Clocks of a lane that are replayed at most."""
+CLOCKS, MOST_CLOCKS = 4000, 40_000
+"""Clocks of a lane that are replayed: so many or until an answer is complete, at most the second."""
 
 SPEEDS = (1.25, 1.5, 2.0, 3.0)
 """Multiples of the clock at which the simulation is tried until it goes wrong, to see that it can."""
@@ -146,7 +146,7 @@ def network_at_speed(subject: Subject) -> tuple[str, int]:
         if simulation.wrong(traces[0], int(period / speed)):
             clocks = sum(len(trace.sent) for trace in traces)
             method = f"icarus, delays, {clocks:,} clocks at {_mhz(period)}; wrong at {speed:g} times that"
-            cut = max(len(trace.sent) for trace in traces) == CLOCKS
+            cut = max(len(trace.sent) for trace in traces) == _clocks(subject)[0]
             return f"simulation of {samples:,} vectors{' in part' if cut else ''} ({method})", samples
     raise LgcError(
         f"Even at {SPEEDS[-1]:g} times {_mhz(period)} nothing goes wrong, so delays have no effect."
@@ -194,6 +194,21 @@ class Trace:
     seen: npt.NDArray[np.bool_]
 
 
+def _clocks(subject: Subject) -> tuple[int, int]:
+    """Clocks and lanes that are replayed: a lane suffices where an answer takes long.
+
+    Raises:
+        ToolMissingError: it takes too long.
+    """
+    needed = 2 * hardware.link_clocks(subject.rtl) + CLOCKS // 2
+    if needed > MOST_CLOCKS:
+        raise ToolMissingError(
+            f"An answer takes {needed // 2:,} clocks, more than are simulated with delays.",
+            hint="A faster interface, --baud for instance, takes fewer.",
+        )
+    return (CLOCKS, LANES) if needed <= CLOCKS else (needed, 1)
+
+
 def record(subject: Subject) -> tuple[list[Trace], int]:
     """Run the decoded bitstream on some samples; return traces of single lanes and the samples in them.
 
@@ -201,6 +216,7 @@ def record(subject: Subject) -> tuple[list[Trace], int]:
         MismatchError: its answers are not the network's.
         ToolMissingError, LgcError: as `bitstream.network_to_bitstream`.
     """
+    clocks, most = _clocks(subject)
     design, port = logic(subject)
     tops = drive.ports_of(hardware.synthesised(subject))
     clock = drive.clock_of(subject.rtl)
@@ -210,22 +226,22 @@ def record(subject: Subject) -> tuple[list[Trace], int]:
         for way in (True, False)
     }  # fmt: skip
     made = lanes.program(design, port, clock)
-    codes = hardware.few(hardware.stimulus(subject), 2 * LANES * lanes.FRAMES).codes
+    codes = hardware.few(hardware.stimulus(subject), 2 * most * lanes.FRAMES).codes
     classes, scores = hardware.references(subject, codes)
     sent = hardware.taken(subject, codes)
     traces = []
     for gaps in (False, True):
-        recorder = lanes.Recorder([*names[True], *names[False]], CLOCKS)
+        recorder = lanes.Recorder([*names[True], *names[False]], clocks)
         host = drive.Host(made, subject.rtl, subject.seed, recorder)
-        order = np.roll(np.arange(len(codes)), -LANES * lanes.FRAMES * gaps)
+        order = np.roll(np.arange(len(codes)), -most * lanes.FRAMES * gaps)
         found = host.answers(sent[order], gaps=gaps)
         if not np.array_equal(found, drive.expected(subject.rtl, classes[order], scores[order])):
             raise MismatchError("The decoded bitstream gives other answers than the network.")
-        for lane in range(min(LANES, -(-len(codes) // lanes.FRAMES))):
+        for lane in range(min(most, -(-len(codes) // lanes.FRAMES))):
             level = (recorder.levels >> np.uint64(lane) & np.uint64(1)).astype(np.bool_)
             split = len(names[True])
             traces.append(Trace(names[True], names[False], level[:, :split], level[:, split:]))
-    return traces, min(len(codes), 2 * LANES * lanes.FRAMES)
+    return traces, min(len(codes), 2 * most * lanes.FRAMES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,6 +418,6 @@ def _bench(trace: Trace, clock: str) -> str:
         for i in range(outs)
     )
     return _BENCH.format(
-        clock_name=clock, clocks=CLOCKS, ins=ins, outs=outs, times=2 + ins + outs, pins=pins,
+        clock_name=clock, clocks=MOST_CLOCKS, ins=ins, outs=outs, times=2 + ins + outs, pins=pins,
         drives=drives, reads=reads, compares=compares,
     )  # fmt: skip

@@ -46,7 +46,10 @@ def logic(subject: Subject) -> Logic:
         ToolMissingError: no decoder for its family, or for its phase-locked loops.
         LgcError: the bitstream uses what is not decoded.
     """
-    return unpacker(subject).logic(subject)
+    found = unpacker(subject)
+    if found.logic is not _logic_ice40:
+        without_loop(subject)
+    return found.logic(subject)
 
 
 def unpacker(subject: Subject) -> Unpacker:
