@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,22 +27,22 @@ class Plan:
     encoder: Thermometer
     used: _I64x1
 
-    @property
+    @cached_property
     def feature(self) -> _I64x1:
         """Feature of each used bit, int64 `[bits]`."""
         return self.used // self.encoder.levels
 
-    @property
+    @cached_property
     def column(self) -> _I64x1:
         """Comparator of each used bit, int64 `[bits]`."""
         return np.searchsorted(self.levels, self.used % self.encoder.levels)
 
-    @property
+    @cached_property
     def levels(self) -> _I64x1:
         """Levels that some used bit has, ascending: one comparator each."""
         return np.unique(self.used % self.encoder.levels)
 
-    @property
+    @cached_property
     def thresholds(self) -> npt.NDArray[np.int64]:
         """Thresholds int64 `[features, comparators]`, clipped to what a code can reach."""
         form = self.encoder.format
@@ -52,7 +53,7 @@ class Plan:
         values = np.unique(self.thresholds[self.feature[self.column == column], column])
         return int(values[0]) if values.size == 1 else None
 
-    @property
+    @cached_property
     def table(self) -> tuple[list[int], npt.NDArray[np.int64]]:
         """Comparators whose threshold depends on the feature, and the thresholds `[features, own]`.
 
@@ -67,7 +68,7 @@ class Plan:
             table[features, n] = values
         return own, table
 
-    @property
+    @cached_property
     def memory(self) -> tuple[int, int]:
         """Words and bits per word of the threshold memory, 0 bits if there is none."""
         own, table = self.table

@@ -59,6 +59,8 @@ _CELLS, _SDF = "cells.json", "delays.sdf"
 """What nextpnr writes of them."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
+_FAR = "using dedicated routing"
+"""What nextpnr-machxo2 says where a placement leaves the clock no dedicated wire to some slice."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,13 @@ def _run(
         except TimeLimitError:
             spent += limit
         except ToolError as error:
-            if any(words in log.read_text(errors="replace") for words in _FULL):
+            said = log.read_text(errors="replace")
+            if _FAR in said:
+                raise LgcError(
+                    f"From where this seed placed it, {nextpnr.name} found no way for the clock.",
+                    hint="Try another --seed, or --seeds 4, which keeps the best.",
+                ) from error
+            if any(words in said for words in _FULL):
                 raise DoesNotFitError(
                     f"The design does not fit {target.name}: nextpnr found no place for all of its cells.",
                     hint="Try a larger target, a narrower last layer, or fewer nodes or thresholds.",

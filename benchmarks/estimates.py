@@ -24,7 +24,9 @@ from lgc.frontend.train import train
 from lgc.report import Report
 
 NETWORKS = {
+    "digits-XS": ("digits", ("model.layers.0.width=300", "model.layers.1.width=200"), 4),
     "digits-S": ("digits", ("model.layers.0.width=600", "model.layers.1.width=400"), 4),
+    "digits-S, 2 levels": ("digits", ("model.layers.0.width=600", "model.layers.1.width=400"), 2),
     "digits-M": ("digits", (), 4),
     "digits-M, 2 levels": ("digits", (), 2),
     "digits-L": ("digits", ("model.layers.0.width=2400", "model.layers.1.width=1600"), 4),
@@ -47,11 +49,11 @@ def trained(name: str, out: Path) -> Path:
     return path
 
 
-def built(path: Path, folder: Path, where: str, levels: int) -> Report:
+def built(path: Path, folder: Path, where: str, levels: int, seed: int) -> Report:
     """Compile a network, or take the build that is there."""
     if (folder / "report.json").exists():
         return Report.load(folder / "report.json")
-    return build(path, out=folder, target=where, levels=levels, images=5).report
+    return build(path, out=folder, target=where, levels=levels, images=5, seed=seed).report
 
 
 def error(found: float, real: float) -> float:
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="working folder")
     parser.add_argument("--targets", nargs="+", default=["ice40-hx8k", "ecp5-25f"])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--seed", type=int, default=1, help="of the placer")
     parser.add_argument("--write", action="store_true", help=f"write {ERRORS.name}")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,7 @@ def main() -> None:
             guess = estimates.estimate(path, [where], levels=levels)
             row = guess.rows[0]
             folder = args.out / f"{path.stem}-{levels}-{where}"
-            report = built(path, folder, where, levels)
+            report = built(path, folder, where, levels, args.seed)
             assert report.post_synthesis is not None
             assert report.post_route is not None
             family = target.load(where).family

@@ -105,11 +105,14 @@ def _evaluate(
     ones = ~np.uint64(0)
     for at in range(inner):
         i = cone[at] - first
+        width = k
+        while width > 0 and fanin[i, width - 1] == 0:
+            width -= 1
         for w in range(value.shape[1]):
-            half = 1 << k
+            half = 1 << width
             for row in range(half):
                 mux[row] = ones if (table[i] >> np.uint64(row)) & np.uint64(1) else np.uint64(0)
-            for pin in range(k - 1, -1, -1):
+            for pin in range(width - 1, -1, -1):
                 half >>= 1
                 s = fanin[i, pin]
                 x = np.uint64(0)
@@ -149,7 +152,7 @@ def _patterns(
     higher: I32x1, lower: I32x1, pairs: int,
 ) -> np.uint64:  # fmt: skip
     """Which patterns of the pins occur for some pattern of the leaves: bit p for pattern p."""
-    seen = np.uint64(0)
+    seen, every = np.uint64(0), ~np.uint64(0) >> np.uint64(64 - (1 << size))
     at = np.empty(size, np.int64)
     for j in range(size):
         leaf = _place(leaves, count, pins[j])
@@ -168,6 +171,8 @@ def _patterns(
                 word = value[at[j] - MOST_LEAVES, row >> 6]
                 pattern |= int((word >> np.uint64(row & 63)) & np.uint64(1)) << j
         seen |= np.uint64(1) << np.uint64(pattern)
+        if seen == every:
+            break
     return seen
 
 
@@ -192,13 +197,14 @@ def _without_pin(table: np.uint64, seen: np.uint64, size: int, pin: int) -> tupl
 @njit(cache=True, nogil=True)
 def _reads_leaf(value: U64x1, leaf: int, words: int) -> bool:
     """Whether a function of the leaves depends on one of them."""
+    step, low = np.uint64(0), np.uint64(0)
+    if leaf < 6:
+        step = np.uint64(1 << leaf)
+        for row in range(64):
+            if not (row >> leaf) & 1:
+                low |= np.uint64(1) << np.uint64(row)
     for w in range(words):
         if leaf < 6:
-            step = np.uint64(1 << leaf)
-            low = np.uint64(0)
-            for row in range(64):
-                if not (row >> leaf) & 1:
-                    low |= np.uint64(1) << np.uint64(row)
             if ((value[w] >> step) ^ value[w]) & low:
                 return True
         elif value[w] != value[w ^ (1 << (leaf - 6))]:

@@ -62,10 +62,11 @@ class Builder:
             ValueError: more than k distinct signals.
         """
         pins = sorted({literal >> 1 for literal in literals} - {0})
-        slots = tuple(pins.index(literal >> 1) if literal > 1 else -1 for literal in literals)
-        table, needed = table_of(function, tuple(literal & 1 for literal in literals), slots)
-        kept = [pin for pin in range(len(pins)) if needed >> pin & 1]
-        if len(kept) < len(pins):
+        slot = {0: -1} | {pin: at for at, pin in enumerate(pins)}
+        inverts = tuple([literal & 1 for literal in literals])  # of lists, which are faster than generators
+        table, needed = table_of(function, inverts, tuple([slot[literal >> 1] for literal in literals]))
+        if needed != (1 << len(pins)) - 1:
+            kept = [pin for pin in range(len(pins)) if needed >> pin & 1]
             table = _shrink(table, kept)
             pins = [pins[pin] for pin in kept]
         if not pins:
@@ -116,7 +117,7 @@ class Builder:
     def _append(self, table: int, pins: tuple[int, ...]) -> int:
         self._fanin.append(pins)
         self._table.append(table)
-        self._level.append(1 + max(self._level[pin] for pin in pins))
+        self._level.append(1 + max([self._level[pin] for pin in pins]))
         return self.base.signals + len(self._table) - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
@@ -24,6 +25,8 @@ data_option = click.option(
     help="Data set: digits, openml:NAME, a file or a folder; see docs/data.md.",
 )
 """Option of commands that run samples."""
+_OBJECTS = 100_000
+"""New objects between two searches for garbage: commands make many objects, and few cycles."""
 
 
 class Group(click.Group):
@@ -43,6 +46,7 @@ class Group(click.Group):
 
         Being told to end is the same as Ctrl-C: what a command started ends with it.
         """
+        gc.set_threshold(_OBJECTS)
         if threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGTERM, signal.default_int_handler)
             ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))

@@ -12,10 +12,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lgc.beside import beside
 from lgc.errors import LgcError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _CONTROL, _TOKEN = 8, 3
 _SHELL_CLOCKS = 4
 """Clocks of the encoder and the output register, around a fabric whose inputs are held."""
 _COMPARED = 1.4
-"""LUTs per bit of a comparator of two numbers, without carries."""
+"""LUTs per bit of a comparator of two numbers, without carries; with carries that share its cell 1."""
 _LEAST_BITS = 256
 """Bits of thresholds from which a block RAM is worth it, as in synthesis."""
 
@@ -120,15 +121,23 @@ def estimate(model: Path, targets: Sequence[str], *, levels: int = 4, passes: st
     start = time.perf_counter()
     design = _Design(checkpoint.load(model), levels, passes)
     names = [name for given in targets for name in (known.names() if given == "all" else [given])]
-    rows, skipped = [], {}
-    for name in dict.fromkeys(names):
-        try:
-            rows.append(design.on(known.load(name)))
-        except LgcError as error:
-            if name in targets:
-                raise
-            skipped[name] = str(error)
-    return Estimates(model.name, tuple(rows), round(time.perf_counter() - start, 3), skipped)
+    wanted = {name: known.load(name) for name in dict.fromkeys(names)}
+    found: dict[str, Row | LgcError] = {}
+    # targets of one k share a fabric: each kind of fabric on a core of its own
+    kinds = [
+        {name: one for name, one in wanted.items() if one.k == k}
+        for k in dict.fromkeys(one.k for one in wanted.values())
+    ]
+    if len(kinds) > 1:
+        _ = design.optimised
+    for part in beside([partial(design.rows, kind) for kind in kinds]):
+        found |= part
+    for name in targets:
+        if isinstance(error := found.get(name), LgcError):
+            raise error
+    rows = tuple(row for name in wanted if isinstance(row := found[name], Row))
+    skipped = {name: str(error) for name in wanted if isinstance(error := found[name], LgcError)}
+    return Estimates(model.name, rows, round(time.perf_counter() - start, 3), skipped)
 
 
 class _Design:
@@ -141,6 +150,7 @@ class _Design:
         self._cells: dict[tuple[int, str], dict[str, int]] = {}
         self._bare: dict[tuple[int, str], int] = {}
         self._periods: dict[tuple[int, str, Delays], float] = {}
+        self._plans: dict[int, Plan] = {}
 
     @cached_property
     def optimised(self) -> Netlist:
@@ -184,6 +194,14 @@ class _Design:
             self._bare[key] = _bare(fabric)
         return self._cells[key]
 
+    def plan(self, fabric: Fabric) -> Plan:
+        """Plan the encoder of a fabric."""
+        from lgc.backend.plan import Plan
+
+        if id(fabric) not in self._plans:
+            self._plans[id(fabric)] = Plan(self.checkpoint.encoder, _used(fabric))
+        return self._plans[id(fabric)]
+
     def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:
         """Picoseconds of the fabric's slowest path, found once for all targets with the same delays."""
         from lgc.backend.estimate import slowest
@@ -193,14 +211,23 @@ class _Design:
             self._periods[key] = slowest(fabric, kind, delays)[0]
         return self._periods[key]
 
+    def rows(self, targets: dict[str, Target]) -> dict[str, Row | LgcError]:
+        """Estimate the design on targets by name, or say why that is not possible."""
+        found: dict[str, Row | LgcError] = {}
+        for name, target in targets.items():
+            try:
+                found[name] = self.on(target)
+            except LgcError as error:
+                found[name] = error
+        return found
+
     def on(self, target: Target) -> Row:
         """Estimate the design on a target."""
-        from lgc.backend.plan import Plan
         from lgc.report.model import Parts
 
         family, encoder = target.cells, self.checkpoint.encoder
         fabric = self.fabric(target.k, carry=family.carries, slices=family.own_cells)
-        plan = Plan(encoder, _used(fabric))
+        plan = self.plan(fabric)
         cells = self.cells(fabric, family.cells)
         around, chains, brams = _around(plan, target)
         luts = {part: cells[part] for part in ("network", "readout", "argmax")}
@@ -296,8 +323,8 @@ def _around(plan: Plan, target: Target) -> tuple[int, int, int]:
     """LUTs of the encoder besides those that store bits, cells of its carry chains, its block RAMs.
 
     A comparator with a constant takes about a LUT for each k - 1 bits, one with a threshold from memory
-    `_COMPARED` per bit, or one of a carry chain where chains have cells of their own. Memory is a block
-    RAM where the target has some to spare, else LUTs.
+    `_COMPARED` per bit, one beside a carry, or one of a carry chain where chains have cells of their own.
+    Memory is a block RAM where the target has some to spare, else LUTs.
     """
     width, k = plan.encoder.format.width, target.k
     constant = sum(plan.constant(column) is not None for column in range(plan.levels.size))
@@ -307,7 +334,8 @@ def _around(plan: Plan, target: Target) -> tuple[int, int, int]:
         return luts, 0, 0
     compared = (plan.levels.size - constant) * width
     chains = compared if any(target.cells.chains.values()) else 0
-    luts += round(_COMPARED * (compared - chains)) + max(1, (words - 1).bit_length())
+    per_bit = 1 if target.cells.chains else _COMPARED
+    luts += round(per_bit * (compared - chains)) + max(1, (words - 1).bit_length())
     brams = min((-(-words // d) * -(-bits // w) for d, w in target.cells.shapes), default=0)
     if brams and words * bits > _LEAST_BITS and brams <= target.resources.bram:
         return luts, chains, brams

@@ -55,6 +55,13 @@ def test_every_target_is_estimated_or_left_out_with_a_reason(model: Path) -> Non
     assert max(wide) < min(narrow)
 
 
+def test_one_by_one_is_as_all_together(model: Path) -> None:
+    """LUT4 and LUT6 targets are worked out beside each other, in processes of their own."""
+    names = ["xc7a35t", "ice40-hx8k", "xczu3eg", "ecp5-25f"]
+    together = estimates.estimate(model, names).rows
+    assert together == tuple(estimates.estimate(model, [name]).rows[0] for name in names)
+
+
 def test_more_registers_are_faster_and_later(model: Path) -> None:
     slow, fast = (estimates.estimate(model, ["ice40-hx8k"], levels=n).rows[0] for n in (8, 1))
     assert slow.fmax_mhz is not None
