@@ -158,17 +158,19 @@ def test_a_trial_that_falls_behind_ends_without_a_build(tmp_path: Path) -> None:
     assert few.trial is None
 
 
-@pytest.mark.slow
 def test_hopeless_trials_are_stopped_and_kept(tmp_path: Path) -> None:
     """Learning rates that teach nothing, besides useful ones: the log ends early, the study goes on."""
     values = {
         **SMALL,
         "vary": {"train.lr": [0.2, 0.0001]},
         "fix": {**SMALL["fix"], "train.epochs": 6, "train.batch": 8},  # type: ignore[dict-item]
-        "trials": 10,
+        "trials": 6,
         "objectives": ["accuracy", "luts"],
     }
-    found = explore(Space.of(values), tmp_path / "study")
+    first = explore(Space.of(values), tmp_path / "study")
+    assert not any(trial.stopped for trial in first)  # too few rivals yet
+    found = explore(Space.of(values | {"trials": 9}), tmp_path / "study")
+    assert found[:6] == first
     stopped = [trial for trial in found if trial.stopped]
     assert stopped
     assert {trial.chosen["train.lr"] for trial in stopped} == {"0.0001"}
