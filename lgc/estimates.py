@@ -242,7 +242,7 @@ class _Design:
         fmax = None
         if target.delay is not None:
             period = self.period(fabric, family.cells, target.delay)
-            fmax = 1e6 / max(period, _shell(plan, target.delay, brams))
+            fmax = 1e6 / max(period, _shell(plan, target.delay, brams, chained=bool(family.chains)))
         has = target.resources
         needs = {
             "logic": (parts.total + lone, has.lut),
@@ -306,15 +306,19 @@ def _used(fabric: Fabric) -> Any:
     return read[(read >= 2) & (read < net.first_lut)] - 2
 
 
-def _shell(plan: Plan, delays: Delays, brams: int) -> float:
+def _shell(plan: Plan, delays: Delays, brams: int, *, chained: bool) -> float:
     """Picoseconds of the slowest path of encoder and control.
 
-    Thresholds from memory add a comparator between two wires, whose carries are as many as bits. The clock
-    to the output of that memory may be slower than the rest of the shell.
+    Thresholds from memory add a comparator between two wires, whose carries are as many as bits, or a tree
+    of LUTs where synthesis uses no carries. The clock to the output of that memory may be slower than the
+    rest of the shell.
     """
+    width = plan.encoder.format.width
     if not plan.memory[1]:
         return delays.shell
-    chain = delays.carry_in + plan.encoder.format.width * delays.carry + 2 * delays.route
+    chain = delays.carry_in + width * delays.carry + 2 * delays.route
+    if not chained:
+        chain = math.ceil(math.log2(width) / 2) * (delays.lut + delays.route)
     behind = delays.carry_out + delays.lut + delays.route + delays.setup
     return chain + max(delays.shell, delays.memory + behind if brams else 0)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     default="",
     metavar="ADDRESS",
     envvar="RAY_ADDRESS",
-    help="Run trials on a Ray cluster: its address, or auto. Also from RAY_ADDRESS.",
+    help="Run trials on a Ray cluster: its address, auto, or local to start one here. Also from RAY_ADDRESS.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the table.")
 @as_json

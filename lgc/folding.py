@@ -170,6 +170,7 @@ class FoldedFlow(Flow):
             checks = []
 
             def better(net: Netlist, name: str, pipeline: tuple[passes.Pass, ...]) -> Netlist:
+                savings.of = name
                 after, verdicts = passes.run_checked(pipeline, net, watch=savings)
                 for v in verdicts:
                     checks.append(
@@ -245,6 +246,8 @@ class FoldedFlow(Flow):
                 values, folded = self.programmed(folded, checks)
             else:
                 values = self.expanded(folded, checks, out)
+            values["mapped_from"] = self.kernel_luts(before)
+            values["mapped_from"] += before.tail.luts if self.options.tail == "parallel" else 0
             save(folded, out)
             return Outcome(values | {"checks": [dataclasses.asdict(check) for check in checks]})
 

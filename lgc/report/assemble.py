@@ -146,8 +146,7 @@ def with_pictures(report: model.Report, values: dict[str, dict[str, Any]], build
     facts = values["02-optimise"]
     passes = [sections.PassResult(**row) for row in facts["passes"]]
     expanded = values["03-expand"]
-    mapped = f"mapped to {report.netlist.k} inputs, gates fused with counters"
-    passes.append(sections.PassResult(mapped, facts["luts"], expanded["network_luts"], 0.0))
+    passes.append(mapping(report.netlist, facts, expanded))
     confusion = facts["confusion"]
     return dataclasses.replace(
         report,
@@ -159,6 +158,16 @@ def with_pictures(report: model.Report, values: dict[str, dict[str, Any]], build
         floorplan=floorplan(build / "07-route", values),
         choices=tuple(sections.StageChoice(**row) for row in expanded.get("choices", ())),
     )
+
+
+def mapping(net: model.Netlist, facts: dict[str, Any], expanded: dict[str, Any]) -> sections.PassResult:
+    """Say what mapping to the target's LUTs did."""
+    name = f"mapped to {net.k} inputs, gates fused with counters"
+    if "mapped_from" in expanded:  # a folded network
+        name = f"kernels as built, mapped to {net.k} inputs"
+        name += "; the tail is a program" if not net.popcount_luts else ", and the tail"
+    before = expanded.get("mapped_from", facts["luts"])
+    return sections.PassResult(name, before, expanded["network_luts"], 0.0)
 
 
 def accuracy(

@@ -14,7 +14,7 @@ from .markup import table, tag, text
 from .model import Report
 from .published import Design
 from .render import as_markdown
-from .words import PART_LABELS
+from .words import PART_LABELS, together
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -123,7 +123,8 @@ def figures(report: Report) -> dict[str, Any]:
         f"LUT{net.k}": None if synthesis is None else synthesis.luts.total,
     }
     for part, label in PART_LABELS.items():
-        found[f"  {label}"] = None if synthesis is None else getattr(synthesis.luts, part)
+        shared = part in {"readout", "argmax"} and together(report)
+        found[f"  {label}"] = None if synthesis is None or shared else getattr(synthesis.luts, part)
     found |= {
         "flip-flops": None if synthesis is None else synthesis.ffs.total,
         "carry cells": None if synthesis is None else synthesis.carries,
@@ -169,7 +170,10 @@ def _value(name: str, value: Any, first: Any) -> str:
     shown = f"{value:,.1f}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
     if not first or value == first or name in {"placer seeds", "warnings", "bitstream, bytes"}:
         return shown
-    return f"{shown} ({value / first - 1:+.0%})"
+    ratio = value / first
+    if ratio and not 0.1 < ratio < 10:
+        return f"{shown} (×{ratio:.3g})"
+    return f"{shown} ({ratio - 1:+.0%})"
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Design], str]], ...] = (

@@ -36,16 +36,19 @@ class Savings:
 
     Attributes:
         rows: results so far.
+        of: what the passes run on, where that is not the whole network.
     """
 
     def __init__(self) -> None:
         self.rows: list[sections.PassResult] = []
+        self.of = ""
         self._clock = time.perf_counter()
 
     def __call__(self, step: Pass, before: Netlist, after: Netlist) -> None:
         """Note a pass that has just run."""
         seconds = round(time.perf_counter() - self._clock, 3)
-        self.rows.append(sections.PassResult(spell(step), before.luts, after.luts, seconds))
+        name = f"{self.of}: {spell(step)}" if self.of else spell(step)
+        self.rows.append(sections.PassResult(name, before.luts, after.luts, seconds))
         self._clock = time.perf_counter()
 
 

@@ -10,7 +10,19 @@ from .markup import table, tag, text
 from .model import Check, Parts, PostRoute, Report, Simulation
 from .sections import FANOUT, Hop
 from .style import STYLE
-from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, provenance, spread, stages
+from .words import (
+    IN_NETWORK,
+    PART_LABELS,
+    STAGE_HEAD,
+    equal,
+    inputs_of,
+    limit,
+    luts_of,
+    provenance,
+    spread,
+    stages,
+    together,
+)
 
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
 _HOPS = 60
@@ -137,10 +149,12 @@ def _large(value: float, unit: str) -> tuple[str, str]:
 def _way(report: Report) -> str:
     """Return the way of the data through the parts, each with what it costs."""
     net, model, synthesis = report.netlist, report.model, report.post_synthesis
-    luts = synthesis.luts if synthesis is not None else None
 
     def step(part: str, title: str, words: str) -> str:
-        cost = f"{getattr(luts, part):,} LUTs" if luts is not None else ""
+        cost = ""
+        if synthesis is not None:
+            cost = luts_of(report, part)
+            cost += "" if cost == IN_NETWORK else " LUTs"
         lines = [tag("span", text(line)) for line in (words, cost) if line]
         return tag("li", tag("b", text(title)), *lines, class_=f"c-{part}")
 
@@ -169,7 +183,7 @@ def _resources(report: Report) -> str:
     rows: list[tuple[str, ...]] = [
         (
             key(part, name),
-            f"{getattr(synthesis.luts, part):,}",
+            luts_of(report, part),
             f"{getattr(synthesis.luts, part) / total:.0%}",
             f"{getattr(synthesis.ffs, part):,}",
         )
@@ -189,6 +203,8 @@ def _resources(report: Report) -> str:
         what = f"logic cells of {route.device}" if route else f"cells of {report.target}, at least"
         meters = tag("div", svg_bars.meter(what, cells[0], cells[1], "var(--soft)"), class_="meters")
     note = "After synthesis; the encoder, its input storage, the argmax and stream control are all counted."
+    if together(report):
+        note += " One logic runs the program of the network, counts and compares."
     if synthesis.brams or synthesis.carries:
         note += f" Besides, {synthesis.carries:,} carry cells and {synthesis.brams:,} block RAMs."
     beside = route is not None or report.estimate is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .model import Estimate, Link, Report
 from .sections import Accuracy, Layer
-from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, path, provenance, spread, stages
+from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, luts_of, path, provenance, spread, stages
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -107,7 +107,7 @@ def _resources(report: Report) -> _Rows:
     synthesis = report.post_synthesis
     assert synthesis is not None
     rows = [
-        (label, f"{getattr(synthesis.luts, part):,}", f"{getattr(synthesis.ffs, part):,}")
+        (label, luts_of(report, part), f"{getattr(synthesis.ffs, part):,}")
         for part, label in PART_LABELS.items()
     ]
     return [*rows, ("total", f"{synthesis.luts.total:,}", f"{synthesis.ffs.total:,}")]

@@ -86,7 +86,8 @@ footer{color:var(--soft);font-size:12.5px;margin-top:20px}
 .side td,.side th{white-space:normal;min-width:104px}
 .side td:first-child{min-width:128px;max-width:190px;color:var(--soft)}
 .side td,.side th{overflow-wrap:break-word}
-.tight td:first-child{white-space:normal;min-width:210px;max-width:340px}.tight{margin-top:16px}
+.tight td:first-child{white-space:normal;min-width:190px;max-width:340px}
+.tight td:last-child{white-space:normal}.tight{margin-top:16px}
 @media (max-width:520px){main{padding:18px 12px 32px}.card{padding:15px 14px}
 .way li{flex-basis:100%;margin-right:0}.way li+li::before{display:none}
 .tile{padding:11px 12px;flex-basis:130px}.tile b{font-size:20px}}

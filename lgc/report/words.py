@@ -13,6 +13,8 @@ PART_LABELS = {
     "io": "stream control, interface",
 }
 """Names of the parts of a design."""
+IN_NETWORK = "in network"
+"""Stands for the LUTs of parts that share the network's."""
 assert list(PART_LABELS) == list(Parts.__annotations__)
 
 
@@ -31,8 +33,23 @@ def equal(check: Check) -> str:
 
 
 def inputs_of(check: Check) -> str:
-    """Return how many inputs a check covers."""
-    return "all" if check.method.startswith("proof") else f"{check.compared:,}"
+    """Return how many inputs a check covers, a dash where it is not about inputs."""
+    return "all" if check.method.startswith("proof") else f"{check.compared:,}" if check.compared else "–"
+
+
+def together(report: Report) -> bool:
+    """Whether the logic of the network counts and compares besides, as a program does."""
+    parts = report.post_synthesis.luts if report.post_synthesis is not None else None
+    counts = report.netlist.counted_bits and not report.netlist.popcount_luts
+    return bool(counts and parts is not None and not parts.readout and not parts.argmax)
+
+
+def luts_of(report: Report, part: str) -> str:
+    """Return how many LUTs a part takes after synthesis, or that the network's are its too."""
+    assert report.post_synthesis is not None
+    if part in {"readout", "argmax"} and together(report):
+        return IN_NETWORK
+    return f"{getattr(report.post_synthesis.luts, part):,}"
 
 
 def spread(sweep: tuple[Seed, ...]) -> str:

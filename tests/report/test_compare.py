@@ -107,6 +107,8 @@ def test_changes_are_from_the_first_build(built: lgc.Build, tmp_path: Path) -> N
     assert cells["Fmax, MHz"] == [f"{route.fmax_mhz:,.1f}", f"{2 * route.fmax_mhz:,.1f} (+100%)"]
     assert cells["test accuracy"] == ["10.00%", "12.50% (+2.50 pp)"]
     assert cells["argmax"][0] == cells["argmax"][1]
+    assert compare._value("LUT4", 30, 2) == "30 (×15)"
+    assert compare._value("LUT4", 0, 2) == "0 (-100%)"
 
 
 def test_builds_of_one_name_are_told_apart(built: lgc.Build, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import lgc
 from lgc.cli import main
 from lgc.errors import LgcError
 from lgc.report import Report, render
-from lgc.report.words import PART_LABELS
+from lgc.report.words import IN_NETWORK, PART_LABELS
 
 
 def test_every_section_is_there_and_adds_up(built: lgc.Build) -> None:
@@ -167,6 +167,22 @@ def test_the_command_writes_files(built: lgc.Build, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["report", str(built.path), "--html", str(tmp_path / "no" / "x.html")])
     assert done.exit_code == 1
     assert "Cannot write" in done.stderr
+
+
+def test_a_program_shares_the_logic_of_the_network(built: lgc.Build) -> None:
+    """As a report of a folded build has it: no LUTs of their own for counts and argmax."""
+    synthesis = built.report.post_synthesis
+    assert synthesis is not None
+    assert IN_NETWORK not in render.markdown(built.report)
+    found = dataclasses.replace(
+        built.report,
+        netlist=dataclasses.replace(built.report.netlist, popcount_luts=0),
+        post_synthesis=dataclasses.replace(
+            synthesis, luts=dataclasses.replace(synthesis.luts, readout=0, argmax=0)
+        ),
+    )
+    assert render.markdown(found).count(f"| {IN_NETWORK} |") == 2
+    assert "One logic runs the program of the network" in found.to_html()
 
 
 def test_the_terminal_names_what_there_is(built: lgc.Build, drafted: lgc.Build) -> None:

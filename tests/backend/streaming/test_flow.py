@@ -49,6 +49,15 @@ def test_the_hardware_agrees_with_the_network(built: Build) -> None:
     assert all(check.equal for check in checks.values())
 
 
+def test_the_report_tells_kernels_from_the_tail(built: Build) -> None:
+    rows = built.report.passes
+    parts = list(dict.fromkeys(row.name.partition(":")[0] for row in rows[:-1]))
+    assert parts[0] == "kernel 0"
+    assert parts[-1] == "tail"
+    assert rows[-1].name == "kernels as built, mapped to 4 inputs, and the tail"
+    assert rows[-1].after == built.report.netlist.network_luts <= rows[-1].before
+
+
 def test_a_tail_as_a_program(model: Path, tmp_path: Path) -> None:
     try:
         report = lgc.compile(
@@ -60,6 +69,7 @@ def test_a_tail_as_a_program(model: Path, tmp_path: Path) -> None:
     assert (report.simulation.classes_equal, report.simulation.scores_equal) == (5, 5)
     checks = {check.rung: check.method for check in report.checks}
     assert checks["tail ↔ its program"].startswith("proof")
+    assert report.passes[-1].name == "kernels as built, mapped to 4 inputs; the tail is a program"
     ladder = verify(tmp_path / "serial", levels=("netlist", "rtl"), images=3, model=model)
     assert {rung.verdict for rung in ladder.rungs} == {"equal"}
     assert not any("popcount ↔ Verilog" in rung.name for rung in ladder.rungs)
