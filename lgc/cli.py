@@ -28,12 +28,6 @@ _PATH = click.Path(path_type=Path)
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors.")
 
 
-def _complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from lgc.backend import target
-
-    return [name for name in target.names() if name.startswith(incomplete)]
-
-
 def _complete_passes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     from lgc.ir.passes import REGISTRY
 
@@ -53,7 +47,7 @@ target_option = click.option(
     "--target",
     default="ice40-hx8k",
     show_default=True,
-    shell_complete=_complete_target,
+    shell_complete=console.complete_target,
     help="A name that `lgc targets` lists, or a TOML file of your own.",
 )
 images_option = click.option(

@@ -29,6 +29,13 @@ _OBJECTS = 100_000
 """New objects between two searches for garbage: commands make many objects, and few cycles."""
 
 
+def complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of targets that go on from what was typed."""
+    from lgc.backend import target
+
+    return [name for name in target.names() if name.startswith(incomplete)]
+
+
 class Group(click.Group):
     """A group whose errors are one sentence and an exit code, and which suggests near commands."""
 

@@ -25,13 +25,24 @@ _markdown = click.option(
 )
 
 
+def _complete_target_or_all(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    both = [*console.complete_target(ctx, param, incomplete), "all"]
+    return [name for name in both if name.startswith(incomplete)]
+
+
+def _complete_data(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.report import published
+
+    return [name for name in ("auto", "all", "none", *published.data_sets()) if name.startswith(incomplete)]
+
+
 @click.command()
 @click.argument("build", type=_PATH)
 @click.option(
     "--estimate", is_flag=True, help="BUILD is a checkpoint: say what it would take, without any tool."
 )
 @click.option(
-    "-t", "--target", "targets", multiple=True, metavar="NAME",
+    "-t", "--target", "targets", multiple=True, metavar="NAME", shell_complete=_complete_target_or_all,
     help="For --estimate: a name that `lgc targets` lists, a TOML file, or all (the default).",
 )  # fmt: skip
 @click.option(
@@ -101,7 +112,7 @@ def _estimate(
 @click.command()
 @click.argument("builds", type=_PATH, nargs=-1)
 @click.option(
-    "--against", default="auto", show_default=True, metavar="DATA",
+    "--against", default="auto", show_default=True, metavar="DATA", shell_complete=_complete_data,
     help="Published results to show: mnist, jsc-openml, jsc-cernbox, nid, all, none, or those for the "
     "builds' data.",
 )  # fmt: skip

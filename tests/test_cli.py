@@ -190,6 +190,10 @@ def test_completion_offers_targets_and_passes() -> None:
     for words, wanted in (
         ("lgc compile -t ice40-h", "ice40-hx8k"),
         ("lgc opt -p simplify,lut", "simplify,lut-map"),
+        ("lgc report x --estimate -t ecp5-8", "ecp5-85f"),
+        ("lgc report x --estimate -t al", "all"),
+        ("lgc compare x --against mn", "mnist"),
+        ("lgc compile x --board icebr", "icebreaker"),
     ):
         env = {
             "_LGC_COMPLETE": "bash_complete",

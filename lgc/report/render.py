@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _Rows = Sequence[tuple[str, ...]]
+_NAME = 32
+"""Letters of the longest name in a first column that is kept on one line."""
 
 
 def sections(report: Report) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
@@ -164,6 +166,9 @@ def table(title: str, head: tuple[str, ...], rows: _Rows) -> Table:
     for column in head:
         out.add_column(column, overflow="fold")
     out.show_header = any(head)
+    rows = list(rows)
+    # names stay in one piece, to be copied
+    out.columns[0].no_wrap = all(" " not in cells[0] and len(cells[0]) <= _NAME for cells in rows)
     for cells in rows:
         out.add_row(*map(escape, cells))
     return out
