@@ -65,6 +65,21 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "lr_connections" in settings
 
 
+def test_the_example_of_the_python_interface_runs(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "digits.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "50 of 50 training images: hardware and network agree" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_example_of_a_stream_runs(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "folding.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("5 of 5 training images: hardware and network agree") == 2
+
+
 def test_the_example_of_a_table_runs(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "examples" / "tabular.py", "--epochs", "4", "--images", "10"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

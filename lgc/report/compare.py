@@ -268,7 +268,9 @@ def page(found: Comparison) -> str:
         cells = [tuple(map(text, row)) for row in rows]
         shown = table(tuple(map(text, head)), cells, numbers=len(found.names), class_="side")
         cards.append(card("LUTs by part", "After synthesis.", *_bars(found)))
-        cards.append(card(title, "Changes are from the first build.", shown))
+        cards.append(
+            card(title, "Changes are from the first build." if len(found.reports) > 1 else "", shown)
+        )
     for data, designs in found.designs().items():
         picture = tag("figure", svg_scatter.scatter(designs))
         rows = [_row(design) for design in designs]

@@ -62,7 +62,7 @@ def card(title: str, note: str, *inner: str, width: int = 12) -> str:
     """Return a card of the page, "" if there is nothing in it."""
     if not any(inner):
         return ""
-    head = [tag("h2", text(title)), tag("p", text(note), class_="note")]
+    head = [tag("h2", text(title)), *([tag("p", text(note), class_="note")] if note else [])]
     return tag("section", *head, *inner, class_=f"card w{width}")
 
 
@@ -373,7 +373,10 @@ def _accuracy(report: Report) -> str:
     if not rows:
         return ""
     note = "The same classes at every rung: what differs is how many samples were run."
-    return card("Accuracy by rung", note, table(("", "accuracy", "samples"), rows, numbers=2), width=6)
+    shown = table(("", "accuracy", "samples"), rows, numbers=2)
+    # the last of up to four cards of half the width: none stays alone in its row
+    halves = sum(bool(part) for part in (report.floorplan, report.confusion, report.passes))
+    return card("Accuracy by rung", note, shown, width=6 if halves % 2 else 12)
 
 
 def _checks(report: Report) -> str:
