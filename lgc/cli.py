@@ -369,6 +369,8 @@ def opt(netlist: Path, out: Path | None, stats: bool, as_json: bool, **options: 
     net, ran, checks = commands.optimise(netlist, **options)  # type: ignore[arg-type]
     if out is not None:
         netlists.write(out, net)
+        if not as_json:
+            click.echo(f"Wrote {out}: {net.luts:,} LUTs of up to {net.k} inputs.", err=True)
     if stats or as_json:
         found = {"passes": ran, "checks": checks}
         console.show(found, as_json, lambda: commands.passes_tables(ran, checks))
@@ -401,6 +403,7 @@ def convert(source: Path, out: Path, group_sum: int | None) -> None:
 
     net, _ = commands.read_netlist(source)
     netlists.write(out, net if group_sum is None else with_group_sum(net, group_sum))
+    click.echo(f"Wrote {out}: {net.luts:,} LUTs of up to {net.k} inputs.", err=True)
 
 
 for _command in (boards, eval_, compare, explore, flash, host, import_, report, targets):
