@@ -88,6 +88,8 @@ def test_the_front_is_what_nobody_beats(scores: list[tuple[int, int]]) -> None:
         assert (i in front) == (not better)
     if trials:
         picture = ElementTree.fromstring(draw(space, trials))
+        written = [(text.get("x"), text.get("y")) for text in picture.findall(".//{*}text")]
+        assert len(set(written)) == len(written)  # those of one place share a label
         assert len(picture.findall(".//{*}circle")) == len(trials)
 
 

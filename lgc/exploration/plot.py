@@ -62,13 +62,18 @@ def draw(space: Space, trials: Sequence[Finished], across: int = 1, up: int = 0)
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners) if corners else ""
     parts.append(f'<path class="line" d="{path}" fill="none" stroke-width="1.5"/>')
     best = {trial.number for trial in front}
+    shared: dict[tuple[float, float], list[str]] = {}
+    for trial in front:
+        shared.setdefault(points[trial.number], []).append(str(trial.number))
     for number in sorted(points, key=lambda n: n in best):
         (x, y), kind = place(*points[number]), "front" if number in best else "other"
         label = f"trial {number}: {names[1]} {points[number][1]:g}, {names[0]} {points[number][0]:g}"
         dot = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">'
         parts.append(f"{dot}<title>{escape(label)}</title></circle>")
-        if kind == "front":
-            parts.append(_text(x, y - 9, str(number), "middle", "ink"))
+    for at, numbers in shared.items():
+        x, y = place(*at)
+        more = ["…"] if len(numbers) > 3 else []
+        parts.append(_text(x, y - 9, ", ".join([*numbers[:3], *more]), "middle", "ink"))
     return "\n".join([*parts, "</svg>", ""])
 
 
