@@ -12,7 +12,7 @@ import lgc
 from lgc.errors import LgcError
 from lgc.frontend import checkpoint
 from lgc.verification import ecp5, lanes, mutants, trellis, unpack, verify
-from lgc.verification.decode import rom
+from lgc.verification.decode import Port, block
 from lgc.verification.parts import COPY, Parts, fold
 from lgc.verification.rungs import DIFFERS, EQUAL, SKIPPED
 
@@ -212,7 +212,8 @@ def test_an_input_that_nothing_drives(parts: Parts) -> None:
 
 
 def test_a_memory_that_is_only_read(parts: Parts) -> None:
-    words = np.array([0, 1, 1, 0, 1, 0, 0, 1], np.uint16)
-    parts.memories.append(rom(words, [3, 4], [6, *[7] * 15], clock=2, enable=5))
+    bits = np.zeros((2048, 9), np.uint8)
+    bits[0, :4] = [0, 1, 1, 0]
+    parts.memories.append(block(bits, Port([3, 4], [6], 2, [5])))
     levels = [(1, 0, 1), (0, 1, 0), (1, 1, 1), (0, 1, 1), (0, 0, 0)]
     assert clocked(parts, 6, levels) == [0, 1, 1, 0, 1]

@@ -9,7 +9,7 @@ import pytest
 
 from lgc.errors import ToolMissingError
 from lgc.verification import lanes
-from lgc.verification.decode import Design, Memory
+from lgc.verification.decode import Design, Memory, Port, block
 from lgc.verification.emit import verilog
 from lgc.verification.hardware import ice40_models
 
@@ -98,6 +98,62 @@ def test_every_mode_reads_and_writes_as_the_vendors_model(tmp_path: Path) -> Non
                 known += their != "x"
         assert known > 0.9 * 256 * CLOCKS
     assert len({tuple(row) for row in seen.tolist()}) > CLOCKS // 3
+
+
+WIDTHS_OF_BLOCKS = (1, 2, 4, 9, 18, 36)
+
+
+def bits_of(width: int, word: int) -> list[tuple[int, int]]:
+    """Where the bits of a word lie, as byte and bit of it: words of less than a byte leave out its last bit."""
+    if width < 9:
+        return [divmod(word * width + bit, 8) for bit in range(width)]
+    return [divmod(word * width + bit, 9) for bit in range(width)]
+
+
+@pytest.mark.parametrize("read", WIDTHS_OF_BLOCKS)
+@pytest.mark.parametrize("write", WIDTHS_OF_BLOCKS)
+def test_blocks_of_all_widths(read: int, write: int) -> None:
+    """Two ports of their own widths; what is read while it is written is wrong, since nothing promises it."""
+    rng = np.random.default_rng(36 * read + write)
+    names = ["re", "rc", "we", "wc", *(f"ra{i}" for i in range(14)), *(f"wa{i}" for i in range(14))]
+    names += [*(f"d{i}" for i in range(36)), *(f"m{i}" for i in range(36))]
+    port = {name: 3 + n for n, name in enumerate(names)}
+    nets = {name: [port[f"{name}{i}"] for i in range(width)] for name, width in
+            (("ra", 14), ("wa", 14), ("d", write), ("m", write))}  # fmt: skip
+    held = rng.integers(0, 2, (2048, 9), np.uint8)
+    shown = [200 + bit for bit in range(read)]
+    reads = Port(nets["ra"], shown, 2, [port["re"], port["rc"]])
+    writes = Port(nets["wa"], nets["d"], 2, [port["we"], port["wc"]], nets["m"])
+    design = Design((), (block(held.copy(), reads, writes),), {n: n for n in range(2, 107)}, {})
+    made = lanes.program(design, port | {"clk": 2} | {f"q{bit}": net for bit, net in enumerate(shown)})
+    level = rng.integers(0, 2, (CLOCKS, len(names), LANES), np.uint8)
+    for name, width in (("ra", read), ("wa", write)):  # a few bytes in all, so that what was written is read
+        pin_of = np.array([names.index(f"{name}{i}") for i in range(14)])
+        level[:, pin_of[(32 // width - 1).bit_length() :]] = 0
+        level[: CLOCKS // 2, pin_of, 1:] = level[: CLOCKS // 2, pin_of, :1]
+    level[:, :4] |= rng.integers(0, 2, (CLOCKS, 4, LANES), np.uint8)
+    weight = (1 << np.arange(LANES)).astype(np.uint64)
+    waves = (level * weight).sum(axis=2).astype(np.uint64)[None]
+    pins = [f"q{bit}" for bit in range(read)]
+    seen = lanes.wave(made, names, pins, np.ones((1, CLOCKS), np.int32), waves, clocks=CLOCKS)[0]
+    met = 0
+    for lane in range(LANES):
+        now, wanted = held.copy(), np.zeros(read, np.int64)
+        for clock in range(CLOCKS):
+            assert (seen[clock] >> np.uint64(lane) & np.uint64(1)).tolist() == wanted.tolist()
+            pin = dict(zip(names, level[clock, :, lane].tolist(), strict=True))
+            word = {side: sum(pin[f"{side}{i}"] << i for i in range(14)) for side in ("ra", "wa")}
+            into = {}
+            if pin["we"] & pin["wc"]:
+                places = enumerate(bits_of(write, word["wa"]))
+                into = {place: pin[f"d{bit}"] for bit, place in places if not pin[f"m{bit}"]}
+            if pin["re"] & pin["rc"]:
+                places_read = bits_of(read, word["ra"])
+                wanted = np.array([1 - into[at] if at in into else now[at] for at in places_read], np.int64)
+                met += len(into.keys() & set(places_read))
+            for place, value in into.items():
+                now[place] = value
+    assert met > 0
 
 
 def test_a_memory_with_another_clock_is_refused() -> None:

@@ -11,8 +11,12 @@ import numpy.typing as npt
 LANES = 64
 RESET_CLOCKS = 4
 """Clocks for which reset is held first."""
-PLAIN = -1
-"""Mode of a memory whose words are read whole, at up to 11 address bits."""
+ADDRESS, DATA = 14, 36
+"""Bits of an address and of a word at most."""
+BYTE = 9
+"""Bits of a byte of block RAM with parity, of which words of less than a byte have eight only."""
+CONTENT = 2048 * BYTE
+"""Bits of the largest memory."""
 
 _COPY = 0xAAAA
 """Table of a wire from input 0."""
@@ -83,29 +87,60 @@ def _edge(  # pragma: no cover
     data: _Array,
 ) -> None:
     """Clock registers and memories; `next_` and `data` are room for what they will show."""
+    none = np.uint64(0)
     for i in range(len(register)):
         enabled, reset = value[register[i, 2]], value[register[i, 3]]
         after = (value[register[i, 0]] & ~reset) | (set_[i] & reset)
         before = value[register[i, 1]]
         next_[i] = before ^ ((before ^ after) & enabled)
     for i in range(len(read)):
-        for bit in range(16):
-            data[i, bit] = value[read[i, 13 + bit]]
-        _read(value, read[i], mode[i, 0], content[i], held[i] if i < len(held) else held[:0, 0], data[i])
-        if i < len(held):
-            _write(value, write[i], mode[i, 1], held[i])
+        for bit in range(_width(mode[i, 0])):
+            data[i, bit] = value[read[i, ADDRESS + 2 + bit]]
+        written = i < len(held)
+        if written and mode[i, 1] < 0:  # what is read while it is written is not promised: here it is wrong
+            _write(value, write[i], mode[i, 1], held[i], ~none)
+        _read(value, read[i], mode[i, 0], content[i], held[i] if written else held[:0, 0], data[i])
+        if written:
+            _write(value, write[i], mode[i, 1], held[i], none)
     for i in range(len(register)):
         value[register[i, 1]] = next_[i]
     for i in range(len(read)):
-        for bit in range(16):
-            value[read[i, 13 + bit]] = data[i, bit]
+        for bit in range(_width(mode[i, 0])):
+            value[read[i, ADDRESS + 2 + bit]] = data[i, bit]
+
+
+@numba.njit(cache=True, nogil=True)
+def _width(mode: int) -> int:  # pragma: no cover
+    """Bits of a port."""
+    return 16 if mode >= 0 else -mode
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(mode: int, address: int, bit: int) -> int:  # pragma: no cover
+    """Where the memory holds a bit of a port.
+
+    Mode m >= 0 is that of iCE40: 16 >> m bits of a word of 16, see the model of SB_RAM40_4K. Mode -w is of
+    words of w bits in a row of bytes, of which words of less than a byte leave out the last bit.
+    """
+    if mode >= 0:
+        span = 1 << mode
+        low = bit - (span >> 1) + 1 if mode else bit
+        return (address & 0xFF) * 16 + low + (address >> 8 & (span - 1))
+    at = address * -mode + bit
+    return at if mode <= -BYTE else (at >> 3) * BYTE + (at & 7)
+
+
+@numba.njit(cache=True, nogil=True)
+def _used(mode: int, bit: int) -> bool:  # pragma: no cover
+    """Whether a bit of a port has a place: mode m >= 0 has one in every 1 << m."""
+    return mode <= 0 or bit % (1 << mode) == (1 << mode >> 1) - 1
 
 
 @numba.njit(cache=True, nogil=True)
 def _address(value: _Array, pin: _Array, lane: int) -> int:  # pragma: no cover
-    """Address that a lane gives, of 11 bits."""
+    """Address that a lane gives."""
     place = 0
-    for bit in range(11):
+    for bit in range(ADDRESS):
         place |= int(value[pin[bit]] >> np.uint64(lane) & np.uint64(1)) << bit
     return place
 
@@ -113,7 +148,7 @@ def _address(value: _Array, pin: _Array, lane: int) -> int:  # pragma: no cover
 @numba.njit(cache=True, nogil=True)
 def _agree(value: _Array, pin: _Array, enabled: Any) -> bool:  # pragma: no cover
     """Whether all lanes that are enabled give the same address."""
-    for bit in range(11):
+    for bit in range(ADDRESS):
         level = value[pin[bit]] & enabled
         if level and level != enabled:
             return False
@@ -133,61 +168,51 @@ def _first(enabled: Any) -> int:  # pragma: no cover
 def _read(  # pragma: no cover
     value: _Array, pin: _Array, mode: int, content: _Array, held: _Array, data: _Array
 ) -> None:
-    """Read a memory; mode m shows 16 >> m bits, see the model of SB_RAM40_4K, and `PLAIN` whole words.
+    """Read a memory.
 
-    `held[word, bit]` has a lane per bit; without it all lanes read `content`.
+    `held[bit]` has a lane per bit of its word; without it all lanes read `content`. What has no place is 0.
     """
     one = np.uint64(1)
-    span = 1 if mode == PLAIN else 1 << mode
-    shown = (span >> 1) - 1 if mode > 0 else 0
-    enabled = value[pin[11]] & value[pin[12]]
+    enabled = value[pin[ADDRESS]] & value[pin[ADDRESS + 1]]
     alike = _agree(value, pin, enabled)
     while enabled:
         lane = _first(enabled)
         lanes = enabled if alike else one << np.uint64(lane)
         enabled &= ~lanes
-        place = _address(value, pin, lane)
-        word, part = place & 0xFF, place >> 8 & (span - 1)
-        if mode == PLAIN:
-            word = place
-        for bit in range(16):
+        address = _address(value, pin, lane)
+        for bit in range(_width(mode)):
             level = np.uint64(0)
-            if bit % span == shown:
-                source = bit - shown + part
-                if len(held):
-                    level = held[word, source]
-                else:
-                    level = -(np.uint64(content[word]) >> np.uint64(source) & one)
+            if _used(mode, bit):
+                place = _place(mode, address, bit)
+                level = held[place] if len(held) else -np.uint64(content[place])
             data[bit] ^= (data[bit] ^ level) & lanes
 
 
 @numba.njit(cache=True, nogil=True)
-def _write(value: _Array, pin: _Array, mode: int, held: _Array) -> None:  # pragma: no cover
-    """Write a memory; mode m writes 16 >> m bits, mode 0 those that are not masked."""
+def _write(value: _Array, pin: _Array, mode: int, held: _Array, flip: Any) -> None:  # pragma: no cover
+    """Write a memory what its pins say or, with `flip` all ones, the opposite; but not what is masked."""
     one = np.uint64(1)
-    span = 1 << mode
-    taken = (span >> 1) - 1 if mode else 0
-    enabled = value[pin[11]] & value[pin[12]]
+    enabled = value[pin[ADDRESS]] & value[pin[ADDRESS + 1]]
     alike = _agree(value, pin, enabled)
     while enabled:
         lane = _first(enabled)
         lanes = enabled if alike else one << np.uint64(lane)
         enabled &= ~lanes
-        place = _address(value, pin, lane)
-        word, part = place & 0xFF, place >> 8 & (span - 1)
-        for low in range(0, 16, span):
-            change = lanes & ~value[pin[29 + low]] if mode == 0 else lanes
-            level = value[pin[13 + low + taken]]
-            held[word, low + part] ^= (held[word, low + part] ^ level) & change
+        address = _address(value, pin, lane)
+        for bit in range(_width(mode)):
+            if _used(mode, bit):
+                change = lanes & ~value[pin[ADDRESS + 2 + DATA + bit]] if mode <= 0 else lanes
+                level = value[pin[ADDRESS + 2 + bit]] ^ flip
+                place = _place(mode, address, bit)
+                held[place] ^= (held[place] ^ level) & change
 
 
 @numba.njit(cache=True, nogil=True)
 def _start(content: _Array, held: _Array) -> None:  # pragma: no cover
     """Give all lanes what the bitstream says that written memories hold."""
     for i in range(len(held)):
-        for word in range(256):
-            for bit in range(16):
-                held[i, word, bit] = -(np.uint64(content[i, word]) >> np.uint64(bit) & np.uint64(1))
+        for bit in range(held.shape[1]):
+            held[i, bit] = -np.uint64(content[i, bit])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -214,8 +239,8 @@ def wave(  # pragma: no cover
 ) -> None:
     """Run words `first` to `stop` of `LANES` lanes each along their waveforms; see `run` for `watched`."""
     next_ = np.empty(len(register), np.uint64)
-    data = np.empty((len(read), 16), np.uint64)
-    held = np.empty((len(write), 256, 16), np.uint64)
+    data = np.empty((len(read), DATA), np.uint64)
+    held = np.empty((len(write), CONTENT), np.uint64)
     for word in range(first, stop):
         value = np.zeros(signals, np.uint64)
         value[1] = ~np.uint64(0)
@@ -270,8 +295,8 @@ def run(  # pragma: no cover
     ones = ~np.uint64(0)
     lanes, count, wanted = beats.shape[1], beats.shape[2], found.shape[2]
     next_ = np.empty(len(register), np.uint64)
-    data = np.empty((len(read), 16), np.uint64)
-    held = np.empty((len(write), 256, 16), np.uint64)
+    data = np.empty((len(read), DATA), np.uint64)
+    held = np.empty((len(write), CONTENT), np.uint64)
     for word in range(first, stop):
         value = np.zeros(signals, np.uint64)
         value[1] = ones

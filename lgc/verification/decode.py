@@ -140,34 +140,62 @@ class Memory:
 
 
 @dataclass(frozen=True, eq=False)
-class Rom(Memory):
-    """A memory of any family that is only read: up to 11 address bits, 16 bits of data.
+class Block(Memory):
+    """A memory with words of the same width, up to 36 bits, at a port that reads and perhaps one that writes.
+
+    The modes are those of `_lane_kernels`: less than 0, the widths.
 
     Attributes:
-        words: uint16 `[2048]`, what each address reads.
+        bits: uint8 `[2048, 9]`: bytes with parity, which words of less than 8 bits leave out.
     """
 
-    words: npt.NDArray[np.uint16]
+    bits: npt.NDArray[np.uint8]
 
 
-def rom(
-    words: npt.NDArray[np.uint16], address: Sequence[int], data: Sequence[int], *, clock: int, enable: int
-) -> Rom:
-    """Make a memory that is only read.
+@dataclass(frozen=True)
+class Port:
+    """A side of a block RAM.
+
+    Attributes:
+        address: nets of the words' number, lowest bit first, 14 at most.
+        data: nets of the bits of a word.
+        clock: net of the clock.
+        enable: nets that must be 1, two at most.
+        mask: nets that keep a bit from being written where they are 1, as many as bits, or none.
+    """
+
+    address: Sequence[int]
+    data: Sequence[int]
+    clock: int
+    enable: Sequence[int] = ()
+    mask: Sequence[int] = ()
+
+    def pins(self, side: str) -> dict[str, int]:
+        """Nets by pin, named as those of iCE40; `side` is R or W."""
+        enable = [*self.enable, 1, 1]
+        found = {f"{side}CLK": self.clock, f"{side}CLKE": enable[0], f"{side}E": enable[1]}
+        vectors = {"ADDR": (self.address, 14), "DATA": (self.data, 36)}
+        found |= {
+            f"{side}{name}_{i}": net
+            for name, (nets, width) in vectors.items()
+            for i, net in enumerate([*nets, *[0] * (width - len(nets))])
+        }
+        if side == "W":
+            found |= {f"MASK_{i}": net for i, net in enumerate([*self.mask, *[0] * (36 - len(self.mask))])}
+        return found
+
+
+def block(bits: npt.NDArray[np.uint8], read: Port, write: Port | None = None) -> Block:
+    """Make a memory of a family other than iCE40.
 
     Args:
-        words: uint16 `[up to 2048]`.
-        address: its nets, lowest bit first.
-        data: nets of its 16 outputs, likewise.
-        clock: net of its clock.
-        enable: net of its clock enable.
+        bits: see `Block`.
+        read: the side that reads.
+        write: the side that writes, if one does.
     """
-    room = np.zeros(2048, np.uint16)
-    room[: len(words)] = words
-    pins = {f"RADDR_{i}": net for i, net in enumerate([*address, *[0] * (11 - len(address))])}
-    pins |= {f"RDATA_{i}": net for i, net in enumerate(data)}
-    pins |= {"RCLK": clock, "RCLKE": enable, "RE": 1, "WCLK": 0, "WCLKE": 0, "WE": 0}
-    return Rom(pins, 0, 0, False, False, (), room)
+    writes = write or Port((), (0,), 0, (0,))
+    pins = read.pins("R") | writes.pins("W")
+    return Block(pins, -len(read.data), -len(writes.data), False, False, (), bits)
 
 
 @dataclass(frozen=True)

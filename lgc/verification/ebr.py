@@ -1,4 +1,4 @@
-"""Block RAMs of ECP5 that are only read, after the text of `ecpunpack`."""
+"""Block RAMs of ECP5, after the text of `ecpunpack`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lgc.errors import LgcError, ToolMissingError
+from lgc.errors import LgcError
 
-from .decode import rom
-from .parts import SELECT
+from .decode import Port, block
 
 if TYPE_CHECKING:
     from .ecp5 import Decoder
@@ -19,22 +18,30 @@ _WORDS, _PARITY = 2048, 9
 
 
 def read(decoder: Decoder, cell: str, x: int, y: int) -> None:
-    """Decode the block RAM of a name, EBR2 for instance: each port that reads is a memory of its own.
+    """Decode the block RAM of a name, EBR2 for instance.
+
+    Each port that reads is a memory of its own. If one port writes, only the other may read.
 
     Raises:
-        LgcError: it has output registers, or modes that its tiles do not agree on.
-        ToolMissingError: it is written.
+        LgcError: it has output registers, modes that its tiles do not agree on, or ports that read and write.
     """
     ram = _Ram(decoder, cell, x, y)
     if ram.setting("MODE") == "PDPW16KD":
-        ram.port("B", int(ram.setting("PDPW16KD.DATA_WIDTH_R")), wide=True)
-        written = ram.active("A")
+        readers = {"B": ram.port("B", int(ram.setting("PDPW16KD.DATA_WIDTH_R")), wide=True)}
+        writers = {"A": ram.writer("A", 36)}
     else:
-        for side in "AB":
-            ram.port(side, int(ram.setting(f"DP16KD.DATA_WIDTH_{side}")), wide=False)
-        written = any(ram.active(side) and ram.pin(f"WE{side}") != 0 for side in "AB")
-    if written:
-        raise ToolMissingError("The bitstream has a block RAM that is written, which is not decoded.")
+        widths = {side: int(ram.setting(f"DP16KD.DATA_WIDTH_{side}")) for side in "AB"}
+        readers = {side: ram.port(side, width, wide=False) for side, width in widths.items()}
+        writers = {side: ram.writer(side, width) for side, width in widths.items()}
+    reading = {side: port for side, port in readers.items() if port is not None}
+    writing = {side: port for side, port in writers.items() if port is not None}
+    if len(writing) > 1 or writing.keys() & reading.keys():
+        raise LgcError("The bitstream has a block RAM with two ports that write, or one that reads, too.")
+    if len(writing) == 1 and len(reading) > 1:
+        raise LgcError("The bitstream has a block RAM with more readers than are decoded.")
+    (write,) = writing.values() or (None,)
+    bits = ram.bits()
+    decoder.parts.memories += [block(bits, port, write) for port in reading.values()]
 
 
 class _Ram:
@@ -58,17 +65,20 @@ class _Ram:
         """
         name = f"{self.cell}.{name}"
         values: set[str] | None = None
+        never: set[str] = set()
         for tile, defaults in self.tiles:
             if name in defaults.enums:
                 own = self.decoder.config.tiles.get(tile)
                 value = defaults.enums[name] if own is None else own.enums.get(name, defaults.enums[name])
-                if value == "_NONE_":  # the tile's bits are those of another setting
+                if value == "_NONE_":  # the tile's bits are those of another setting, too
+                    never |= defaults.plain[name]
                     continue
                 alike = set(defaults.alike[name].get(value, {value}))
                 values = alike if values is None else values & alike
-        if values is None or len(values) != 1:
+        left = (values or set()) - never
+        if len(left) != 1:
             raise LgcError(f"The bitstream is not clear about {name} at column {self.x} of row {self.y}.")
-        return values.pop()
+        return left.pop()
 
     def word(self, name: str) -> int:
         """Value of a number, of which each tile has some bits; the others are 1 in its text."""
@@ -108,49 +118,50 @@ class _Ram:
         selected = chosen == [self.word(f"CSDECODE_{side}") >> 2 - bit & 1 for bit in range(3)]
         return selected and self.pin(f"CLK{side}") > 1 and self.pin(f"CE{side}") != 0
 
-    def port(self, side: str, width: int, *, wide: bool) -> None:
-        """Decode a port that reads."""
+    def port(self, side: str, width: int, *, wide: bool) -> Port | None:
+        """Decode a port that reads; None if nothing reads what it shows."""
         decoder = self.decoder
         names = [f"JDO{side}{bit}_EBR" for bit in range(18)]
         if wide and width == 36:
             names = [f"JDO{half}{bit}_EBR" for half in "AB" for bit in range(18)]
         wires = [decoder.db.wire(self.x, self.y, name) for name in names[:width]]
         if not self.active(side) or not any(wire in decoder.seen for wire in wires):
-            return
+            return None
         if self.setting(f"REGMODE_{side}") != "NOREG" or self.pin(f"RST{side}") != 0:
             raise LgcError("The bitstream has a block RAM with a register or a reset, which is not decoded.")
         data = [wire + 2 for wire in wires if wire is not None]
-        address = [self.pin(f"AD{side}{bit}") for bit in range(14)]
-        clock, enable = self.pin(f"CLK{side}"), self.pin(f"CE{side}")
+        return Port(self.address(side, width), data, self.clock(side), (self.pin(f"CE{side}"),))
+
+    def writer(self, side: str, width: int) -> Port | None:
+        """Decode a port that may write; None if it never does."""
+        wide = width == 36
+        write = 1 if wide else self.pin(f"WE{side}")  # wide ones have no such pin
+        if not self.active(side) or write == 0:
+            return None
+        names = [f"DI{half}{bit}" for half in ("AB" if wide else side) for bit in range(18)]
+        bytes_ = [self.pin(f"AD{side}{byte}") for byte in range(width // _PARITY)] if width > _PARITY else []
+        return Port(
+            self.address(side, width),
+            [self.pin(name) for name in names[:width]],
+            self.clock(side),
+            (self.pin(f"CE{side}"), write),
+            [self.decoder.parts.inverse(net) for net in bytes_ for _ in range(_PARITY)],
+        )
+
+    def address(self, side: str, width: int) -> list[int]:
+        """Nets of the number of a word of so many bits; wider words leave out the lowest."""
+        skip = 14 - (_WORDS * 8 // (width - width // _PARITY) - 1).bit_length()
+        return [self.pin(f"AD{side}{bit}") for bit in range(skip, 14)]
+
+    def clock(self, side: str) -> int:
+        """Net of the clock of a port.
+
+        Raises:
+            LgcError: it is the falling edge that counts.
+        """
         if self.setting(f"CLK{side}MUX") == "INV":
             raise LgcError("The bitstream has a block RAM with another clock.")
-        rows = self.bits().reshape(_WORDS // max(1, width // _PARITY), -1)
-        skip = 14 - (len(rows) - 1).bit_length()
-        read = data if width >= _PARITY else [decoder.parts.net() for _ in range(8)]
-        for first in range(0, len(read), 16):
-            part = rows[:, first : min(first + 16, len(read))]
-            packed = (part.astype(np.int64) << np.arange(part.shape[1])).sum(axis=1).astype(np.uint16)
-            unread = [decoder.parts.net()] * (16 - part.shape[1])
-            nets = [*read[first : first + 16], *unread]
-            decoder.parts.memories.append(rom(packed, address[skip:], nets, clock=clock, enable=enable))
-        if width < _PARITY:
-            self.narrow(read, data, address[:3], width, clock, enable)
-
-    def narrow(
-        self, read: list[int], data: list[int], low: list[int], width: int, clock: int, enable: int
-    ) -> None:
-        """Choose some of eight bits by the lowest bits of the address, as they were at the edge."""
-        parts = self.decoder.parts
-        for bit in range(width.bit_length() - 1, 3):
-            held = parts.net()
-            parts.register(low[bit], held, clock=clock, enable=enable, always=False)
-            low[bit] = held
-        for bit in range(2, width.bit_length() - 2, -1):
-            half = 1 << bit
-            chosen = data if half == width else [parts.net() for _ in range(half)]
-            for i, out in enumerate(chosen):
-                parts.table(SELECT, [read[i], read[i + half], low[bit]], out)
-            read = chosen
+        return self.pin(f"CLK{side}")
 
     def bits(self) -> npt.NDArray[np.uint8]:
         """Content, uint8 `[2048, 9]`, zeros if the bitstream has none."""

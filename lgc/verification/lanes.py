@@ -18,16 +18,15 @@ from lgc.errors import LgcError
 from lgc.frontend.kernels.threads import share
 
 from . import _lane_kernels
-from ._lane_kernels import LANES, PLAIN
-from .decode import Design, Memory, Rom
+from ._lane_kernels import ADDRESS, CONTENT, DATA, LANES
+from .decode import Block, Design, Memory
 
 FRAMES = 2
 """Samples each lane sends one after the other, so that what one leaves behind meets the next."""
 _MAJORITY = 0xE8E8
-_WORDS = 2048
-_READ = [f"RADDR_{i}" for i in range(11)] + ["RCLKE", "RE"] + [f"RDATA_{i}" for i in range(16)]
-_WRITE = [f"WADDR_{i}" for i in range(11)] + ["WCLKE", "WE"]
-_WRITE += [f"{name}_{i}" for name in ("WDATA", "MASK") for i in range(16)]
+_READ = [f"RADDR_{i}" for i in range(ADDRESS)] + ["RCLKE", "RE"] + [f"RDATA_{i}" for i in range(DATA)]
+_WRITE = [f"WADDR_{i}" for i in range(ADDRESS)] + ["WCLKE", "WE"]
+_WRITE += [f"{name}_{i}" for name in ("WDATA", "MASK") for i in range(DATA)]
 
 _I32x1 = npt.NDArray[np.int32]
 _I32x2 = npt.NDArray[np.int32]
@@ -45,9 +44,9 @@ class Program:
         register: int32 `[registers, 4]`: data, output, enable, reset.
         set_: uint64 `[registers]`, what reset brings: all ones or zero.
         mode: int32 `[memories, 2]`, of reading and of writing; those that are written come first.
-        content: uint16 `[memories, 2048]`, what they hold at first.
-        read: int32 `[memories, 29]`: 11 address bits, clock enable and read enable, 16 data bits.
-        write: int32 `[memories that are written, 45]`: likewise, and 16 bits of the mask.
+        content: uint8 `[memories, CONTENT]`, the bits they hold at first.
+        read: int32 `[memories, 52]`: 14 address bits, clock enable and read enable, 36 data bits.
+        write: int32 `[memories that are written, 88]`: likewise, and 36 bits of the mask.
         pin: signal by port bit, `tx` or `words__payload[3]`.
     """
 
@@ -58,7 +57,7 @@ class Program:
     register: _I32x2
     set_: npt.NDArray[np.uint64]
     mode: _I32x2
-    content: npt.NDArray[np.uint16]
+    content: npt.NDArray[np.uint8]
     read: _I32x2
     write: _I32x2
     pin: Mapping[str, int]
@@ -127,8 +126,8 @@ def program(design: Design, port: Mapping[str, int], clock: str = "clk") -> Prog
         out=np.array([luts[i][2] for i in order], np.int32),
         register=np.array(registers, np.int32).reshape(-1, 4),
         set_=np.where(np.array(sets, np.bool_), ~np.uint64(0), np.uint64(0)),
-        mode=np.array([_mode(m) for m in memories], np.int32).reshape(-1, 2),
-        content=np.array([_content(m) for m in memories], np.uint16).reshape(-1, _WORDS),
+        mode=np.array([(m.read_mode, m.write_mode) for m in memories], np.int32).reshape(-1, 2),
+        content=np.array([_content(m) for m in memories], np.uint8).reshape(-1, CONTENT),
         read=_columns(pins_of, _READ),
         write=_columns(pins_of[: len(written)], _WRITE),
         pin=pin,
@@ -148,22 +147,20 @@ def bits(name: str, width: int) -> list[str]:
 
 
 def _columns(memories: list[dict[str, int]], pins: list[str]) -> _I32x2:
-    return np.array([[each[pin] for pin in pins] for each in memories], np.int32).reshape(-1, len(pins))
+    """Signals of pins in a row for each memory; those of iCE40 lack some."""
+    rows = [[each.get(pin, 0) for pin in pins] for each in memories]
+    return np.array(rows, np.int32).reshape(-1, len(pins))
 
 
-def _mode(memory: Memory) -> tuple[int, int]:
-    """Modes of reading and of writing."""
-    return (PLAIN, 0) if isinstance(memory, Rom) else (memory.read_mode, memory.write_mode)
-
-
-def _content(memory: Memory) -> npt.NDArray[np.uint16]:
-    """Return the words of a memory, uint16 `[2048]`: those of block RAM on iCE40 are the first 256."""
-    if isinstance(memory, Rom):
-        return memory.words
-    found = np.zeros(_WORDS, np.uint16)
-    found[:256] = [
+def _content(memory: Memory) -> npt.NDArray[np.uint8]:
+    """Return the bits of a memory, uint8 `[CONTENT]`; of iCE40's the first 4,096 are used."""
+    if isinstance(memory, Block):
+        return memory.bits.ravel()
+    found = np.zeros(CONTENT, np.uint8)
+    words = [
         int(row[len(row) - 4 * (i + 1) : len(row) - 4 * i], 16) for row in memory.content for i in range(16)
     ]
+    found[: 16 * len(words)] = (np.array(words)[:, None] >> np.arange(16) & 1).ravel()
     return found
 
 

@@ -44,12 +44,14 @@ class Defaults:
         enums: values of settings.
         words: values of numbers, as text.
         alike: for each setting and value, the values that set the same bits.
+        plain: for each setting, the values that want no bit to be 0, so that nothing hides them.
     """
 
     arcs: dict[str, str] = field(default_factory=dict)
     enums: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     alike: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    plain: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +275,7 @@ def _defaults(text: str) -> Defaults:
             found.alike[rest[0]] = {
                 value: frozenset(other for other in bits if bits[other] == bits[value]) for value in bits
             }
+            found.plain[rest[0]] = frozenset(value for value in bits if "!" not in bits[value])
         elif word == ".config" and len(rest) > 1:
             found.words[rest[0]] = rest[1]
     return found
