@@ -20,7 +20,8 @@ import numpy as np
 from lgc.build import Build
 from lgc.hw_tests import runner
 from lgc.verification import drive, emit, lanes, unpack
-from lgc.verification.hardware import ice40_models, synthesised, taken
+from lgc.verification.cells import shipped
+from lgc.verification.hardware import synthesised, taken
 from lgc.verification.subject import Subject
 
 
@@ -60,7 +61,9 @@ def main() -> None:
         (out / "decoded.v").write_text(emit.verilog(design, port, tops))
         before, few = children(), slice(0, given.icarus)
         result = runner.simulate(
-            dataclasses.replace(subject.rtl, sources=(out / "decoded.v",), cells=ice40_models()),
+            dataclasses.replace(
+                subject.rtl, sources=(out / "decoded.v",), cells=shipped("ice40/cells_sim.v")
+            ),
             codes=samples.codes[few],
             expected_class=want[few],
             expected_scores=expected[few],

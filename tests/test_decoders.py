@@ -1,6 +1,7 @@
 """Bitstreams of ECP5 and Gowin turned back into logic, on real designs where their tools are installed."""
 
 import dataclasses
+import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from lgc.verification.decode import Port, block
 from lgc.verification.parts import COPY, Parts, fold
 from lgc.verification.rungs import DIFFERS, EQUAL, SKIPPED
 
+from .backend.streaming.networks import network
 from .needs import lacking
 from .test_verify import PIXELS, tiny
 
@@ -62,6 +64,31 @@ def test_the_decoded_bitstream_gives_the_classes_of_real_digits(family: str, bui
     assert ladder.rungs[0].method.startswith("every byte (")
     assert ladder.rungs[1].compared > 50
     assert "decoded cells, back-pressure)" in ladder.rungs[1].method
+
+
+def test_a_folded_design_on_ecp5(tmp_path: Path) -> None:
+    """Line buffers and the values of a program lie in block RAM that is written."""
+    target, tools, package = FAMILIES["ecp5"]
+    if reason := lacking(*tools, simulator=True):
+        pytest.skip(reason)
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed, so bitstreams of ecp5 cannot be decoded")
+    model = tmp_path / "model.safetensors"
+    checkpoint.save(model, network(5, image=(7, 9)))
+    build = lgc.compile(model, out=tmp_path / "build", target=target, fold=True, tail="serial", images=2)
+    ladder = verify(build.path, levels=["gates", "bitstream"], images=20, model=model)
+    verdicts = {rung.name: rung.verdict for rung in ladder.rungs}
+    assert verdicts.pop("network ↔ post-route netlist") == SKIPPED
+    assert set(verdicts.values()) == {EQUAL}, ladder.rungs
+    cells = json.loads((build.path / "06-synthesise" / "netlist.json").read_text())["modules"]["lgc_top"][
+        "cells"
+    ]
+    written = {
+        name
+        for name, cell in cells.items()
+        if cell["type"] == "DP16KD" and cell["connections"]["WEA"] != ["0"]
+    }
+    assert written
 
 
 @pytest.mark.slow
@@ -139,6 +166,7 @@ def test_what_a_tile_holds_where_no_bit_is_set() -> None:
     )
     assert (found.arcs, found.words, found.enums) == ({"F0": "F0_SLICE"}, {"K.WID": "011"}, {"K.W": "18"})
     assert found.alike["K.W"]["18"] == {"9", "18"}
+    assert found.plain["K.W"] == {"36"}
 
 
 def test_constants_are_folded_into_tables() -> None:

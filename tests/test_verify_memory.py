@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lgc import hw_tests
 from lgc.errors import ToolMissingError
 from lgc.verification import lanes
+from lgc.verification.cells import shipped
 from lgc.verification.decode import Design, Memory, Port, block
 from lgc.verification.emit import verilog
-from lgc.verification.hardware import ice40_models
+from lgc.verification.parts import Parts
 
 CLOCKS, LANES = 400, 3
 MODES = [(read, write) for read in range(4) for write in range(4)]
@@ -56,7 +58,7 @@ def memories(rng: np.random.Generator) -> tuple[Design, dict[str, int]]:
 def test_every_mode_reads_and_writes_as_the_vendors_model(tmp_path: Path) -> None:
     """Lanes that agree on an address, and lanes that do not."""
     try:
-        models = ice40_models()
+        models = shipped("ice40/cells_sim.v")
     except ToolMissingError as error:
         pytest.skip(str(error))
     if shutil.which("iverilog") is None:
@@ -154,6 +156,91 @@ def test_blocks_of_all_widths(read: int, write: int) -> None:
             for place, value in into.items():
                 now[place] = value
     assert met > 0
+
+
+SIDES = [(1, 1), (9, 9), (18, 18), (36, 36), (1, 9), (18, 2), (4, 18)]
+"""Widths of the side that reads and of the one that writes; 36 only together."""
+
+
+def instance(number: int, read: int, write: int, bits: np.ndarray) -> str:
+    """A block RAM of ECP5 whose port A writes and whose port B reads."""
+    words = (bits.reshape(-1, 18).astype(object) << np.arange(18)).sum(axis=1)
+    rows = words.reshape(64, 16)
+    content = [
+        f".INITVAL_{n:02X}(320'h{sum(w << 20 * i for i, w in enumerate(row)):x})"
+        for n, row in enumerate(rows)
+    ]
+    pins = {"CLKA": "clk", "CLKB": "clk", "OCEA": "1'b1", "OCEB": "1'b1", "RSTA": "1'b0", "RSTB": "1'b0"}
+    pins |= {f"CS{side}{i}": "1'b0" for side in "AB" for i in range(3)}
+    pins |= {"CEB": "in[0]", "CEA": "in[1]", "WEA": "in[2]", "WEB": "1'b0"}
+    pins |= {f"AD{side}{i}": f"in[{3 + 14 * (side == 'A') + i}]" for side in "AB" for i in range(14)}
+    pins |= {f"DI{side}{i}": f"in[{31 + 18 * (side == 'B') + i}]" for side in "AB" for i in range(18)}
+    shown = [f"DOA{i}" for i in range(18)] if read == 36 else []
+    shown += [f"DOB{i}" for i in range(18)]
+    pins |= {pin: f"out[{36 * number + i}]" for i, pin in enumerate(shown[:read])}
+    wired = ", ".join(f".{pin}({net})" for pin, net in pins.items())
+    return (
+        f"DP16KD #(.DATA_WIDTH_A(32'd{write}), .DATA_WIDTH_B(32'd{read}), {', '.join(content)}) "
+        f"m{number} ({wired});"
+    )
+
+
+def test_the_model_of_ecp5_is_what_is_run_bit_by_bit(tmp_path: Path) -> None:
+    """In Icarus Verilog, where what is read while it is written is x and here wrong."""
+    if shutil.which("iverilog") is None:
+        pytest.skip("iverilog is not installed")
+    rng = np.random.default_rng(1)
+    width, inputs = 36 * len(SIDES), list(range(3, 70))
+    parts = Parts(1000)
+    port = {"clk": 2} | {f"in[{i}]": net for i, net in enumerate(inputs)}
+    lines = []
+    for n, (read, write) in enumerate(SIDES):
+        bits = rng.integers(0, 2, (2048, 9), np.uint8)
+        at, to, data = inputs[3:17], inputs[17:31], inputs[31:67]
+        skip = {1: 0, 2: 1, 4: 2, 9: 3, 18: 4, 36: 5}
+        shown = [200 + 36 * n + i for i in range(read)]
+        port |= {f"out[{36 * n + i}]": net for i, net in enumerate(shown)}
+        mask = [parts.inverse(to[i // 9]) for i in range(write)] if write > 9 else []
+        enable = inputs[1:3] if write < 36 else inputs[1:2]
+        reads = Port(at[skip[read] :], shown, 2, inputs[:1])
+        parts.memories.append(block(bits, reads, Port(to[skip[write] :], data[:write], 2, enable, mask)))
+        lines.append(instance(n, read, write, bits))
+    outs = dict(enumerate(net for name, net in port.items() if name.startswith("out")))
+    made = lanes.program(parts.design({n: n for n in range(2, 70)}, outs), port)
+    level = rng.integers(0, 2, (CLOCKS, 67, 1), np.uint8)
+    level[:, :3] |= rng.integers(0, 2, (CLOCKS, 3, 1), np.uint8)
+    level[:, [*range(9, 17), *range(23, 31)]] = 0
+    seen = lanes.wave(
+        made, [f"in[{i}]" for i in range(67)], [f"out[{i}]" for i in range(width)],
+        np.ones((1, CLOCKS), np.int32), level.sum(axis=2).astype(np.uint64)[None], clocks=CLOCKS,
+    )[0]  # fmt: skip
+    rows = [sum(int(bit) << i for i, bit in enumerate(row)) for row in level[:, :, 0]]
+    (tmp_path / "sent.hex").write_text("\n".join(f"{row:x}" for row in rows))
+    (tmp_path / "design.v").write_text(
+        f"module lgc_top(input clk, input [66:0] in, output [{width - 1}:0] out);\n"
+        + "\n".join(lines)
+        + "\nendmodule\n"
+    )
+    bench = BENCH.format(clocks=CLOCKS).replace("[57:0]", "[66:0]").replace("[255:0]", f"[{width - 1}:0]")
+    (tmp_path / "bench.v").write_text(bench)
+    model = Path(hw_tests.__file__).parent / "ecp5_ram.v"
+    command = ["iverilog", "-g2012", "-s", "bench", "-o", "sim", "bench.v", "design.v", str(model)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(["vvp", "-n", "sim"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    printed = [line for line in done.stdout.split() if len(line) == width]
+    assert len(printed) == CLOCKS - 1
+    used = [36 * n + i for n, (read, _) in enumerate(SIDES) for i in range(read)]
+    counts = {"known": 0, "met": 0}
+    for clock, line in enumerate(printed, 1):
+        for bit in used:
+            their = line[::-1][bit]
+            if their == "x":
+                counts["met"] += clock > 20
+            elif clock > 20:  # by then all have read
+                counts["known"] += 1
+                assert int(their) == int(seen[clock, bit] & np.uint64(1)), (clock, divmod(bit, 36))
+    assert counts["known"] > 0.8 * len(used) * CLOCKS
+    assert counts["met"] > 100
 
 
 def test_a_memory_with_another_clock_is_refused() -> None:

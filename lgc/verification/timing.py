@@ -25,6 +25,7 @@ from lgc.backend.rtl import TOP
 from lgc.errors import LgcError, MismatchError, ToolMissingError
 
 from . import drive, hardware, lanes, routed
+from .cells import shipped
 from .sta import Paths, Times, read_sdf
 from .subject import Subject
 from .unpack import logic
@@ -268,7 +269,7 @@ class Simulation:
         (out / "timed.v").write_text("\n".join([_WIRE, *_netlist(found, names)]))
         (out / "timed.sdf").write_text("\n".join(_sdf(found, names)))
         (out / "bench.v").write_text(_bench(trace, clock_of(found)))
-        shutil.copy(hardware.ice40_models(), out / "cells_sim.v")
+        shutil.copy(shipped("ice40/cells_sim.v"), out / "cells_sim.v")
         iverilog = tools.find("iverilog")
         args = ["-g2012", "-gspecify", "-DTIMING", "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-s", "timed_bench"]
         args += ["-o", "timed.vvp", "bench.v", "timed.v", "cells_sim.v"]
