@@ -100,7 +100,10 @@ def sweep(
     for _ in range(_ROUNDS):
         found, pairs, told_apart = _round(net, tried, forced, barred, failed, levels)
         fresh = [_thermometer(told_apart, levels)] if len(told_apart) else []
-        if len(pairs) and not sat.available():
+        spent = work is not None and told >= work
+        if spent:  # what is open stays so; this round has merged what the ones before proved
+            fresh = []
+        if len(pairs) and (spent or not sat.available()):
             undecided.update(found.kept[pairs[:, 0] - net.first_lut].tolist())
             pairs = pairs[:0]
         if len(pairs):

@@ -29,8 +29,8 @@ from .subject import PROOF_LUTS, Subject
 LINK_CLOCKS, LINK_MOST = 20_000, 12
 """Clocks and samples, at most, that vendor cells are simulated for over an interface."""
 
-CLOCKS = 40_000
-"""Clocks that vendor cells are simulated for otherwise, at most: about a minute of Icarus Verilog."""
+CLOCKS = 12_000
+"""Clocks that vendor cells are simulated for otherwise, at most: half a minute of Icarus Verilog."""
 
 _READ_BACK = """\
 read_verilog -lib blackbox.v
@@ -294,6 +294,7 @@ def simulate_pins(subject: Subject, source: Path, out: Path, *, most: int | None
             simulator="icarus",
             seed=subject.seed,
             timeout_s=subject.timeout_s,
+            stress_frames=6 if rtl.cycles_per_sample < CLOCKS // 12 else 1,
             pins_only=True,
             reset=reset,
         )
