@@ -263,6 +263,7 @@ def sweep(
     first: int,
     levels: int,
     tries: int,
+    widest: int,
     values: U64x2,
     forced: I64x1,
     barred: Bool1,
@@ -281,7 +282,8 @@ def sweep(
     As `_kernels.sweep`, and besides: LUTs with equal simulated `values` `[signals, words]` are
     compared with earlier ones, at most `tries` each, over cuts. `forced[i]` is a literal of the
     old netlist that LUT i was proved to equal, or -1; for `barred` LUTs nothing is tried. The widest cuts
-    cost most: only the first candidate has them, unless `failed` `[luts]` says that they failed before.
+    cost most: only the first candidate has them, unless `failed` `[luts]` says that they failed before, and
+    `widest` LUTs at most.
 
     Fills `how` `[luts]` (0 kept, 1 structure, 2 cut, 3 forced), `open_pairs` `[pairs, 2]` with new
     signal and new literal that could not be decided, `patterns` `[n, inputs]` with input patterns
@@ -352,7 +354,8 @@ def sweep(
             flip = differ ^ int(inverted) ^ (int(literal[old[other]] & 1) if other >= first else 0)
             if _same(values, first + i, old[other], flip):
                 tried += 1
-                wide = pending < 0 and failed[i] != old[other]
+                wide = widest > 0 and pending < 0 and failed[i] != old[other]
+                widest -= wide
                 answer, n, where = _prove(
                     new_fanin, new_table, first, me, other, differ, levels,
                     clock, mark, slot, leaves, inside, buffer, 3 if wide else 2,

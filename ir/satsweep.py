@@ -22,6 +22,7 @@ from .simulate import pack, simulate_words
 
 _ROUNDS = 12
 _TRIES = 8
+_WIDEST = 100_000
 _OPEN_PAIRS = 20_000
 _PATTERNS = 512
 _CONES = 1000
@@ -160,8 +161,8 @@ def _round(
     told_apart = np.zeros((_PATTERNS, net.inputs), np.bool_)
     counts = np.zeros(2, np.int64)
     count = _satsweep.sweep(
-        net.fanin, net.table.astype(np.uint64), net.first_lut, levels, _TRIES, values, forced, barred, failed,
-        literal, fanin, table, kept, how, pairs, told_apart, counts,
+        net.fanin, net.table.astype(np.uint64), net.first_lut, levels, _TRIES, _WIDEST, values, forced,
+        barred, failed, literal, fanin, table, kept, how, pairs, told_apart, counts,
     )  # fmt: skip
     ways = np.bincount(how, minlength=4)
     found = Sweep(
