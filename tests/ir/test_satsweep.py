@@ -93,6 +93,19 @@ def test_bounded_work_leaves_pairs_apart() -> None:
 
 
 @needs_sat
+def test_what_has_no_wide_cut_is_left_to_sat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chain and tree of fifteen inputs are equal over a cut of all of them."""
+    width = 15
+    lines = [*chain(width, "0x8", 2 + width), *tree(width, "0x8", 1 + 2 * width)]
+    text = "\n".join([f"netlist k=2 inputs={width}", *lines, f"output %{2 * width} %{3 * width - 1}"])
+    by_cut = sweep(parse(text + "\n"))
+    monkeypatch.setattr(satsweep, "_WIDEST", 0)
+    by_sat = sweep(parse(text + "\n"))
+    assert len(by_cut.kept) == len(by_sat.kept)
+    assert by_cut.merged[2] < by_sat.merged[2]
+
+
+@needs_sat
 def test_a_difference_no_random_pattern_shows_is_found() -> None:
     width = 40
     lines = [f"netlist k=2 inputs={width}", *chain(width, "0x8", 2 + width)]
