@@ -27,6 +27,7 @@ _OPEN_PAIRS = 20_000
 _PATTERNS = 512
 _CONES = 1000
 _ANSWERS = 32
+_VISITS = 5_000_000
 _VALUE_BYTES = 1 << 29
 _ALL_BYTES = 1 << 31
 
@@ -82,7 +83,8 @@ def sweep(
         seed: of the first simulation patterns.
         conflicts: SAT conflicts spent on a pair.
         work: signals told to solvers at most, all pairs together; None for any number. Pairs come in
-            topological order, so that those of large cones stay apart.
+            topological order, so that those of large cones stay apart. Rounds over networks of millions of
+            LUTs are fewer then, too: two at least.
 
     Raises:
         LgcError: the inputs do not divide into codes of `levels` bits.
@@ -98,10 +100,11 @@ def sweep(
     told = 0
     rng = np.random.default_rng(seed)
     undecided: set[int] = set()
-    for _ in range(_ROUNDS):
+    answers = max(_ANSWERS, net.luts >> 11)  # simulating what they say takes as long as asking for some
+    for done in range(_ROUNDS):
         found, pairs, told_apart = _round(net, tried, forced, barred, failed, levels)
         fresh = [_thermometer(told_apart, levels)] if len(told_apart) else []
-        spent = work is not None and told >= work
+        spent = work is not None and (told >= work or (done > 0 and (done + 1) * net.luts > _VISITS))
         if spent:  # what is open stays so; this round has merged what the ones before proved
             fresh = []
         if len(pairs) and (spent or not sat.available()):
@@ -111,7 +114,7 @@ def sweep(
             cones = sat.Cones(found.fanin, found.table, net.first_lut, levels=levels)
             alike, seen = np.ones(len(pairs), np.bool_), len(fresh)
             for n, (x, y) in enumerate(pairs.tolist()):
-                if len(fresh) - seen == _ANSWERS:  # what tells one pair apart does so with many
+                if len(fresh) - seen == answers:  # what tells one pair apart does so with many
                     alike[n:] &= _alike(found, net, pairs[n:], np.concatenate(fresh[seen:]))
                     seen = len(fresh)
                 if not alike[n]:
