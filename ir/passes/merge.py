@@ -19,7 +19,8 @@ class Merge:
     """Merge signals that are equal or complementary whatever their structure, and constant ones.
 
     Simulation proposes pairs, proofs over small cuts and SAT decide (`satsweep`). Pairs that SAT
-    does not settle within `conflicts` stay apart, and those left when cones were large enough for a minute.
+    does not settle within `conflicts` stay apart, and those left when cones were large enough for a minute;
+    networks of more than a million LUTs are gone over twice, smaller ones more often.
 
     Attributes:
         thermometer: inputs are thermometer codes of so many bits, so that patterns in which a later
