@@ -45,6 +45,7 @@ class Row:
 
     Attributes:
         target: its name.
+        family: of the target.
         k: inputs per LUT.
         luts: LUTs by part.
         cells: logic cells or LUT sites, at least.
@@ -59,6 +60,7 @@ class Row:
     """
 
     target: str
+    family: str
     k: int
     luts: Parts
     cells: int
@@ -251,6 +253,7 @@ class _Design:
         }
         return Row(
             target=target.name,
+            family=target.family,
             k=target.k,
             luts=parts,
             cells=parts.total + lone,

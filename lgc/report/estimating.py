@@ -7,8 +7,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lgc.backend import target
-
 from .words import PART_LABELS
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def _row(row: Row) -> tuple[str, ...]:
 
 def note(found: Estimates) -> str:
     """Return how far such estimates were off, and what was left out."""
-    families = dict.fromkeys(target.load(row.target).family for row in found.rows)
+    families = dict.fromkeys(row.family for row in found.rows)
     known = [_error(family, errors()[family]) for family in families if family in errors()]
     other = [family for family in families if family not in errors()]
     words = ["ESTIMATES: no tool has run."]

@@ -1,6 +1,7 @@
 """Estimates before any tool has run, against what the tools then made of the same network."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_what_is_too_large_is_said(model: Path, tmp_path: Path) -> None:
     assert found.rows[0].short_of == ("logic", "pins")
     assert estimating.rows(found)[0][:2] == ("mine", "LUT4")
     assert "NO: logic and pins" in estimating.rows(found)[0]
+
+
+def test_a_target_of_ones_own(model: Path, tmp_path: Path) -> None:
+    own = tmp_path / "mine.toml"
+    text = (resources.files("lgc.backend") / "targets" / "ice40-up5k.toml").read_text()
+    own.write_text(text.replace('name = "ice40-up5k"', 'name = "mine"'))
+    done = CliRunner().invoke(main, ["report", str(model), "--estimate", "-t", str(own)])
+    assert done.exit_code == 0, done.output
+    assert "mine" in done.output
+    assert "ice40 LUTs" in done.output
 
 
 def test_bad_names(model: Path, tmp_path: Path) -> None:
