@@ -227,12 +227,14 @@ def mapped(options: argparse.Namespace) -> None:
         print(name, flush=True)
         meter = Meter()
         before = net = meter.step("lower", lambda model=model: lower(model).netlist, luts)
-        pipeline = passes.know(passes.REGISTRY.parse(PASSES), model.encoder.code_levels)
+        pipeline = passes.know(passes.REGISTRY.parse(options.passes), model.encoder.code_levels)
         for step in (*pipeline, passes.LutMap(k=options.k)):
             net = meter.step(step.name, lambda step=step, net=net: step(net), luts)
         meter.step(
             "compare",
-            lambda before=before, net=net: compare(before, net, prove=False),
+            lambda before=before, net=net, levels=model.encoder.code_levels: compare(
+                before, net, levels=levels, prove=False
+            ),
             lambda found: f"equal: {found.equal}, {found.patterns:,} vectors",
         )
 
@@ -346,6 +348,7 @@ def main() -> None:
     parser.add_argument("--unroll", nargs="+", metavar="NAME", help="lower these presets")
     parser.add_argument("--map", nargs="+", metavar="NAME", help="optimise and map these presets")
     parser.add_argument("--gates", type=float, default=0.6, help="share of gates with --map (default 0.6)")
+    parser.add_argument("--passes", default=PASSES, help=f"pipeline with --map (default {PASSES})")
     parser.add_argument("--k", type=int, default=4, help="inputs per LUT with --map (default 4)")
     parser.add_argument("--engine", choices=("lgc", "torchlogix", "preset"), help=argparse.SUPPRESS)
     options = parser.parse_args()
