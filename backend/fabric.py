@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lgc.errors import LgcError
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import FIRST_INPUT, Netlist
+from lgc.ir.passes.pipeline import last_reads
 
 from .lut4 import LUT, Lut4Cells
 from .xilinx import CARRIES, SliceCells
@@ -102,9 +103,7 @@ def writer_of(fabric: Fabric, cells: str) -> Lut4Cells | SliceCells:
 
 def _balanced(fabric: Fabric, stage: _I64x1) -> _I64x1:
     """Last stage at which each signal is read: a copy for every stage until then."""
-    net = fabric.netlist
-    latest = stage.copy()
-    np.maximum.at(latest, net.fanin, stage[net.first_lut :, None])
+    latest = last_reads(fabric.netlist, stage)
     np.maximum.at(latest, fabric.score_signals, fabric.score_latency)
     np.maximum.at(latest, fabric.index_signals, fabric.latency)
     latest[:FIRST_INPUT] = 0

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .fit import check_fit
 from .parse import read_route_report
 from .pins import write_pins
 from .placement import read_placement
+from .refine import refine
 from .rtl import make_directory
 from .synth import Synthesis
 from .target import Target
@@ -57,6 +59,9 @@ NETLIST, DELAYS = "netlist.json.gz", "delays.sdf.gz"
 
 _CELLS, _SDF = "cells.json", "delays.sdf"
 """What nextpnr writes of them."""
+
+PLACED = "placed.json"
+"""Yosys' netlist with the places that `refine` found."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
 _FAR = "using dedicated routing"
@@ -148,6 +153,10 @@ def place_and_route(
     args += ["--freq", f"{aim:g}"] if aim else []
     args += _pins(synthesis, target, pins, out)
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
+    commands: tuple[str, ...] = ()
+    spent = 0.0
+    if eager and family.refined:
+        args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
     if found.fmax_mhz is None or not asc.is_file():
@@ -170,9 +179,30 @@ def place_and_route(
         seed=seed,
         router=router,
         tool=nextpnr.identity,
-        commands=(nextpnr.shell([*args, *_router(nextpnr, router)]),),
-        seconds=round(seconds, 3),
+        commands=(*commands, nextpnr.shell([*args, *_router(nextpnr, router)])),
+        seconds=round(spent + seconds, 3),
     )
+
+
+def _refined(
+    nextpnr: Tool, args: list[str], synthesis: Synthesis, target: Target, out: Path, seed: int, timeout_s: float
+) -> tuple[list[str], tuple[str, ...], float]:
+    """Place, and place once more, see `refine`: arguments for routing, what was run, seconds."""
+    start = time.perf_counter()
+    placed, netlist = out / _CELLS, out / PLACED
+    without = [*args, "--no-route"]
+    run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
+    try:
+        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        _LOG.info("The placement stays as it is: %s.", error)  # every design can be placed by nextpnr alone
+        found = None
+    seconds = time.perf_counter() - start
+    if found is None:
+        return args, (), seconds
+    at = args.index("--json") + 1
+    args = [*args[:at], netlist.name, *args[at + 1 :]]
+    return args, (nextpnr.shell(without),), seconds
 
 
 def _keep_placement(out: Path, asc: Path, target: Target) -> None:

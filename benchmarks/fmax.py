@@ -91,7 +91,7 @@ def expanded(model: Path, target: Target, pace: Pace) -> Fabric:
     net = lower(found).netlist
     for step in passes.know(passes.REGISTRY.parse("simplify,merge,reduce"), found.encoder.code_levels, None):
         net = step(net)
-    return pace(expand(net, k=target.k, position=models.positions(found)), target)[1]
+    return pace(expand(net, k=target.k, position=models.positions(found), registered=pace.waiting), target)[1]
 
 
 def best(synthesis: Synthesis, target: Target, out: Path, seeds: int, timeout_s: float) -> Routing:

@@ -228,6 +228,7 @@ class Flow:
                 fractured=slices,
                 carry=slices,
                 position=models.positions(self.checkpoint),
+                registered=self.pace.waiting,
             )
             checks = [self.check_fabric(before, fabric)]
             choices = self.pace.choices(fabric, self.target)

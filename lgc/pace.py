@@ -71,6 +71,11 @@ class Pace:
         """Whether there are any."""
         return self.levels > 0 or self.stages is not None
 
+    @property
+    def waiting(self) -> int:
+        """LUTs between registers where signals that wait need a register for each stage; 0 for none."""
+        return max(self.levels, 1) if self.full else 0
+
     def __call__(self, fabric: Fabric, target: Target) -> tuple[Fabric, Fabric, Argmax]:
         """Give a fabric its stages and its argmax.
 
@@ -135,7 +140,7 @@ class Pace:
             counted = staged(fabric, levels)
             return counted, *add_argmax(counted, carry=carry)
         # Carry chains compare whole numbers between two registers; LUTs are cut wherever stages want it.
-        with_argmax, argmax = add_argmax(fabric)
+        with_argmax, argmax = add_argmax(fabric, registered=levels if self.full else 0)
         stages = -1 if self.stages is None else self.stages
         cut = Pipeline(levels=levels, stages=stages, balanced=self.full)(with_argmax.netlist)
         return fabric, replace(with_argmax, netlist=cut), argmax

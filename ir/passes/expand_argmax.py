@@ -28,12 +28,16 @@ from ._meet import MOST, Player, meet
 from ._polarity import invert
 from ._squeeze import size, squeeze
 from .dce import Dce
+from .pipeline import registered_cells
 
 _LEVELS = 400
 """So many levels are worth as much as all LUTs."""
 
 _SLACKS = (0, 1, 8)
 """Levels later than needed at which the duels of a round may end."""
+
+_AT_ONCE = 16
+"""Classes up to which all may meet in one round where scores that wait cost registers."""
 
 _NEAR = 1.01
 """Times the LUTs of another of no more levels that are still mapped again, which may turn the tables."""
@@ -285,7 +289,9 @@ def _promising(
     return list(kept.values())
 
 
-def add_argmax(fabric: Fabric, *, carry: bool = False, three: bool = False) -> tuple[Fabric, Argmax]:
+def add_argmax(
+    fabric: Fabric, *, carry: bool = False, three: bool = False, registered: int = 0
+) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
 
     Returns both the fabric and what `prove_expanded` needs.
@@ -294,11 +300,16 @@ def add_argmax(fabric: Fabric, *, carry: bool = False, three: bool = False) -> t
         fabric: LUTs of four pins at most.
         carry: see `ExpandArgmax`.
         three: see `expand_argmax`.
+        registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
     """
     net = fabric.netlist
-    argmax = expand_argmax(
-        net, classes=fabric.classes, k=net.k, carry=carry, three=three, bounds=score_bounds(fabric)
-    )
+    build = partial(expand_argmax, net, classes=fabric.classes, k=net.k, bounds=score_bounds(fabric))
+    argmax = build(carry=carry, three=three)
+    if registered and fabric.classes <= _AT_ONCE:
+        argmax = min(
+            (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),
+            key=lambda found: registered_cells(found.netlist, registered),
+        )
     stage = None
     if net.stage is not None:
         later = fabric.latency + 1 + argmax.round_of

@@ -33,11 +33,13 @@ from ._count import count
 from ._fold import PACKED, STRATEGIES, fold, foldable
 from ._slices import count_in_chains
 from ._squeeze import parted, size, squeeze
+from ._staged_count import count_in_stages
 from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
 from .lut_map import LutMap, decompose, map_once
+from .pipeline import registered_cells
 from .strash import Strash
 
 _SMALL = 20_000
@@ -114,6 +116,7 @@ def expand(
     shallow: bool = False,
     position: F64x2 | None = None,
     quick: bool = False,
+    registered: int = 0,
 ) -> Fabric:
     """Build the fabric of `net`: its LUTs, mapped to k pins, and the popcount of its readout.
 
@@ -131,6 +134,9 @@ def expand(
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
         quick: build only what is best most often, and map it once, for estimates. Instead of `strategy`.
+        registered: LUTs between registers where every signal gets one for each stage it crosses, see
+            `Pipeline.balanced`. Waiting costs cells then: take the fabric with the fewest cells in all, among
+            them one whose counters let no bit wait. 0 for inputs that are held.
 
     Raises:
         LgcError: the netlist has no readout, or has other outputs besides; or `carry` is asked for
@@ -165,7 +171,11 @@ def expand(
         return min((_legal(net, front, k, shallow=shallow) for front in fronts), key=_luts)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     squeezed = (_squeezed(_build(net, front, k, shallow=shallow), k) for front in chosen)
-    return min(squeezed, key=lambda fabric: size(fabric.netlist))
+    best = min(squeezed, key=lambda fabric: size(fabric.netlist))
+    if not registered:
+        return best
+    flat = _build(net, _front(net, k, "plain", place, mapper, narrow), k, staged=True, shallow=shallow)
+    return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
 def _pins(net: Netlist) -> int:
@@ -215,7 +225,14 @@ def _squeezed(fabric: Fabric, k: int) -> Fabric:
 
 
 def _build(
-    net: Netlist, front: _Front, k: int, *, carry: bool = False, fractured: bool = False, shallow: bool
+    net: Netlist,
+    front: _Front,
+    k: int,
+    *,
+    carry: bool = False,
+    fractured: bool = False,
+    staged: bool = False,
+    shallow: bool,
 ) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
@@ -228,6 +245,8 @@ def _build(
     for tally in tallies:
         if carry:
             count_in_chains(tally, fractured=fractured, shallow=shallow)
+        elif staged:
+            count_in_stages(tally, k)
         else:
             count(tally, k, shallow=shallow)
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])

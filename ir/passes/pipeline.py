@@ -10,8 +10,8 @@ import numpy as np
 from lgc.errors import LgcError
 
 from .. import _kernels
-from .._typing import I32x1
-from ..netlist import Netlist
+from .._typing import I32x1, I64x1
+from ..netlist import FIRST_INPUT, Netlist
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,26 @@ def _levels(net: Netlist) -> I32x1:
     level = np.zeros(net.signals, np.int32)
     _kernels.levels(net.fanin, net.first_lut, level)
     return level
+
+
+def last_reads(net: Netlist, stage: I64x1) -> I64x1:
+    """Last stage at which a LUT reads each signal, its own if none does; constants are 0. `[signals]`."""
+    latest = stage.copy()
+    np.maximum.at(latest, net.fanin, stage[net.first_lut :, None])
+    latest[:FIRST_INPUT] = 0
+    return latest
+
+
+def registered_cells(net: Netlist, levels: int) -> int:
+    """Logic cells of `net`, registers included, when it takes new inputs every clock; see `Pipeline.balanced`.
+
+    Outputs count as read where they are made. A register shares the cell of the LUT that it alone reads.
+    """
+    staged = Pipeline(levels=levels, balanced=True)(net)
+    stage = np.zeros(net.signals, np.int64)
+    if staged.stage is not None:
+        stage[net.first_lut :] = staged.stage
+    delay = last_reads(net, stage) - stage
+    alone = delay > 0
+    alone[net.fanin[stage[net.fanin] == stage[net.first_lut :, None]]] = False
+    return net.luts + int(delay.sum() - alone[net.first_lut :].sum())
