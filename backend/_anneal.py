@@ -18,8 +18,8 @@ _NEAR = 2
 
 @njit(cache=True, nogil=True)
 def anneal(
-    x: I32x1, y: I32x1, slot: I32x1, cell: I32x1, slot_x: I32x1, slot_y: I32x1, first: I32x2, count: I32x2,
-    start: I32x1, other: I32x1, cost: F64x2, rounds: int, hot: float, cold: float, seed: int,
+    x: I32x1, y: I32x1, slot: I32x1, cell: I32x1, first: I32x2, count: I32x2,
+    start: I32x1, other: I32x1, cost: F64x2, rounds: int, hot: float, cold: float, rng: Any,
 ) -> Any:  # fmt: skip
     """Swap cells, also with free slots, so that the sum of the costs of all wires falls; in place.
 
@@ -28,9 +28,7 @@ def anneal(
         y: likewise.
         slot: of each cell that moves.
         cell: in each slot, -1 for none.
-        slot_x: of each slot, `[slots]`; the slots of a tile lie side by side.
-        slot_y: likewise.
-        first: `[width, height]`, first slot of each tile.
+        first: `[width, height]`, first slot of each tile; its slots lie side by side.
         count: slots of each tile.
         start: `[cells + 1]`, where the wires of each cell begin in `other`.
         other: the cell at the other end.
@@ -38,9 +36,8 @@ def anneal(
         rounds: moves tried per cell.
         hot: temperature at the beginning, in units of `cost`.
         cold: at the end.
-        seed: of the moves.
+        rng: numpy's generator, of the moves.
     """
-    np.random.seed(seed)
     moving = len(slot)
     width, height = first.shape
     reach = float(max(width, height))
@@ -48,26 +45,26 @@ def anneal(
         heat = hot * (cold / hot) ** (r / max(rounds - 1, 1))
         taken = 0
         for _ in range(moving):
-            a = np.random.randint(moving)
+            a = int(rng.random() * moving)
             if start[a] == start[a + 1]:
                 continue
-            if np.random.random() < 0.5:
-                b = other[start[a] + np.random.randint(start[a + 1] - start[a])]
+            if rng.random() < 0.5:
+                b = other[start[a] + int(rng.random() * (start[a + 1] - start[a]))]
                 to_x, to_y, span = x[b], y[b], _NEAR
             else:
                 to_x, to_y, span = x[a], y[a], int(reach)
-            to_x += np.random.randint(-span, span + 1)
-            to_y += np.random.randint(-span, span + 1)
+            to_x += int(rng.random() * (2 * span + 1)) - span
+            to_y += int(rng.random() * (2 * span + 1)) - span
             if not (0 <= to_x < width and 0 <= to_y < height) or count[to_x, to_y] == 0:
                 continue
-            s = first[to_x, to_y] + np.random.randint(count[to_x, to_y])
+            s = first[to_x, to_y] + int(rng.random() * count[to_x, to_y])
             if s == slot[a]:
                 continue
             b = cell[s]
             change = _moved(a, b, to_x, to_y, x, y, start, other, cost)
             if b >= 0:
                 change += _moved(b, a, x[a], y[a], x, y, start, other, cost)
-            if change <= 0 or np.random.random() < np.exp(-change / heat):
+            if change <= 0 or rng.random() < np.exp(-change / heat):
                 old = slot[a]
                 slot[a], cell[s], cell[old] = s, a, b
                 if b >= 0:
@@ -80,9 +77,10 @@ def anneal(
 
 @njit(cache=True, nogil=True, inline="always")
 def _moved(
-    a: int, ignored: int, to_x: int, to_y: int, x: I32x1, y: I32x1, start: I32x1, other: I32x1, cost: F64x2
-) -> float:
-    """Cost that moving a there adds; the wires to the cell it changes places with stay as long as they are."""
+    a: int, ignored: int, to_x: int, to_y: int, x: I32x1, y: I32x1, start: I32x1, other: I32x1,
+    cost: F64x2,
+) -> float:  # fmt: skip
+    """Cost that moving a there adds; wires to the cell it changes places with stay as long as they are."""
     change = 0.0
     for wire in range(start[a], start[a + 1]):
         b = other[wire]

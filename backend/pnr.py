@@ -185,7 +185,13 @@ def place_and_route(
 
 
 def _refined(
-    nextpnr: Tool, args: list[str], synthesis: Synthesis, target: Target, out: Path, seed: int, timeout_s: float
+    nextpnr: Tool,
+    args: list[str],
+    synthesis: Synthesis,
+    target: Target,
+    out: Path,
+    seed: int,
+    timeout_s: float,
 ) -> tuple[list[str], tuple[str, ...], float]:
     """Place, and place once more, see `refine`: arguments for routing, what was run, seconds."""
     start = time.perf_counter()

@@ -32,7 +32,7 @@ ROUNDS, HOT, COLD = 1500, 0.5, 0.01
 REGISTERED = 0.8
 """Share of wires that must come from registers, or long paths would suffer unseen."""
 
-_PLACE = re.compile(r"X(\d+)/?Y(\d+)/(.*)")
+_PLACE = re.compile(r"X(\d+)/Y(\d+)/(lc\d)")
 
 
 @dataclass(frozen=True)
@@ -74,31 +74,28 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
     (after,) = json.loads(placed.read_text())["modules"].values()
     at = {name: cell["attributes"].get("NEXTPNR_BEL", "") for name, cell in after["cells"].items()}
     found = _Cells.of(module, family)
-    place = [_PLACE.fullmatch(at[name]) for name in found.packed]
-    if not found.wires or found.registered < REGISTERED * len(found.wires) or None in place:
+    if found.registered < REGISTERED * max(len(found.wires), 1):
         return None
-    where = np.array([(int(p[1]), int(p[2])) for p in place if p], np.int32)
+    # nextpnr drops LUTs that it can do without
+    place = {i: _PLACE.fullmatch(at.get(name, "")) for i, name in enumerate(found.packed)}
+    where = {i: (int(p[1]), int(p[2])) for i, p in place.items() if p}
     # other cells' tiles are not to be touched: their enables would have to be the same
-    mine = {at[name] for name, plain in zip(found.packed, found.plain, strict=True) if plain}
-    taken = {tuple(_PLACE.fullmatch(b).groups()[:2]) for b in set(at.values()) - mine if _is_cell(b)}  # type: ignore[union-attr]
-    order = sorted(range(len(place)), key=lambda i: not found.plain[i])
-    moving = [i for i in order if found.plain[i] and (str(where[i, 0]), str(where[i, 1])) not in taken]
+    mine = {at[found.packed[i]] for i in where if found.plain[i]}
+    taken = {(int(p[1]), int(p[2])) for b in set(at.values()) - mine if (p := _PLACE.fullmatch(b))}
+    moving = [i for i in where if found.plain[i] and where[i] not in taken]
     if not moving:
         return None
-    order = [*moving, *sorted(set(order) - set(moving))]
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    wires = rank[np.array(found.wires, np.int64)]
-    result, longest = _annealed(where[order], len(moving), wires, seed)
+    order = [*moving, *sorted(where.keys() - set(moving))]
+    rank = {i: n for n, i in enumerate(order)}
+    wires = [(rank[a], rank[b]) for a, b in found.wires if a in rank and b in rank]
+    result, longest = _annealed(
+        np.array([where[i] for i in order], np.int32), len(moving), np.array(wires, np.int64), seed
+    )
     for i, name in zip(moving, result, strict=True):
         for cell in found.members[i]:
             module["cells"][cell]["attributes"]["BEL"] = name
     out.write_text(json.dumps(design))
     return Refined(out, len(moving), longest)
-
-
-def _is_cell(bel: str) -> bool:
-    return bool(re.fullmatch(r"X\d+/?Y\d+/lc\d", bel))
 
 
 @dataclass(frozen=True)
@@ -208,8 +205,8 @@ def _annealed(
 
     before = longest()
     anneal(
-        x, y, slot, cell, slot_x, slot_y, first, count, start, ends[:, 1].astype(np.int32), cost,
-        ROUNDS, HOT, COLD, seed,
+        x, y, slot, cell, first, count, start, ends[:, 1].astype(np.int32), cost,
+        ROUNDS, HOT, COLD, np.random.default_rng(seed),
     )  # fmt: skip
     names = [f"X{slot_x[s]}/Y{slot_y[s]}/lc{s % _SLOTS}" for s in slot.tolist()]
     return names, (before, longest())

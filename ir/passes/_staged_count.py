@@ -8,6 +8,7 @@ comparison wants them.
 from __future__ import annotations
 
 from ..builder import Literal
+from ..ledger import SINGLE
 from ._cells import full_adder, half_adder, xor
 from ._tally import Tally
 
@@ -33,13 +34,13 @@ def _step(tally: Tally, now: int, k: int) -> None:
             if len(bits) > 1 and (whole or len(bits) >= k):
                 taken = bits[: min(k, len(bits))]
                 _take(singles, taken)
-                tally.replace([(w, x, -1) for x in taken], [(w, tally.lut(xor, *taken), -1)])
+                tally.replace([(w, x, SINGLE) for x in taken], [(w, tally.lut(xor, *taken), SINGLE)])
             continue
-        while len(bits) >= 3:
-            taken, bits = bits[:3], bits[3:]
+        threes = len(bits) // 3
+        for taken in (bits[3 * n : 3 * n + 3] for n in range(threes)):
             _take(singles, taken)
             full_adder(tally, w, *taken)
-        if whole and len(bits) == 2 and len(singles) == 2:
+        if whole and len(bits) == 2 and not threes:
             _take(singles, bits)
             half_adder(tally, w, *bits)
 

@@ -100,7 +100,7 @@ def last_reads(net: Netlist, stage: I64x1) -> I64x1:
 
 
 def registered_cells(net: Netlist, levels: int) -> int:
-    """Logic cells of `net`, registers included, when it takes new inputs every clock; see `Pipeline.balanced`.
+    """Logic cells of `net` with its registers, new inputs coming every clock; see `Pipeline.balanced`.
 
     Outputs count as read where they are made. A register shares the cell of the LUT that it alone reads.
     """

@@ -36,7 +36,7 @@ def test_cells_get_places_of_their_own_and_the_design_stays(registered: Synthesi
         if place := cell["attributes"].pop("BEL", None):
             places.setdefault(place, []).append(cell["type"])
     assert after == before
-    assert len(places) > 150
+    assert len(places) > 100
     assert all(sorted(kinds) in (["SB_DFF"], ["SB_LUT4"], ["SB_DFF", "SB_LUT4"]) for kinds in places.values())
 
 
@@ -66,7 +66,9 @@ def test_paths_of_several_luts_are_left_to_the_placer(tmp_path: Path) -> None:
     cells = {f"l{i}": lut | {"connections": {"I0": [2 + i], "O": [3 + i]}} for i in range(3)}
     ports = {"a": {"direction": "input", "bits": [2]}, "b": {"direction": "output", "bits": [5]}}
     netlist, placed = tmp_path / "netlist.json", tmp_path / "cells.json"
-    netlist.write_text(json.dumps({"modules": {"m": {"attributes": {"top": 1}, "ports": ports, "cells": cells}}}))
+    netlist.write_text(
+        json.dumps({"modules": {"m": {"attributes": {"top": 1}, "ports": ports, "cells": cells}}})
+    )
     at = {f"l{i}_LC": {"attributes": {"NEXTPNR_BEL": f"X1/Y1/lc{i}"}} for i in range(3)}
     placed.write_text(json.dumps({"modules": {"m": {"cells": at}}}))
     assert refine.refine(netlist, placed, FAMILIES["ice40"], tmp_path / "out.json", seed=1) is None
