@@ -57,6 +57,8 @@ class Row:
         fmax_mhz: clock to expect, None where the target has no delays.
         latency_ns: `clocks` at that clock.
         samples_per_second: at that clock.
+        demand: tiles of wire per tile, see `lgc.backend.wiring`; None for a network too large for it.
+        routed: the highest demand known to have routed on the family, None if none is.
     """
 
     target: str
@@ -72,6 +74,8 @@ class Row:
     fmax_mhz: float | None
     latency_ns: float | None
     samples_per_second: float | None
+    demand: float | None = None
+    routed: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -151,6 +155,7 @@ class _Design:
         self._fabrics: dict[tuple[int, bool, bool], Fabric] = {}
         self._cells: dict[tuple[int, str], dict[str, int]] = {}
         self._bare: dict[tuple[int, str], int] = {}
+        self._demands: dict[int, float | None] = {}
         self._periods: dict[tuple[int, str, Delays], float] = {}
         self._plans: dict[int, Plan] = {}
 
@@ -204,6 +209,15 @@ class _Design:
             self._plans[id(fabric)] = Plan(self.checkpoint.encoder, _used(fabric))
         return self._plans[id(fabric)]
 
+    def demand(self, fabric: Fabric) -> float | None:
+        """Tiles of wire per tile, found once for all targets with the same fabric."""
+        from lgc.backend.wiring import wiring
+
+        if id(fabric) not in self._demands:
+            found = wiring(fabric.netlist)
+            self._demands[id(fabric)] = found and found.demand
+        return self._demands[id(fabric)]
+
     def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:
         """Picoseconds of the fabric's slowest path, found once for all targets with the same delays."""
         from lgc.backend.estimate import slowest
@@ -225,6 +239,7 @@ class _Design:
 
     def on(self, target: Target) -> Row:
         """Estimate the design on a target."""
+        from lgc.backend.wiring import ROUTED
         from lgc.report.model import Parts
 
         family, encoder = target.cells, self.checkpoint.encoder
@@ -265,6 +280,8 @@ class _Design:
             fmax_mhz=None if fmax is None else round(fmax, 1),
             latency_ns=None if fmax is None else round(clocks * 1e3 / fmax, 1),
             samples_per_second=None if fmax is None else round(fmax * 1e6 / (encoder.features + clocks - 1)),
+            demand=self.demand(fabric),
+            routed=ROUTED.get(target.family),
         )
 
 

@@ -240,6 +240,7 @@ class Flow:
             values = {name: getattr(fabric, name) for name in names}
             values |= {"luts": luts(counted), "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
+            values |= self.wires(fabric.netlist)
             values |= {"choices": choices, "checks": [dataclasses.asdict(check) for check in checks]}
             return Outcome(values)
 
@@ -248,6 +249,13 @@ class Flow:
         key |= self.target_key
         key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)
+
+    def wires(self, net: Netlist) -> dict[str, float | None]:
+        """Estimate the wire that a fabric needs, before the router is asked for it."""
+        from lgc.backend.wiring import ROUTED, wiring
+
+        found = wiring(net)
+        return {"demand": found and found.demand, "routed": ROUTED.get(self.target.family)}
 
     def check_fit(self) -> None:
         """Refuse early what cannot fit, if it is to be built for the device."""

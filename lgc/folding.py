@@ -283,7 +283,7 @@ class FoldedFlow(Flow):
             "depth": depth(counted),
             "stages": fabric.latency,
             "argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts,
-        }
+        } | self.wires(fabric.netlist)
 
     def programmed(self, folded: Folded, checks: list[model.Check]) -> tuple[dict[str, Any], Folded]:
         """Map the tail and prove its program equal; return figures and the network."""

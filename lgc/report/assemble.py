@@ -204,6 +204,8 @@ def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
         k=k,
         depth=expanded["depth"],
         stages=expanded["stages"],
+        demand=expanded.get("demand"),
+        routed=expanded.get("routed"),
     )
 
 

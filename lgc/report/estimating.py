@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lgc.estimates import Estimates, Row
 
-HEAD = ("target", "kind", "LUTs", *PART_LABELS, "use", "fits", "MHz", "clocks", "ns", "samples/s")
+HEAD = ("target", "kind", "LUTs", *PART_LABELS, "use", "fits", "wire", "MHz", "clocks", "ns", "samples/s")
 """Columns of the table."""
 
 
@@ -37,7 +37,10 @@ def _row(row: Row) -> tuple[str, ...]:
         speed = (f"{row.fmax_mhz:.0f}", str(row.clocks), *times)
     parts = (f"{getattr(row.luts, part):,}" for part in PART_LABELS)
     share = f"{row.cells / row.cells_available:.0%}"
-    return (row.target, f"LUT{row.k}", f"{row.luts.total:,}", *parts, share, fits, *speed)
+    wire = "–" if row.demand is None else f"{row.demand:.0f}"
+    if row.demand is not None and row.routed is not None:
+        wire += f" {'>' if row.demand > row.routed else '≤'} {row.routed:.0f}"
+    return (row.target, f"LUT{row.k}", f"{row.luts.total:,}", *parts, share, fits, wire, *speed)
 
 
 def note(found: Estimates) -> str:
@@ -50,6 +53,11 @@ def note(found: Estimates) -> str:
         words.append(f"Off by at most: {'; '.join(known)} (benchmarks/estimates.py).")
     if other:
         words.append(f"Not compared with place and route: {', '.join(other)}.")
+    if any(row.demand is not None and row.routed is not None for row in found.rows):
+        words.append(
+            "Wire: tiles of it per tile, beside the most that has been routed on the family "
+            "(benchmarks/routability.py); above that the router may not converge."
+        )
     words += [f"{name} was left out: {reason}" for name, reason in found.skipped.items()]
     return " ".join(words)
 

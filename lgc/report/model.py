@@ -58,6 +58,9 @@ class Netlist:
         k: inputs per LUT.
         depth: LUTs on the longest path, popcount included.
         stages: register stages of the fabric.
+        demand: tiles of wire per tile, ESTIMATED before any tool ran, see `lgc.backend.wiring`; None where
+            there is no estimate.
+        routed: the highest demand that is known to have routed on the family; None if none is.
     """
 
     nodes: int
@@ -69,6 +72,8 @@ class Netlist:
     k: int
     depth: int
     stages: int
+    demand: float | None = None
+    routed: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 from .model import Estimate, Link, Report
 from .sections import Accuracy, Layer
-from .words import PART_LABELS, STAGE_HEAD, equal, inputs_of, limit, luts_of, path, provenance, spread, stages
+from .words import (
+    PART_LABELS,
+    STAGE_HEAD,
+    demand,
+    equal,
+    inputs_of,
+    limit,
+    luts_of,
+    path,
+    provenance,
+    spread,
+    stages,
+)
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -126,6 +138,7 @@ def _netlist(report: Report) -> _Rows:
         (f"popcount, {net.k}-input LUTs", f"{net.popcount_luts:,}"),
         ("encoder bits used", f"{net.input_bits:,}"),
         ("depth", f"{net.depth} LUTs in {net.stages + 1} stages"),
+        ("wire, ESTIMATE", demand(net.demand, net.routed)),
     ]
 
 

@@ -94,6 +94,16 @@ def provenance(report: Report) -> list[tuple[str, str]]:
     return [*rows, *report.tools.items()]
 
 
+def demand(needed: float | None, routed: float | None) -> str:
+    """Say how much wire a fabric needs, and how much was found elsewhere."""
+    if needed is None:
+        return "not estimated"
+    known = (
+        f"up to {routed:g} has been routed on this family" if routed else "not compared with routed designs"
+    )
+    return f"{needed:g} tiles per tile, {known}"
+
+
 STAGE_HEAD = ("--levels", "registers", "clock", "latency", "", "stage")
 """Heads of the columns of `stages`."""
 
