@@ -44,8 +44,6 @@ class Family:
         pack: its arguments, with `{routed}` and `{bitstream}`.
         bitstream: file that it writes.
         flash: whether pins to the flash that configures it are a design's afterwards.
-        refined: flip-flop that stands in any tile, where designs with registers everywhere are placed once
-            more, see `refine`; "" where they are not.
     """
 
     name: str
@@ -77,7 +75,6 @@ class Family:
     pack: tuple[str, ...] = ()
     bitstream: str = ""
     flash: bool = False
-    refined: str = ""
 
     @property
     def estimated(self) -> bool:
@@ -134,7 +131,6 @@ endmodule
     pack=("{routed}", "{bitstream}"),
     bitstream="lgc.bin",
     flash=True,
-    refined="SB_DFF",
 )
 
 _TRELLIS_FFS = (

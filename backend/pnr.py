@@ -18,6 +18,7 @@ from .fit import check_fit
 from .parse import read_route_report
 from .pins import write_pins
 from .placement import read_placement
+from .refine import FAMILIES as REFINED
 from .refine import refine
 from .rtl import make_directory
 from .synth import Synthesis
@@ -155,7 +156,7 @@ def place_and_route(
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     commands: tuple[str, ...] = ()
     spent = 0.0
-    if eager and family.refined:
+    if eager and family.name in REFINED:
         args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)

@@ -32,7 +32,34 @@ ROUNDS, HOT, COLD = 1500, 0.5, 0.01
 REGISTERED = 0.8
 """Share of wires that must come from registers, or long paths would suffer unseen."""
 
-_PLACE = re.compile(r"X(\d+)/Y(\d+)/(lc\d)")
+_PLACE = re.compile(r"X(\d+)/Y(\d+)/(?:lc\d|SLICE[A-D]\.(?:K|FF)\d)")
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How a family's cells are called.
+
+    Attributes:
+        ff: flip-flop that may stand in any tile if its other inputs are constants.
+        data: its data port.
+        packed: what nextpnr adds to the name of a LUT, and of a flip-flop without one.
+        lut: place of a LUT in its tile, by slice and half of it, or by number.
+        behind: place of a flip-flop.
+    """
+
+    ff: str
+    data: str
+    packed: tuple[str, str]
+    lut: str
+    behind: str
+
+
+_STYLES = {
+    "ice40": _Style("SB_DFF", "D", ("_LC", "_DFFLC"), "lc{n}", "lc{n}"),
+    "ecp5": _Style("TRELLIS_FF", "DI", ("", ""), "SLICE{slice}.K{half}", "SLICE{slice}.FF{half}"),
+}
+FAMILIES = frozenset(_STYLES)
+"""Families whose designs can be placed once more."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +86,7 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
     Args:
         netlist: Yosys' netlist.
         placed: the netlist that nextpnr wrote after placing it.
-        family: whose cells they are; iCE40.
+        family: whose cells they are, one of `FAMILIES`.
         out: file to be written.
         seed: of the moves.
 
@@ -91,9 +118,13 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
     result, longest = _annealed(
         np.array([where[i] for i in order], np.int32), len(moving), np.array(wires, np.int64), seed
     )
-    for i, name in zip(moving, result, strict=True):
-        for cell in found.members[i]:
-            module["cells"][cell]["attributes"]["BEL"] = name
+    style = _STYLES[family.name]
+    for i, (column, row, n) in zip(moving, result, strict=True):
+        for name in found.members[i]:
+            cell = module["cells"][name]
+            place_in = style.behind if cell["type"] == style.ff else style.lut
+            where_in = place_in.format(n=n, slice="ABCD"[n // 2], half=n % 2)
+            cell["attributes"]["BEL"] = f"X{column}/Y{row}/{where_in}"
     out.write_text(json.dumps(design))
     return Refined(out, len(moving), longest)
 
@@ -137,23 +168,24 @@ class _Cells:
             for port, bits in cell["connections"].items():
                 if cell["port_directions"].get(port) == "input":
                     loads.update(bits)
+        style = _STYLES[family.name]
         packed, members, plain = [], [], []
         driver: dict[int | str, tuple[int, bool]] = {}
         behind = set()
         for name, cell in ffs.items():
-            data, lut = cell["connections"]["D"][0], None
+            data, lut = cell["connections"][style.data][0], None
             if loads[data] == 1:
                 lut = luts.get(data)
             driver[cell["connections"]["Q"][0]] = len(packed), True
-            packed.append(f"{lut}_LC" if lut else f"{name}_DFFLC")
+            packed.append(f"{lut}{style.packed[0]}" if lut else f"{name}{style.packed[1]}")
             members.append([name, lut] if lut else [name])
-            plain.append(cell["type"] == family.refined)
+            plain.append(cell["type"] == style.ff and _free(cell, style.data))
             if lut:
                 behind.add(lut)
         for output, name in luts.items():
             if name not in behind:
                 driver[output] = len(packed), False
-                packed.append(f"{name}_LC")
+                packed.append(f"{name}{style.packed[0]}")
                 members.append([name])
                 plain.append(True)
         wires, registered = [], 0
@@ -172,10 +204,23 @@ class _Cells:
         return cls(packed, members, plain, wires, registered)
 
 
+def _free(cell: dict[str, Any], data: str) -> bool:
+    """Whether a flip-flop has neither enable nor reset: nothing but constants besides clock and data."""
+    inputs = {port for port, way in cell["port_directions"].items() if way == "input"}
+    return all(
+        isinstance(bit, str)
+        for port in inputs - {data, "C", "CLK"}
+        for bit in cell["connections"].get(port, ())
+    )
+
+
 def _annealed(
     where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int
-) -> tuple[list[str], tuple[int, int]]:
-    """Anneal the first so many cells, which stand at `where` `[cells, 2]`; places and longest wires."""
+) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
+    """Anneal the first so many cells, which stand at `where` `[cells, 2]`.
+
+    Returns column, row and number in the tile of each, and the longest wire before and after.
+    """
     x, y = where[:, 0].copy(), where[:, 1].copy()
     width, height = int(x.max()) + 1, int(y.max()) + 1
     tiles = np.unique(where[:moving], axis=0)
@@ -208,8 +253,8 @@ def _annealed(
         x, y, slot, cell, first, count, start, ends[:, 1].astype(np.int32), cost,
         ROUNDS, HOT, COLD, np.random.default_rng(seed),
     )  # fmt: skip
-    names = [f"X{slot_x[s]}/Y{slot_y[s]}/lc{s % _SLOTS}" for s in slot.tolist()]
-    return names, (before, longest())
+    places = [(int(slot_x[s]), int(slot_y[s]), s % _SLOTS) for s in slot.tolist()]
+    return places, (before, longest())
 
 
 _SLOTS = 8

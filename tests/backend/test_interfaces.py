@@ -145,6 +145,24 @@ def test_interfaces(name: str, scores: bool, held: bool, tmp_path: Path) -> None
 
 
 @needs_tools
+@pytest.mark.slow
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("levels", [0, 1, 3])
+@pytest.mark.parametrize("name", ["words", "axi", "uart", "spi", "parallel"])
+def test_interfaces_at_other_depths(name: str, levels: int, held: bool, tmp_path: Path) -> None:
+    """No registers, one behind every LUT, one behind every third, with gaps, errors and resets."""
+    drawn = random_sample(seed=9, features=7, layers=(20, 18), classes=3, luts_per_stage=levels)
+    rtl = design(tmp_path / "rtl", drawn, held=held, name=name, scores=True, **UART)
+    if name == "parallel":
+        found = simulate(
+            rtl, out=tmp_path / "sim", simulator="icarus", stress_frames=40, **stimulus(rtl, drawn, 40)
+        )
+        assert (found.matching_classes, found.matching_scores, found.stress_frames) == (40, 40, 40)
+    else:
+        assert link(rtl, drawn, tmp_path / "sim", samples=4).samples == 4
+
+
+@needs_tools
 @pytest.mark.parametrize("name", ["axi", "uart", "spi"])
 def test_the_first_frame_after_a_reset_may_be_wrong(name: str, tmp_path: Path) -> None:
     rtl = design(tmp_path / "rtl", SMALL, name=name, scores=True, **UART)
