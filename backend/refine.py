@@ -107,7 +107,7 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
     place = {i: _PLACE.fullmatch(at.get(name, "")) for i, name in enumerate(found.packed)}
     where = {i: (int(p[1]), int(p[2])) for i, p in place.items() if p}
     # other cells' tiles are not to be touched: their enables would have to be the same
-    mine = {at[found.packed[i]] for i in where if found.plain[i]}
+    mine = {at.get(name) for i in where if found.plain[i] for name in (found.packed[i], *found.members[i])}
     taken = {(int(p[1]), int(p[2])) for b in set(at.values()) - mine if (p := _PLACE.fullmatch(b))}
     moving = [i for i in where if found.plain[i] and where[i] not in taken]
     if not moving:
