@@ -111,6 +111,7 @@ def place_and_route(
     router: str = "auto",
     freq_mhz: float | None = None,
     eager: bool = False,
+    again: bool = True,
     pins: Path | Mapping[str, str] | None = None,
     nextpnr: Tool | None = None,
     timeout_s: float = 1800,
@@ -125,6 +126,7 @@ def place_and_route(
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
         eager: place for the highest clock, see `EAGER`, and try router1 first whatever the utilisation.
+        again: with `eager`, place once more for the longest wire where the family allows it, see `refine`.
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
@@ -156,7 +158,7 @@ def place_and_route(
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     commands: tuple[str, ...] = ()
     spent = 0.0
-    if eager and family.name in REFINED:
+    if eager and again and family.name in REFINED:
         args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
     router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
@@ -200,7 +202,8 @@ def _refined(
     without = [*args, "--no-route"]
     run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
     try:
-        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed)
+        dense = synthesis.cells > DENSE * target.resources.lut
+        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed, dense=dense)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         _LOG.info("The placement stays as it is: %s.", error)  # every design can be placed by nextpnr alone
         found = None

@@ -23,6 +23,9 @@ from .family import Family
 POWER, REACH = 4.0, 6.0
 """A wire costs its length over REACH tiles to this POWER: what a router of iCE40 spans in two hops."""
 
+DENSE_POWER = 2.0
+"""Likewise on a device that is nearly full, where short wires on the whole are what routes at all."""
+
 WIRE = 0.02
 """What a tile of wire costs besides, for the router's sake."""
 
@@ -77,7 +80,9 @@ class Refined:
     longest: tuple[int, int]
 
 
-def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int) -> Refined | None:
+def refine(
+    netlist: Path, placed: Path, family: Family, out: Path, *, seed: int, dense: bool = False
+) -> Refined | None:
     """Place the cells of a registered design anew and write its netlist with their places to `out`.
 
     Cells of a LUT and a flip-flop without reset and enable move among the tiles that only such cells use;
@@ -89,6 +94,7 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
         family: whose cells they are, one of `FAMILIES`.
         out: file to be written.
         seed: of the moves.
+        dense: most of the device is used.
 
     Returns:
         None where paths are no single wires.
@@ -116,7 +122,11 @@ def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int)
     rank = {i: n for n, i in enumerate(order)}
     wires = [(rank[a], rank[b]) for a, b in found.wires if a in rank and b in rank]
     result, longest = _annealed(
-        np.array([where[i] for i in order], np.int32), len(moving), np.array(wires, np.int64), seed
+        np.array([where[i] for i in order], np.int32),
+        len(moving),
+        np.array(wires, np.int64),
+        seed,
+        dense=dense,
     )
     style = _STYLES[family.name]
     for i, (column, row, n) in zip(moving, result, strict=True):
@@ -215,7 +225,7 @@ def _free(cell: dict[str, Any], data: str) -> bool:
 
 
 def _annealed(
-    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int
+    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int, *, dense: bool = False
 ) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
     """Anneal the first so many cells, which stand at `where` `[cells, 2]`.
 
@@ -242,7 +252,7 @@ def _annealed(
     length = columns + rows
     # the eight tiles around are wired directly
     near = np.where((columns < 2) & (rows < 2), 0.5, length)
-    cost = (near / REACH) ** POWER + WIRE * length
+    cost = (near / REACH) ** (DENSE_POWER if dense else POWER) + WIRE * length
 
     def longest() -> int:
         a, b = wires.T

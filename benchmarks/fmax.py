@@ -1,11 +1,12 @@
 """How near the fabric's clock is to the best of the device: ours beside a bare chain, in one flow.
 
-    python benchmarks/fmax.py MODEL [-t ice40-hx8k] [--levels 1] [--seeds 3] [--whole]
+    python benchmarks/fmax.py MODEL [-t ice40-hx8k] [--levels 1] [--seeds 3] [--both] [--whole]
 
-Place and route three designs with the same tools:
+Place and route designs with the same tools:
 
 - chain: a shift register, and LUTs each with a register behind it that read their neighbours, as many as
-  the fabric has: nothing on the device is faster;
+  the fabric has, as nextpnr places them: what is reached there is hardly surpassed by any design;
+- chain, placed again, and fabric, nextpnr alone: each with and without `lgc.backend.refine`;
 - fabric: network, popcount and argmax of MODEL, a register behind every `--levels` LUTs and new inputs
   every clock (`--throughput full`), between a shift register of all input bits and the class;
 - whole, with `--whole`: what `lgc compile --throughput full` builds, with encoder and streams.
@@ -85,20 +86,34 @@ def harness(fabric: Fabric, rtl: RtlFiles, out: Path) -> RtlFiles:
     return dataclasses.replace(rtl, sources=(out / "harness.v", out / "fabric.v"), memory=(0, 0))
 
 
-def expanded(model: Path, target: Target, pace: Pace) -> Fabric:
-    """Compile a checkpoint to the fabric that is placed."""
+def expanded(model: Path, target: Target, pace: Pace, *, registered: bool = True) -> Fabric:
+    """Compile a checkpoint to the fabric that is placed, or with the counters of held inputs."""
     found = checkpoint.load(model)
     net = lower(found).netlist
     for step in passes.know(passes.REGISTRY.parse("simplify,merge,reduce"), found.encoder.code_levels, None):
         net = step(net)
-    return pace(expand(net, k=target.k, position=models.positions(found), registered=pace.waiting), target)[1]
+    return pace(
+        expand(net, k=target.k, position=models.positions(found), registered=pace.waiting * registered),
+        target,
+    )[1]
 
 
-def best(synthesis: Synthesis, target: Target, out: Path, seeds: int, timeout_s: float) -> Routing:
+def counts(fabric: Fabric) -> str:
+    """Say what a fabric takes."""
+    registers = sum(fabric_text(fabric).registers)
+    return f"{fabric.netlist.luts:,} LUTs, {registers:,} registers, {fabric.latency} stages"
+
+
+def best(
+    synthesis: Synthesis, target: Target, out: Path, seeds: int, timeout_s: float, *, again: bool, router: str
+) -> Routing:
     """Place and route with several seeds."""
 
     def route(seed: int, folder: Path) -> Routing:
-        return place_and_route(synthesis, target, out=folder, seed=seed, eager=True, timeout_s=timeout_s)
+        return place_and_route(
+            synthesis, target, out=folder, seed=seed, eager=True, again=again, router=router,
+            timeout_s=timeout_s,
+        )  # fmt: skip
 
     return sweep(route, range(1, seeds + 1), out=out, jobs=1)[0]
 
@@ -110,29 +125,40 @@ def main() -> None:
     parser.add_argument("--levels", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--both", action="store_true", help="chain and fabric also placed the other way")
+    parser.add_argument("--counts", action="store_true", help="LUTs and registers only, no tools")
+    parser.add_argument("--router", default="auto")
     parser.add_argument("--timeout", type=float, default=1800)
     given = parser.parse_args()
     target = load(given.target)
     pace = Pace(levels=given.levels, full=True)
     fabric = expanded(given.model, target, pace)
+    if given.counts:
+        print(f"counters of held inputs: {counts(expanded(given.model, target, pace, registered=False))}")
+        print(f"counters that let no bit wait: {counts(fabric)}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         rtl = write_rtl(
             lower(checkpoint.load(given.model)).encoder, fabric, out=out / "rtl", argmax_registers=True
         )
-        designs = {
-            "chain": chain(target, min(fabric.netlist.luts, target.luts // 3), out / "chain"),
-            "fabric": synthesise(harness(fabric, rtl, out / "harness"), target, out=out / "synth"),
-        }
+        bare = chain(target, min(fabric.netlist.luts, target.luts // 3), out / "chain")
+        fast = synthesise(harness(fabric, rtl, out / "harness"), target, out=out / "synth")
+        designs = [("chain", bare, False), ("fabric", fast, True)]
+        if given.both:
+            designs += [("chain, placed again", bare, True), ("fabric, nextpnr alone", fast, False)]
         if given.whole:
-            designs["whole"] = synthesise(rtl, target, out=out / "whole")
+            designs.append(("whole", synthesise(rtl, target, out=out / "whole"), True))
         first = 0.0
         print(f"{target.name}, {given.levels} LUT per stage, {fabric.latency} stages, {given.seeds} seeds")
-        for name, synthesis in designs.items():
-            found = best(synthesis, target, out / f"route-{name}", given.seeds, given.timeout)
+        for name, synthesis, again in designs:
+            where = out / f"route-{name.replace(', ', '-').replace(' ', '-')}"
+            found = best(
+                synthesis, target, where, given.seeds, given.timeout, again=again, router=given.router
+            )
             first = first or found.fmax_mhz
             share = f"{found.fmax_mhz / first:.0%} of the chain"
-            print(f"{name:<7} {found.cells:>6,} cells {found.fmax_mhz:>7.1f} MHz {share}, {found.router}")
+            print(f"{name:<22} {found.cells:>6,} cells {found.fmax_mhz:>7.1f} MHz {share}, {found.router}")
             for kind, cell, ns in found.critical:
                 print(f"        {ns:6.3f} ns {kind} {cell}")
 
