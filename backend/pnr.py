@@ -130,7 +130,7 @@ def place_and_route(
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
-        timeout_s: time limit for all attempts.
+        timeout_s: time limit for all attempts; as much once more where what `again` placed does not route.
 
     Raises:
         DoesNotFitError: the device is too small, or the clock is missed.
@@ -157,10 +157,17 @@ def place_and_route(
     args += _pins(synthesis, target, pins, out)
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     commands: tuple[str, ...] = ()
-    spent = 0.0
+    spent, plain = 0.0, args
     if eager and again and family.name in REFINED:
         args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
-    router, seconds = _run(nextpnr, args, attempts, out, target)
+    try:
+        router, seconds = _run(nextpnr, args, attempts, out, target)
+    except LgcError as error:
+        if not commands:
+            raise
+        _LOG.info("%s Once more with the places of nextpnr.", error)
+        args, commands = plain, ()
+        router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
     if found.fmax_mhz is None or not asc.is_file():
         raise LgcError(f"{nextpnr.name} ended without its results.", hint=f"See nextpnr-{router}.log.")

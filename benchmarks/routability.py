@@ -1,10 +1,11 @@
 """Whether designs route, beside what `lgc.backend.wiring` says of their fabrics before.
 
-    python benchmarks/routability.py [MODEL ...] [--random 600 1000 1400] [-t ice40-hx8k] [--levels 4]
+    python benchmarks/routability.py [MODEL ...] [--random 600 1000 1400] [-t ice40-hx8k] [--levels 4] [--estimate]
 
 Builds each checkpoint, and networks of one layer of randomly wired 4-input LUTs over 784 inputs, as
 `lgc compile` does, with inputs held. Prints LUTs, the estimated demand for wire, and what place and route
-came to: router, CPU seconds of the tools, Fmax, or that nothing was found within `--timeout`.
+came to: router, CPU seconds of the tools, Fmax, or that nothing was found within `--timeout` seconds of
+wall time. `--estimate` stops before the tools.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--random", type=int, nargs="*", default=[])
     parser.add_argument("-t", "--target", default="ice40-hx8k")
     parser.add_argument("--levels", type=int, default=4)
+    parser.add_argument("--estimate", action="store_true")
     parser.add_argument("--timeout", type=float, default=1800)
     given = parser.parse_args()
     target = load(given.target)
@@ -80,6 +82,9 @@ def main() -> None:
         wires = wiring(sample.fabric.netlist)
         said = f"demand {wires.demand:5.1f}" if wires else "no estimate"
         print(f"{name:<14} {sample.fabric.netlist.luts:>6,} LUTs  {said} ", end=" ", flush=True)
+        if given.estimate:
+            print()
+            continue
         print(outcome(sample, target, given.levels, given.timeout), flush=True)
 
 

@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lgc.backend import refine
+from lgc.backend import pnr, refine
 from lgc.backend.family import FAMILIES
 from lgc.backend.pnr import PLACED, place_and_route
 from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import Synthesis, synthesise
 from lgc.backend.target import load
+from lgc.backend.tools import Tool
+from lgc.errors import LgcError
 from lgc.hw_tests.samples import random_sample
 
 from ..needs import needs
@@ -38,6 +41,22 @@ def test_cells_get_places_of_their_own_and_the_design_stays(registered: Synthesi
     assert after == before
     assert len(places) > 100
     assert all(sorted(kinds) in (["SB_DFF"], ["SB_LUT4"], ["SB_DFF", "SB_LUT4"]) for kinds in places.values())
+
+
+@needs("yosys", "nextpnr-ice40")
+def test_places_that_do_not_route_are_given_up(
+    registered: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = pnr._run
+
+    def fails(nextpnr: Tool, args: list[str], *rest: Any) -> tuple[str, float]:
+        if PLACED in args:
+            raise LgcError("No routing was found.")
+        return route(nextpnr, args, *rest)
+
+    monkeypatch.setattr(pnr, "_run", fails)
+    found = place_and_route(registered, load("ice40-hx8k"), out=tmp_path, eager=True, timeout_s=300)
+    assert [PLACED in command for command in found.commands] == [False]
 
 
 def test_long_wires_become_short() -> None:
