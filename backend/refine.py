@@ -85,8 +85,8 @@ def refine(
 ) -> Refined | None:
     """Place the cells of a registered design anew and write its netlist with their places to `out`.
 
-    Cells of a LUT and a flip-flop without reset and enable move among the tiles that only such cells use;
-    all others are left to nextpnr.
+    Cells of a LUT and a flip-flop without reset and enable move among the tiles that only such cells use; in
+    other tiles they stay. All other cells are left to nextpnr.
 
     Args:
         netlist: Yosys' netlist.
@@ -128,6 +128,10 @@ def refine(
         seed,
         dense=dense,
     )
+    for i in where.keys() - set(moving):
+        if found.plain[i]:  # without a place it would be put wherever there is room left
+            for name in found.members[i]:
+                module["cells"][name]["attributes"]["BEL"] = at.get(name) or at[found.packed[i]]
     style = _STYLES[family.name]
     for i, (column, row, n) in zip(moving, result, strict=True):
         for name in found.members[i]:
