@@ -23,11 +23,8 @@ from .family import Family
 POWER, REACH = 4.0, 6.0
 """A wire costs its length over REACH tiles to this POWER: what a router of iCE40 spans in two hops."""
 
-DENSE_POWER = 2.0
-"""Likewise on a device that is nearly full, where short wires on the whole are what routes at all."""
-
-WIRE = 0.02
-"""What a tile of wire costs besides, for the router's sake."""
+WIRE = 0.1
+"""What a tile of wire costs besides: with much less a device that is nearly full does not route."""
 
 ROUNDS, HOT, COLD = 1500, 0.5, 0.01
 """Moves per cell, and temperatures in units of the cost."""
@@ -80,9 +77,7 @@ class Refined:
     longest: tuple[int, int]
 
 
-def refine(
-    netlist: Path, placed: Path, family: Family, out: Path, *, seed: int, dense: bool = False
-) -> Refined | None:
+def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int) -> Refined | None:
     """Place the cells of a registered design anew and write its netlist with their places to `out`.
 
     Cells of a LUT and a flip-flop without reset and enable move among the tiles that only such cells use; in
@@ -94,7 +89,6 @@ def refine(
         family: whose cells they are, one of `FAMILIES`.
         out: file to be written.
         seed: of the moves.
-        dense: most of the device is used.
 
     Returns:
         None where paths are no single wires.
@@ -126,7 +120,6 @@ def refine(
         len(moving),
         np.array(wires, np.int64),
         seed,
-        dense=dense,
     )
     for i in where.keys() - set(moving):
         if found.plain[i]:  # without a place it would be put wherever there is room left
@@ -183,7 +176,9 @@ class _Cells:
                 if cell["port_directions"].get(port) == "input":
                     loads.update(bits)
         style = _STYLES[family.name]
-        packed, members, plain = [], [], []
+        packed: list[str] = []
+        members: list[list[str]] = []
+        plain: list[bool] = []
         driver: dict[int | str, tuple[int, bool]] = {}
         behind = set()
         for name, cell in ffs.items():
@@ -229,7 +224,7 @@ def _free(cell: dict[str, Any], data: str) -> bool:
 
 
 def _annealed(
-    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int, *, dense: bool = False
+    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int
 ) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
     """Anneal the first so many cells, which stand at `where` `[cells, 2]`.
 
@@ -256,7 +251,7 @@ def _annealed(
     length = columns + rows
     # the eight tiles around are wired directly
     near = np.where((columns < 2) & (rows < 2), 0.5, length)
-    cost = (near / REACH) ** (DENSE_POWER if dense else POWER) + WIRE * length
+    cost = (near / REACH) ** POWER + WIRE * length
 
     def longest() -> int:
         a, b = wires.T

@@ -26,7 +26,7 @@ MOST = 40_000
 """Cells above which there is no estimate: no such network fits a device that it is made for."""
 
 ROUTED = {"ice40": 45.0, "ecp5": 22.8}
-"""Highest demand by family of a design that routed, as `benchmarks/routability.py` printed it; see docs/routability.md."""
+"""Highest demand by family of a design that routed; see docs/routability.md."""
 
 _ROUNDS, _HOT, _COLD = 1200, 8.0, 0.2
 """Moves per cell, temperatures in tiles of wire."""
