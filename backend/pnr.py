@@ -209,7 +209,8 @@ def _refined(
     without = [*args, "--no-route"]
     run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
     try:
-        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed)
+        dense = synthesis.cells > DENSE * target.resources.lut
+        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed, dense=dense)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         _LOG.info("The placement stays as it is: %s.", error)  # every design can be placed by nextpnr alone
         found = None

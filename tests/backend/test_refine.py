@@ -39,7 +39,7 @@ def test_cells_get_places_of_their_own_and_the_design_stays(registered: Synthesi
         if place := cell["attributes"].pop("BEL", None):
             places.setdefault(place, []).append(cell["type"])
     assert after == before
-    assert len(places) > 100
+    assert len(places) > 150
     assert all(sorted(kinds) in (["SB_DFF"], ["SB_LUT4"], ["SB_DFF", "SB_LUT4"]) for kinds in places.values())
 
 
