@@ -25,7 +25,7 @@ FILL = 0.85
 MOST = 40_000
 """Cells above which there is no estimate: no such network fits a device that it is made for."""
 
-ROUTED = {"ice40": 45.0, "ecp5": 22.8}
+ROUTED = {"ice40": 45.0, "ecp5": 27.4}
 """Highest demand by family of a design that routed; see docs/routability.md."""
 
 _ROUNDS, _HOT, _COLD = 1200, 8.0, 0.2
