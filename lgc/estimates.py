@@ -215,7 +215,7 @@ class _Design:
 
         if id(fabric) not in self._demands:
             found = wiring(fabric.netlist)
-            self._demands[id(fabric)] = found and found.demand
+            self._demands[id(fabric)] = found.demand if found else None
         return self._demands[id(fabric)]
 
     def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:

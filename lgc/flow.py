@@ -255,7 +255,7 @@ class Flow:
         from lgc.backend.wiring import ROUTED, wiring
 
         found = wiring(net)
-        return {"demand": found and found.demand, "routed": ROUTED.get(self.target.family)}
+        return {"demand": found.demand if found else None, "routed": ROUTED.get(self.target.family)}
 
     def check_fit(self) -> None:
         """Refuse early what cannot fit, if it is to be built for the device."""

@@ -26,6 +26,9 @@ def test_scores_stay_what_they_were(net: Netlist, levels: int) -> None:
     bits = patterns(net.inputs, samples=64, seed=0)
     assert np.array_equal(fabric.scores(bits), scores(net, bits))
     replay(fabric)
+    if fabric.netlist.k == 4:
+        found, _ = add_argmax(fabric, registered=levels)
+        assert np.array_equal(found.index(bits), scores(net, bits).argmax(axis=1))
 
 
 @pytest.fixture(scope="module")
