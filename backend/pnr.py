@@ -126,7 +126,7 @@ def place_and_route(
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
         eager: place for the highest clock, see `EAGER`, and try router1 first whatever the utilisation.
-        again: with `eager`, place once more for the longest wire where the family allows it, see `refine`.
+        again: with `eager`, place once more for the longest wire where family and room allow it, see `refine`.
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
@@ -158,6 +158,8 @@ def place_and_route(
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     commands: tuple[str, ...] = ()
     spent, plain = 0.0, args
+    # on a device that is nearly full the router does not come to an end with such places
+    again = again and synthesis.cells <= DENSE * target.resources.lut
     if eager and again and family.name in REFINED:
         args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
     try:
@@ -209,8 +211,7 @@ def _refined(
     without = [*args, "--no-route"]
     run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
     try:
-        dense = synthesis.cells > DENSE * target.resources.lut
-        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed, dense=dense)
+        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         _LOG.info("The placement stays as it is: %s.", error)  # every design can be placed by nextpnr alone
         found = None

@@ -23,8 +23,8 @@ from .family import Family
 POWER, REACH = 4.0, 6.0
 """A wire costs its length over REACH tiles to this POWER: what a router of iCE40 spans in two hops."""
 
-WIRE, DENSE_WIRE = 0.02, 0.1
-"""What a tile of wire costs besides, and what on a device that is nearly full, for the router's sake."""
+WIRE = 0.02
+"""What a tile of wire costs besides, for the router's sake."""
 
 ROUNDS, HOT, COLD = 1500, 0.5, 0.01
 """Moves per cell, and temperatures in units of the cost."""
@@ -77,9 +77,7 @@ class Refined:
     longest: tuple[int, int]
 
 
-def refine(
-    netlist: Path, placed: Path, family: Family, out: Path, *, seed: int, dense: bool = False
-) -> Refined | None:
+def refine(netlist: Path, placed: Path, family: Family, out: Path, *, seed: int) -> Refined | None:
     """Place the cells of a registered design anew and write its netlist with their places to `out`.
 
     Cells of a LUT and a flip-flop without reset and enable move among the tiles that only such cells use; in
@@ -91,7 +89,6 @@ def refine(
         family: whose cells they are, one of `FAMILIES`.
         out: file to be written.
         seed: of the moves.
-        dense: most of the device is used.
 
     Returns:
         None where paths are no single wires.
@@ -123,7 +120,6 @@ def refine(
         len(moving),
         np.array(wires, np.int64),
         seed,
-        wire=DENSE_WIRE if dense else WIRE,
     )
     for i in where.keys() - set(moving):
         if found.plain[i]:  # without a place it would be put wherever there is room left
@@ -229,7 +225,7 @@ def _free(cell: dict[str, Any], data: str) -> bool:
 
 
 def _annealed(
-    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int, *, wire: float = WIRE
+    where: npt.NDArray[np.int32], moving: int, wires: npt.NDArray[np.int64], seed: int
 ) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
     """Anneal the first so many cells, which stand at `where` `[cells, 2]`.
 
@@ -256,7 +252,7 @@ def _annealed(
     length = columns + rows
     # the eight tiles around are wired directly
     near = np.where((columns < 2) & (rows < 2), 0.5, length)
-    cost = (near / REACH) ** POWER + wire * length
+    cost = (near / REACH) ** POWER + WIRE * length
 
     def longest() -> int:
         a, b = wires.T
