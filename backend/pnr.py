@@ -126,7 +126,7 @@ def place_and_route(
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
         eager: place for the highest clock, see `EAGER`, and try router1 first whatever the utilisation.
-        again: with `eager`, place once more for the longest wire where family and room allow it, see `refine`.
+        again: with `eager`, place once more, see `refine`, where family and room allow it.
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
