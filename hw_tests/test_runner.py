@@ -149,6 +149,13 @@ def test_text_that_does_not_compile(design: RtlFiles, tmp_path: Path) -> None:
 
 
 @needs_icarus
+def test_a_simulation_that_ends_by_itself(design: RtlFiles, tmp_path: Path) -> None:
+    gone = with_top(design, tmp_path, "  input clk;", "  initial #300 $finish;\n  input clk;")
+    with pytest.raises(LgcError, match=r"^The simulation ended early|simulation tests failed"):
+        run(gone, tmp_path)
+
+
+@needs_icarus
 def test_results_of_an_earlier_run_do_not_count(design: RtlFiles, tmp_path: Path) -> None:
     run(design, tmp_path)
     broken = with_top(design, tmp_path, "module lgc_top(", "module lgc_top((")

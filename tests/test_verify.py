@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -214,15 +215,20 @@ def test_the_worst_verdict_decides() -> None:
         Ladder(Path(), rungs, 0, None).check(required=True)
 
 
-@pytest.mark.slow
-def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("images", "sizes"),
+    [(50, (784, 100, 60)), pytest.param(1000, (784, 600, 300), marks=pytest.mark.slow)],
+)
+def test_mnist_images_through_the_pins_of_an_hx8k(
+    images: int, sizes: tuple[int, ...], tmp_path: Path
+) -> None:
     """`lgc verify BUILD --level bitstream --images 1000`; --images all takes all 10,000."""
     data = Path(__file__).parents[2] / "shared" / "data" / "mnist"
     if not data.is_dir():
         pytest.skip(f"MNIST is not in {data}")
     rng = np.random.default_rng(0)
     layers = []
-    for sources, nodes in ((784, 600), (600, 300)):
+    for sources, nodes in pairwise(sizes):
         fanin = rng.integers(0, sources, (nodes, 2)).astype(np.int32)
         layers.append(Layer(fanin, rng.normal(size=(nodes, 16)).astype(np.float32), "dlgn"))
     encoder = Thermometer(np.full((784, 1), 128, np.int32), FixedPoint(8))
@@ -230,9 +236,9 @@ def test_a_thousand_mnist_images_through_the_pins_of_an_hx8k(tmp_path: Path) -> 
     model = Checkpoint(encoder, tuple(layers), tuple("0123456789"), 1.0, metadata)
     checkpoint.save(tmp_path / "mnist.safetensors", model)
     build = lgc.compile(tmp_path / "mnist.safetensors", images=5).path
-    ladder = verify(build, levels=["bitstream"], images=1000)
+    ladder = verify(build, levels=["bitstream"], images=images)
     assert [rung.verdict for rung in ladder.rungs] == [EQUAL] * 3, ladder.rungs
-    assert ladder.rungs[1].compared > 1000
+    assert ladder.rungs[1].compared > images
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def network_to_routed(subject: Subject) -> tuple[str, int]:
     for name, cell in module["cells"].items():
         if cell["type"] == "SB_IO":
             _as_wire(name, cell)
+        elif cell["type"] == "ICESTORM_SPRAM":
+            _as_shipped(cell)
     out = hardware.fresh(subject.work / "routed")
     (out / "netlist.json").write_text(json.dumps({"creator": "nextpnr", "modules": {TOP: module}}))
     source = hardware.to_verilog(subject, out / "netlist.json", out)
@@ -55,6 +57,22 @@ def _as_wire(name: str, cell: dict[str, Any]) -> None:
         "parameters": {},
         "port_directions": {"A": "input", "Y": "output"},
         "connections": dict(zip("AY", pins, strict=True)),
+    }
+
+
+def _as_shipped(cell: dict[str, Any]) -> None:
+    """Turn the router's single pins of an SPRAM into those of SB_SPRAM256KA, of which Yosys has a model."""
+    bits: dict[str, dict[int, Any]] = {}
+    ways: dict[str, str] = {}
+    for pin, nets in cell["connections"].items():
+        name, _, place = pin.rpartition("_") if pin[-1].isdigit() else (pin, "", "0")
+        bits.setdefault(name, {})[int(place)] = nets[0] if nets else "x"
+        ways[name] = cell["port_directions"][pin]
+    cell |= {
+        "type": "SB_SPRAM256KA",
+        "parameters": {},
+        "port_directions": ways,
+        "connections": {name: [found[n] for n in range(len(found))] for name, found in bits.items()},
     }
 
 
