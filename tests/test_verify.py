@@ -244,7 +244,7 @@ def test_mnist_images_through_the_pins_of_an_hx8k(
 @pytest.mark.parametrize(
     "options",
     [
-        {"interface": "stream", "board": "ice40-hx8k-b-evn"},
+        pytest.param({"interface": "stream", "board": "ice40-hx8k-b-evn"}, marks=pytest.mark.slow),
         pytest.param({"interface": "words", "word": 16, "with_scores": True}, marks=pytest.mark.slow),
         pytest.param({"interface": "axi", "word": 32}, marks=pytest.mark.slow),
         {

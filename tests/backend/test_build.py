@@ -140,13 +140,14 @@ def test_bitstream_of_a_small_design(netlist: Synthesis, routed: Routing, tmp_pa
     assert packed.path.read_bytes()[4:8] == bytes.fromhex("7eaa997e")  # synchronisation word
 
 
-ICE40 = [name for name in names() if load(name).family == "ice40"]
+FAST = {"ice40-hx1k", "ice40-hx8k", "ice40-up5k"}
+"""The others take minutes together."""
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in ICE40 else pytest.param(name, marks=pytest.mark.slow)
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
         for name in names()
         if not load(name).cells.own_cells  # those are in test_xilinx.py
     ],

@@ -136,7 +136,7 @@ ONE = random_sample(seed=4, features=1, levels=2, layers=(9,), classes=2, luts_p
 
 @needs_tools
 @pytest.mark.parametrize("held", [True, False])
-@pytest.mark.parametrize("scores", [True, False])
+@pytest.mark.parametrize("scores", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["words", "axi", "uart", "spi"])
 def test_interfaces(name: str, scores: bool, held: bool, tmp_path: Path) -> None:
     rtl = design(tmp_path / "rtl", SMALL, held=held, name=name, scores=scores, **UART)

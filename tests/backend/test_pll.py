@@ -96,7 +96,9 @@ def test_a_bus_that_brings_its_clock_is_refused(tmp_path: Path) -> None:
 
 
 @needs("yosys", "nextpnr-ice40", "icepack")
-@pytest.mark.parametrize(("name", "wanted"), [("ice40-hx8k-b-evn", 48.0), ("icebreaker", 24.0)])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [pytest.param("ice40-hx8k-b-evn", 48.0, marks=pytest.mark.slow), ("icebreaker", 24.0)]
+)
 def test_a_design_behind_a_loop(name: str, wanted: float, tmp_path: Path) -> None:
     """Pins of board, LEDs and clock are placed; nextpnr knows the loop and meets its clock."""
     build(name, wanted, tmp_path)

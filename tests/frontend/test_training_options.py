@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -225,7 +226,10 @@ print(status("VmHWM") - before, budget.need(big, loaded.train_x.nbytes, fitted.b
     "big",
     [
         'model.layers=[{width=60000, connections="random"}, {width=60000, k=2}]',
-        'model.layers=[{width=20000, k=4, relaxation="light", connections="learned", candidates=16}]',
+        pytest.param(
+            'model.layers=[{width=20000, k=4, relaxation="light", connections="learned", candidates=16}]',
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["plain", "learned wiring"],
 )
@@ -247,7 +251,10 @@ def running(small: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A run of 12 epochs that has finished its first epoch."""
     out = tmp_path / "killed.safetensors"
     command = [sys.executable, "-m", "lgc", "train", str(small), "--set", "train.epochs=12", "-o", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell's background jobs ignore Ctrl-C, and so would theirs
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heard)  # noqa: PLW1509
     try:
         until = time.monotonic() + 120
         while not state_path(out).exists() and process.poll() is None and time.monotonic() < until:
