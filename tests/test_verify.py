@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from lgc.hw_tests.chip import simulated_chip
 from lgc.ir.encoder import FixedPoint, Thermometer
 from lgc.manifest import sha256
 from lgc.report import Report
-from lgc.verification import LEVELS, unpack, verify
+from lgc.verification import LEVELS, timing, unpack, verify
 from lgc.verification.rungs import DIFFERS, EQUAL, FAILED, SKIPPED, Ladder, Rung
 
 PIXELS, CLASSES, IMAGES = 64, 10, 20
@@ -280,6 +281,16 @@ def test_another_setting_of_the_loop_is_seen() -> None:
         unpack._same_loop(Subject(), {"DIVF": 62, "FEEDBACK_PATH": 1})
     with pytest.raises(MismatchError, match="has no phase-locked loop"):
         unpack._same_loop(Subject(), None)
+
+
+def test_an_answer_that_takes_too_long_for_delays_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never replayed in part without an answer, in which nothing could go wrong."""
+    for clocks, wanted in ((100, (timing.CLOCKS, timing.LANES)), (9000, (20_000, 1))):
+        monkeypatch.setattr(timing.hardware, "link_clocks", lambda _, clocks=clocks: clocks)
+        assert timing._clocks(SimpleNamespace(rtl=None)) == wanted
+    monkeypatch.setattr(timing.hardware, "link_clocks", lambda _: 100_000)
+    with pytest.raises(ToolMissingError, match=r"^An answer takes 101,000 clocks, more than are simulated"):
+        timing._clocks(SimpleNamespace(rtl=None))
 
 
 def test_the_chip_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
