@@ -25,10 +25,10 @@ FILL = 0.85
 MOST = 40_000
 """Cells above which there is no estimate: no such network fits a device that it is made for."""
 
-ROUTED = {"ice40": 45.0, "ecp5": 27.4}
+ROUTED = {"ice40": 47.6, "ecp5": 28.9}
 """Highest demand by family of a design that routed; see docs/routability.md."""
 
-_ROUNDS, _HOT, _COLD = 1200, 8.0, 0.2
+_ROUNDS, _HOT, _COLD = 400, 8.0, 0.2
 """Moves per cell, temperatures in tiles of wire."""
 
 

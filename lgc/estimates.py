@@ -57,7 +57,8 @@ class Row:
         fmax_mhz: clock to expect, None where the target has no delays.
         latency_ns: `clocks` at that clock.
         samples_per_second: at that clock.
-        demand: tiles of wire per tile, see `lgc.backend.wiring`; None for a network too large for it.
+        demand: tiles of wire per tile, see `lgc.backend.wiring`; None for a network too large for it and
+            for families with nothing to compare it with.
         routed: the highest demand known to have routed on the family, None if none is.
     """
 
@@ -155,7 +156,7 @@ class _Design:
         self._fabrics: dict[tuple[int, bool, bool], Fabric] = {}
         self._cells: dict[tuple[int, str], dict[str, int]] = {}
         self._bare: dict[tuple[int, str], int] = {}
-        self._demands: dict[int, float | None] = {}
+        self._demands: dict[tuple[int, bool], float | None] = {}
         self._periods: dict[tuple[int, str, Delays], float] = {}
         self._plans: dict[int, Plan] = {}
 
@@ -209,14 +210,14 @@ class _Design:
             self._plans[id(fabric)] = Plan(self.checkpoint.encoder, _used(fabric))
         return self._plans[id(fabric)]
 
-    def demand(self, fabric: Fabric) -> float | None:
-        """Tiles of wire per tile, found once for all targets with the same fabric."""
+    def demand(self, k: int, *, slices: bool) -> float | None:
+        """Tiles of wire per tile; one argmax or another changes it less than the seed of the placement."""
         from lgc.backend.wiring import wiring
 
-        if id(fabric) not in self._demands:
-            found = wiring(fabric.netlist)
-            self._demands[id(fabric)] = found.demand if found else None
-        return self._demands[id(fabric)]
+        if (k, slices) not in self._demands:
+            found = wiring(self.fabric(k, carry=False, slices=slices).netlist)
+            self._demands[k, slices] = found.demand if found else None
+        return self._demands[k, slices]
 
     def period(self, fabric: Fabric, kind: str, delays: Delays) -> float:
         """Picoseconds of the fabric's slowest path, found once for all targets with the same delays."""
@@ -280,7 +281,7 @@ class _Design:
             fmax_mhz=None if fmax is None else round(fmax, 1),
             latency_ns=None if fmax is None else round(clocks * 1e3 / fmax, 1),
             samples_per_second=None if fmax is None else round(fmax * 1e6 / (encoder.features + clocks - 1)),
-            demand=self.demand(fabric),
+            demand=self.demand(target.k, slices=family.own_cells) if target.family in ROUTED else None,
             routed=ROUTED.get(target.family),
         )
 
