@@ -11,6 +11,12 @@ from lgc import console
 _PATH = click.Path(path_type=Path)
 
 
+def _complete_format(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from lgc.frontend.importers import FORMATS
+
+    return [name for name in ["auto", *FORMATS, "netlist"] if name.startswith(incomplete)]
+
+
 @click.command(name="import")
 @click.argument("file", type=_PATH)
 @click.option(
@@ -22,11 +28,8 @@ _PATH = click.Path(path_type=Path)
     help="Checkpoint to write.",
 )
 @click.option(
-    "--format", "kind", default="auto", show_default=True,
-    type=click.Choice(
-        ["auto", "difflogic", "lilogicnet", "ddlgn", "torchlogix", "torchlogix-circuit", "dwn", "module",
-         "lgc-json", "netlist"]
-    ),
+    "--format", "kind", default="auto", show_default=True, metavar="NAME",
+    shell_complete=_complete_format, help="Of FILE, as above.",
 )  # fmt: skip
 @click.option("--connections", type=_PATH, help="difflogic: .npz file of a0, b0, a1, b1, ...")
 @click.option("--wiring", default="", metavar="MODE", help="difflogic: draw unique or random wiring again.")

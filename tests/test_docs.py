@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,26 +23,52 @@ BLOCK = re.compile(
 """A fenced block with its language and file name, perhaps excused by a comment before it."""
 
 
-def execute(language: str, text: str, folder: Path) -> None:
-    """Run a block of a tutorial in `folder`."""
-    program = {"sh": ["bash", "-euc", text], "python": [sys.executable, "-c", text]}[language]
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def execute(language: str, text: str, folder: Path, **more: str) -> None:
+    """Run a block of a page in `folder`, with `more` variables."""
+    programs = {
+        "sh": ["bash", "-euc", text],
+        "python": [sys.executable, "-c", text],
+        "diff": ["git", "apply", "-"],
+    }
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
+    done = subprocess.run(
+        programs[language], cwd=folder, env=environment, input=text, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def follow(page: str, folder: Path, **more: str) -> None:
+    """Do what a page says: write its files, apply its changes, run its commands."""
+    ran = 0
+    for excuse, language, title, text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
+        if title:
+            (folder / title).write_text(text)
+        elif language in {"sh", "python", "diff"} and not excuse:
+            execute(language, text, folder, **more)
+            ran += 1
+    assert ran
 
 
 @pytest.mark.parametrize("names", [("digits", "soc"), ("sensors",)])
 def test_tutorials_run_as_written(names: tuple[str, ...], tmp_path: Path) -> None:
     """Those that go on from others in the others' folder."""
     for name in names:
-        ran = 0
-        for excuse, language, title, text in BLOCK.findall((DOCS / "tutorials" / f"{name}.md").read_text()):
-            if title:
-                (tmp_path / title).write_text(text)
-            elif language in {"sh", "python"} and not excuse:
-                execute(language, text, tmp_path)
-                ran += 1
-        assert ran
+        follow(f"tutorials/{name}", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page", ["pass", "relaxation", "importer", pytest.param("target", marks=pytest.mark.slow)]
+)
+def test_what_one_adds_to_lgc_works_as_written(page: str, tmp_path: Path) -> None:
+    """In a copy of the sources, compiled kernels included."""
+    others = ("frontend", "ir", "backend", "hw_tests", "lgc", "tests", "pyproject.toml")
+    skipped = shutil.ignore_patterns(".*")
+    for name in others:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=skipped)
+        else:
+            shutil.copy2(ROOT / name, tmp_path)
+    follow(f"how-to/{page}", tmp_path, PYTHONPATH=str(tmp_path))
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

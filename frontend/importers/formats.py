@@ -32,7 +32,7 @@ def read(path: Path, kind: str, options: Options) -> Foreign:
         LgcError: the file is damaged, inconsistent, or of another format.
     """
     if kind not in FORMATS:
-        raise UsageError(f"There is no format {kind!r}.", hint=nearest(kind, [*FORMATS, "auto"]))
+        raise UsageError(f"There is no format {kind!r}.", hint=nearest(kind, [*FORMATS, "netlist", "auto"]))
     return FORMATS[kind](path, options)
 
 
