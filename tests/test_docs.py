@@ -32,7 +32,13 @@ def execute(language: str, text: str, folder: Path, **more: str) -> None:
     }
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
     done = subprocess.run(
-        programs[language], cwd=folder, env=environment, input=text, capture_output=True, text=True, check=False
+        programs[language],
+        cwd=folder,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
