@@ -212,7 +212,8 @@ class OptimiserConfig:
         clip: largest norm of all gradients together; 0 does not clip.
         clip_thresholds: the same of the thresholds' gradients alone.
         decay: weight decay of the nodes' functions, decoupled (AdamW).
-        schedule: "constant", or "cosine" down to a hundredth of it.
+        schedule: "constant", "cosine" down to a hundredth of it, or "step", to a tenth now and then.
+        step: for the schedule "step", epochs between.
         patience: stop after that many epochs without a better one, counted from where the forward pass
             is hard (`model.harden`); 0 never stops.
         seed: of initial parameters, wiring, shuffling and augmentation.
@@ -234,7 +235,8 @@ class OptimiserConfig:
     clip: float = _number(0.0, 0)
     clip_thresholds: float = _number(0.001, 0)
     decay: float = _number(0.0, 0, 1)
-    schedule: str = _name("constant", "constant", "cosine")
+    schedule: str = _name("constant", "constant", "cosine", "step")
+    step: int = _number(10, 1)
     patience: int = _number(0, 0)
     seed: int = _number(0, 0)
     device: str = _name("auto", "auto", "cpu", "cuda")

@@ -16,6 +16,8 @@ from .network import Network
 
 _FLOOR = 0.01
 """Where the cosine schedule ends, relative to its start."""
+_DROP = 0.1
+"""What a step of the step schedule leaves."""
 
 
 def rates(config: TrainConfig) -> dict[str, float]:
@@ -42,10 +44,14 @@ def adam(config: TrainConfig, network: nn.Module) -> torch.optim.Adam:
 
 def schedule(config: TrainConfig, optimiser: torch.optim.Adam, done: float) -> None:
     """Set the learning rates for where the training is, `done` being the fraction behind us."""
-    if config.train.schedule == "cosine":
+    settings = config.train
+    factor = 1.0
+    if settings.schedule == "cosine":
         factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * done)) / 2
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * factor
+    elif settings.schedule == "step":
+        factor = _DROP ** math.floor(done * settings.epochs / settings.step + 1e-9)
+    for group in optimiser.param_groups:
+        group["lr"] = group["base"] * factor
 
 
 def clip(config: TrainConfig, network: nn.Module) -> None:

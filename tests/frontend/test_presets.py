@@ -48,6 +48,12 @@ GATES = {
     "lilogic-mnist-large": 32_000,
     "lilogic-mnist-medium": 8_000,
     "lilogic-mnist-small": 4_000,
+    "warp-cifar10-2": 48_000,
+    "warp-cifar10-4": 24_000,
+    "warp-cifar10-6": 12_000,
+    "warp-mnist-2": 40_000,
+    "warp-mnist-4": 20_000,
+    "warp-mnist-6": 11_650,
 }
 """The sizes that the papers print."""
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lgc.errors import LgcError, UsageError
-from lgc.frontend import checkpoint, config, data, encoder
+from lgc.frontend import checkpoint, config, data, encoder, optimiser
 from lgc.frontend.config import TrainConfig
 from lgc.frontend.lower import lower
 from lgc.frontend.network import Network, blocks
@@ -235,3 +235,23 @@ def test_data_that_is_no_image(small: Small, tmp_path: Path) -> None:
     assert result.metadata["test_accuracy"] > 0.85
     with pytest.raises(UsageError, match=r"^data\.augment = affine needs images"):
         train(small(layers, "data.validation=50"), table, out=tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ((), [1.0, 0.855, 0.505, 0.155]),
+        (("train.schedule=constant",), [1.0] * 4),
+        (("train.schedule=step", "train.step=2"), [1.0, 1.0, 0.1, 0.1]),
+    ],
+)
+def test_schedules_of_the_rate(small: Small, settings: tuple[str, ...], expected: list[float]) -> None:
+    """At the beginning of each of four epochs, relative to the first."""
+    found = small(*settings)
+    linear = torch.nn.Linear(2, 2)
+    adam = optimiser.adam(found, linear)
+    rates = []
+    for epoch in range(4):
+        optimiser.schedule(found, adam, epoch / 4)
+        rates.append(adam.param_groups[0]["lr"] / found.train.lr)
+    assert rates == pytest.approx(expected, abs=1e-3)
