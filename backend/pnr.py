@@ -69,6 +69,10 @@ _FAR = "using dedicated routing"
 """What nextpnr-machxo2 says where a placement leaves the clock no dedicated wire to some slice."""
 
 
+class ClockUnroutableError(LgcError):
+    """A placement from which nextpnr finds no way for the clock; another seed's may have one."""
+
+
 @dataclass(frozen=True)
 class Routing:
     """Result of place and route, from the router's own report.
@@ -134,6 +138,7 @@ def place_and_route(
 
     Raises:
         DoesNotFitError: the device is too small, or the clock is missed.
+        ClockUnroutableError: another seed may help.
         ToolMissingError: no nextpnr.
         LgcError: it failed, or routing did not converge within the time limit.
     """
@@ -300,7 +305,7 @@ def _run(
         except ToolError as error:
             said = log.read_text(errors="replace")
             if _FAR in said:
-                raise LgcError(
+                raise ClockUnroutableError(
                     f"From where this seed placed it, {nextpnr.name} found no way for the clock.",
                     hint="Try another --seed, or --seeds 4, which keeps the best.",
                 ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,7 +12,10 @@ from pathlib import Path
 
 from lgc.errors import LgcError
 
-from .pnr import Routing
+from .pnr import ClockUnroutableError, Routing
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,24 @@ class Seed:
 
     seed: int
     fmax_mhz: float | None
+
+
+MORE_SEEDS = 3
+"""Seeds that `first_routed` tries besides the one it is given."""
+
+
+def first_routed(route: Callable[[int, Path], Routing], seed: int, out: Path) -> Routing:
+    """Run `route(seed, out)`, with the next seeds where the clock finds no way.
+
+    Raises:
+        LgcError: the last one's.
+    """
+    for more in range(MORE_SEEDS):
+        try:
+            return route(seed + more, out)
+        except ClockUnroutableError as error:
+            _LOG.info("%s Seed %d is tried.", error, seed + more + 1)
+    return route(seed + MORE_SEEDS, out)
 
 
 def sweep(

@@ -37,7 +37,7 @@ def route(flow: Flow) -> Step:
     from lgc.backend import tools
     from lgc.backend.pins import ports
     from lgc.backend.pnr import Routing, place_and_route
-    from lgc.backend.sweep import Seed, sweep
+    from lgc.backend.sweep import Seed, first_routed, sweep
     from lgc.backend.synth import Synthesis
 
     nextpnr = tools.find(flow.target.cells.nextpnr)
@@ -71,7 +71,7 @@ def route(flow: Flow) -> Step:
     def run(out: Path) -> Outcome:
         spread: tuple[Seed, ...] = ()
         if len(seeds) == 1:
-            result = route(flow.options.seed, out)
+            result = first_routed(route, flow.options.seed, out)
         else:
             result, spread = sweep(route, seeds, out=out)
         values = dataclasses.asdict(result) | {"asc": str(result.asc.relative_to(out))}
@@ -82,7 +82,13 @@ def route(flow: Flow) -> Step:
 
     key = flow.target_key | {"nextpnr": nextpnr.identity, "seeds": [*seeds], "pins": pins}
     key |= {"board": flow.options.board, "clock": freq_mhz, "eager": flow.pace.full}
-    return flow.step("07-route", run, key, synthesis.netlist)
+    step = flow.step("07-route", run, key, synthesis.netlist)
+    taken = read_step(flow.build.path, "07-route")["values"]["seed"]
+    if taken not in seeds:
+        flow.warnings.append(
+            f"From where seed {seeds[-1]} placed the design the clock found no way; seed {taken} was taken."
+        )
+    return step
 
 
 def pack(flow: Flow) -> Step:

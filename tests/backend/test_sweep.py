@@ -6,9 +6,9 @@ import pytest
 
 from lgc.backend import tools
 from lgc.backend.pins import ports
-from lgc.backend.pnr import Routing, place_and_route
+from lgc.backend.pnr import ClockUnroutableError, Routing, place_and_route
 from lgc.backend.rtl import write_rtl
-from lgc.backend.sweep import Seed, sweep
+from lgc.backend.sweep import Seed, first_routed, sweep
 from lgc.backend.synth import Synthesis, synthesise
 from lgc.backend.target import load
 from lgc.errors import DoesNotFitError, ToolMissingError
@@ -63,3 +63,16 @@ def test_seeds_that_miss_the_clock_are_told_apart(netlist: Synthesis, tmp_path: 
     with pytest.raises(DoesNotFitError, match=r"MHz, not 900 MHz\.") as error:
         sweep(route, (1,), out=tmp_path)
     assert not hasattr(error.value, "__notes__")
+
+
+def test_seeds_without_a_way_for_the_clock_are_passed_over(netlist: Synthesis, tmp_path: Path) -> None:
+    def route(seed: int, out: Path) -> Routing:
+        if seed not in ways:
+            raise ClockUnroutableError(f"Seed {seed} has no way.")
+        return place_and_route(netlist, load("ice40-hx1k"), out=out, seed=seed, timeout_s=300)
+
+    ways = {5}
+    assert first_routed(route, 3, tmp_path).seed == 5
+    ways = set()
+    with pytest.raises(ClockUnroutableError, match=r"^Seed 6 has"):
+        first_routed(route, 3, tmp_path)
