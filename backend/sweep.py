@@ -14,7 +14,6 @@ from lgc.errors import LgcError
 
 from .pnr import ClockUnroutableError, Routing
 
-
 _LOG = logging.getLogger(__name__)
 
 
