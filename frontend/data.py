@@ -296,7 +296,10 @@ def _warn_of_constants(x: Array, names: tuple[str, ...], source: str) -> None:
 def held_out(labels: I64x1, size: int, seed: int) -> Bool1:
     """Choose `size` samples, the classes in proportion (largest remainder); bool `[samples]`."""
     if not 0 < size < len(labels):
-        raise LgcError(f"Cannot hold out {size} of {len(labels)} samples.")
+        raise LgcError(
+            f"Cannot hold out {size} of {len(labels)} samples.",
+            hint=f"Hold out fewer, as with --set data.validation={max(len(labels) // 5, 1)}.",
+        )
     rng = np.random.default_rng(seed)
     counts = np.bincount(labels)
     share = counts * size / len(labels)
