@@ -41,15 +41,10 @@ from typing import Any
 import networks
 import numpy as np
 
-from lgc.ir import _kernels
 from lgc.ir.carry import Chains
-from lgc.ir.equivalence import compare as equivalent
 from lgc.ir.equivalence import patterns
-from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.expand_argmax import Argmax, best_argmax, prove_expanded, score_bounds
-from lgc.ir.passes.expand_readout import expand
-from lgc.ir.proof import prove
+from lgc.ir.passes.heads import Head, best_head
 from lgc.ir.simulate import outputs, scores
 from lgc.ir.sites import sites
 
@@ -226,54 +221,37 @@ def compile(
     carry: bool = False,
     cells: bool = False,
     most: int | None = None,
-) -> tuple[Netlist, Chains | None, Size]:
+) -> tuple[Size, Chains | None]:
     """lgc's result, from the network as it comes to the class in binary, with at most so many levels if it can.
 
     `cells` are iCE40's carries.
     """
     before = time.process_time()
-    found = []
-    for shallow in (False,) if most is None else (False, True):
-        fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow)
-        argmax, result = best_argmax(
-            fabric.netlist, carry=cells, fractured=fractured, chains=fabric.chains, classes=fabric.classes,
-            k=k, bounds=score_bounds(fabric), levels=most,
-        )  # fmt: skip
-        size = measured(fabric, argmax, result, fractured=fractured)
-        found.append(
-            (max(size.levels, most or 0), size.sites or size.luts, shallow, fabric, argmax, result, size)
-        )
-    *_, fabric, argmax, result, size = min(found, key=lambda each: each[:3])
+    head = best_head(net, k=k, fractured=fractured, carry=carry, cells=cells, levels=most)
     seconds = time.process_time() - before
-    assert prove(net, fabric).proved
-    assert prove_expanded(fabric.netlist, argmax)
-    assert result is argmax.netlist or equivalent(argmax.netlist, result, samples=64).proof
+    assert head.prove(net)
+    result = head.netlist
     bits = patterns(net.inputs, samples=1000, seed=0)
     index = outputs(result, bits) @ (1 << np.arange(len(result.outputs)))
     assert np.array_equal(index, scores(net, bits).argmax(axis=1))
-    return result, fabric.chains, replace(size, seconds=seconds)
+    return replace(measured(head, fractured=fractured), seconds=seconds), head.chains
 
 
-def measured(fabric: Fabric, argmax: Argmax, result: Netlist, *, fractured: bool) -> Size:
-    """LUTs, levels and cells of `result`, checked to be what the device can do."""
-    carries, chains = argmax.carries, fabric.chains
-    carries.check(argmax.netlist)
+def measured(head: Head, *, fractured: bool) -> Size:
+    """LUTs, levels and cells, checked to be what the device can do."""
+    carries, chains, net = head.argmax.carries, head.chains, head.netlist
+    carries.check(head.argmax.netlist)
     if chains is not None:
-        # the argmax is appended: the chains' literals stay what they are
-        assert np.array_equal(result.fanin[: fabric.netlist.luts], fabric.netlist.fanin)
-        chains.check(result)
-        level = chains.levels(result, carry=True)
-    else:
-        level = np.zeros(result.signals, np.int32)
-        _kernels.levels(result.fanin, result.first_lut, level)
+        chains.check(net)
+    levels, _ = head.cost()
     return Size(
-        carries.luts(result) if chains is None else chains.luts(result),
-        int(level[result.outputs].max()),
+        carries.luts(net) if chains is None else chains.luts(net),
+        levels,
         0.0,
         carries=len(carries.carry),
-        cells=carries.cells(result),
-        sites=sites(result, chains).count if fractured else 0,
-        lut_levels=0 if chains is None else int(chains.levels(result)[result.outputs].max()),
+        cells=carries.cells(net),
+        sites=sites(net, chains).count if fractured else 0,
+        lut_levels=0 if chains is None else int(chains.levels(net)[net.outputs].max()),
     )
 
 
@@ -283,7 +261,7 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: 
     for target in targets:
         theirs = remembered(text, target, timeout, cache)
         most = theirs.levels // 2 if theirs else None
-        _, _, ours = compile(net, PINS[target], cells=target == "ice40", most=most)
+        ours, _ = compile(net, PINS[target], cells=target == "ice40", most=most)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
             print(f"{line}   Yosys: none within {timeout:.0f} s", flush=True)
@@ -310,7 +288,7 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: 
 
 def chained(name: str, net: Netlist, theirs: Size) -> str:
     """A line on LUTs where we count in carry chains as well, which cost nothing on either side."""
-    _, chains, ours = compile(net, PINS["xilinx"], carry=True, most=theirs.levels // 2)
+    ours, chains = compile(net, PINS["xilinx"], carry=True, most=theirs.levels // 2)
     assert chains is not None
     line = f"{name:15} LUT6+CARRY4   ours {ours.luts:6} LUTs  {ours.levels:2} levels +{chains.slices} carry"
     line += f" {ours.seconds:6.1f} s   of LUTs alone {ours.lut_levels} : {theirs.lut_levels}"
@@ -320,7 +298,7 @@ def chained(name: str, net: Netlist, theirs: Size) -> str:
 
 def packed(name: str, net: Netlist, theirs: Size, *, carry: bool) -> str:
     """A line on sites: ours, and Yosys' packed alike."""
-    _, chains, ours = compile(net, PINS["xilinx"], fractured=True, carry=carry)
+    ours, chains = compile(net, PINS["xilinx"], fractured=True, carry=carry)
     count = ours.sites
     line = f"{name:15} LUT6_2{'+CARRY4' if carry else '':7} ours {count:6} sites {ours.levels:2} levels"
     if chains is not None:

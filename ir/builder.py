@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import _kernels
+from ._typing import I32x1
 from .netlist import Netlist, table_dtype
 
 Literal = int
@@ -44,12 +45,19 @@ def table_of(
 
 
 class Builder:
-    """Adds LUTs behind an existing netlist."""
+    """Adds LUTs behind an existing netlist.
 
-    def __init__(self, base: Netlist, *, k: int) -> None:
+    Args:
+        base: the netlist.
+        k: pins per LUT.
+        level: int32 `[signals]`, level of each of its signals; LUTs on the longest path if None.
+    """
+
+    def __init__(self, base: Netlist, *, k: int, level: I32x1 | None = None) -> None:
         self.base, self.k = base, k
-        level = np.zeros(base.signals, np.int32)
-        _kernels.levels(base.fanin, base.first_lut, level)
+        if level is None:
+            level = np.zeros(base.signals, np.int32)
+            _kernels.levels(base.fanin, base.first_lut, level)
         self._level: list[int] = level.tolist()
         self._fanin: list[tuple[int, ...]] = []
         self._table: list[int] = []

@@ -232,13 +232,24 @@ def _end(terms: _Terms, ledger: Ledger, fabric: Fabric) -> None:
 
 def _mapped_again(before: Netlist, after: Netlist, levels: int) -> None:
     """Both netlists have the same outputs."""
-    plain = replace(after, stage=None, origin=None)
+    if not same_outputs(before, after, levels=levels):
+        raise _FailedError("the fabric could not be proved equal to the counters it was mapped from")
+
+
+def same_outputs(a: Netlist, b: Netlist, *, levels: int = 1) -> bool:
+    """Prove by SAT sweeping that two netlists without readout have the same outputs, counters and all.
+
+    Args:
+        a: one netlist.
+        b: the other, such as the first one mapped again.
+        levels: inputs are thermometer codes of so many bits.
+    """
     for conflicts in (2_000, 50_000):
-        joint, signal = join(before, plain)
+        joint, signal = join(a, b)
         literal = satsweep.sweep(joint, levels=levels, conflicts=conflicts).literal
-        if np.array_equal(literal[before.outputs], literal[signal[plain.outputs]]):
-            return
-    raise _FailedError("the fabric could not be proved equal to the counters it was mapped from")
+        if np.array_equal(literal[a.outputs], literal[signal[b.outputs]]):
+            return True
+    return False
 
 
 class _Cone:

@@ -58,7 +58,7 @@ def count_some(tally: Tally, w: int) -> None:
     """Build the counter that takes the earliest bits of column w and of the next one at the least cost."""
     singles = tally.columns[w].singles
     heights = tuple(min(len(column.singles), 12) for column in tally.columns[w : w + 4])
-    low, high = (6, 0) if len(singles) > 9 else _best_counter(heights, tally.width - w)[1]
+    low, high = (6, 0) if len(singles) > 9 else best_counter(heights, tally.width - w)[1]
     if high:
         tally.sort(w + 1)
     bits = [singles.pop() for _ in range(low)]
@@ -66,13 +66,13 @@ def count_some(tally: Tally, w: int) -> None:
 
 
 @lru_cache(maxsize=1 << 16)
-def _best_counter(heights: tuple[int, ...], width: int) -> tuple[int, tuple[int, int]]:
+def best_counter(heights: tuple[int, ...], width: int) -> tuple[int, tuple[int, int]]:
     """Fewest LUTs to get `heights` down to one bit each, and the (low, high) counter to begin with."""
     if not heights:
         return 0, (0, 0)
     n, *rest = heights
     if n <= 1:
-        return _best_counter(tuple(rest), width - 1)[0], (0, 0)
+        return best_counter(tuple(rest), width - 1)[0], (0, 0)
     if width <= 1:
         return -(-(n - 1) // 5), (0, 0)
     best = (1 << 30, (0, 0))
@@ -86,7 +86,7 @@ def _best_counter(heights: tuple[int, ...], width: int) -> tuple[int, tuple[int,
             if bits > 2:
                 after = [*after[:2], *[*after[2:], 0][:1], *after[3:]]
                 after[2] += 1
-            best = min(best, (bits + _best_counter(tuple(after), width)[0], (low, -high)))
+            best = min(best, (bits + best_counter(tuple(after), width)[0], (low, -high)))
     return best[0], (best[1][0], -best[1][1])
 
 

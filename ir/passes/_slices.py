@@ -1,4 +1,4 @@
-"""Adding up the columns of one class with carry chains, counted in sites of fractured LUTs or in LUTs.
+"""Adding up the columns of one class with carry chains, counted in sites of fractured LUTs.
 
 A chain is a row of *atoms*, one or two positions each: bits in, one sum bit per position out, the carry
 going on to the next atom, which takes bits of that weight. See docs/readout.md for the atoms
@@ -14,7 +14,6 @@ from ..builder import Literal
 from ..carry import ChainBuilder, plain_or_constant
 from ..ledger import SINGLE, Term
 from ._cells import full_adder, half_adder, xor
-from ._count import count_some
 from ._tally import Tally
 
 _NEAR = 12
@@ -32,30 +31,20 @@ Heights = tuple[int, ...]
 Atom = tuple[int, int, int]
 """Positions (1 or 2), bits of the column at its foot and of the next one."""
 
-_LUT = 64
-"""Cost of a LUT where these count; a position costs 1, to tell equals apart."""
-
 Plan = tuple[int, tuple[Atom, ...]]
 """Bits for the carry-in, 0 or 1, and atoms; no atoms: an adder outside of chains, of 2 or 3 bits."""
 
 
-def count_in_chains(tally: Tally, *, fractured: bool, shallow: bool = False) -> None:
-    """Reduce every column to one bit; the tally's builder must be a `ChainBuilder`.
-
-    With `fractured` the fewest sites are wanted, else the fewest LUTs, chains being free. With `shallow` only
-    high columns are counted in chains, what is left of each by counters of one level.
-    """
+def count_in_chains(tally: Tally) -> None:
+    """Reduce every column to one bit; the tally's builder must be a `ChainBuilder`."""
     for w in range(tally.width):
         tally.order(w)
         column = tally.columns[w].singles
         while len(column) > 1:
             heights = tuple(len(c.singles) for c in tally.columns[w:])
-            if shallow and heights[0] <= _NEAR and w < tally.width - 1:
-                count_some(tally, w)
-                continue
             far = heights[0] > _NEAR
             least = 6 + heights[0] // _LATE
-            build(tally, w, greedy(heights, least) if far else best(heights, fractured=fractured)[1])
+            build(tally, w, greedy(heights, least) if far else best(heights)[1])
 
 
 # building
@@ -209,54 +198,40 @@ def _after_atom(heights: Heights | list[int], kind: Atom, bits: int, at: int = 0
     return after
 
 
-def _apply(heights: Heights, plan: Plan, *, fractured: bool) -> tuple[int, Heights]:
-    """Cost of a plan, in sites or LUTs, and the heights after it."""
+def _apply(heights: Heights, plan: Plan) -> tuple[int, Heights]:
+    """Sites of a plan, and the heights after it."""
     bits, atoms = plan
     if not atoms:
         after = [1 + heights[0] - bits, *heights[1:]]
         after[1] += 1
-        return 1 if fractured else 2 * _LUT, tuple(after)
+        return 1, tuple(after)
     after, at = list(heights), 0
     for i, kind in enumerate(atoms):
         after = _after_atom(after, kind, bits if i == 0 else 0, at)
         at += kind[0]
     if at < len(after):
         after[at] += 1
-    sites = at + (at < len(after))
-    return sites if fractured else sites + _LUT * _luts(atoms, len(heights)), tuple(after)
-
-
-def _luts(atoms: tuple[Atom, ...], width: int) -> int:
-    """LUTs of the atoms of a chain, see `atom`."""
-    count, at = 0, 0
-    for positions, low, high in atoms:
-        at += positions
-        count += low > 1
-        if positions == 2:
-            half = (low - 1) // 2 + high  # the most that the second position may have to add
-            count += half > 0
-            count += half > 1 and at < width
-    return count
+    return at + (at < len(after)), tuple(after)
 
 
 @lru_cache(maxsize=1 << 18)
-def _cost(heights: Heights, least: int, fractured: bool) -> int:
+def _cost(heights: Heights, least: int) -> int:
     """Return what `greedy` needs down to one bit per column."""
     while heights and heights[0] <= 1:
         heights = heights[1:]
     if not heights:
         return 0
-    cost, after = _apply(heights, greedy(heights, least), fractured=fractured)
-    return cost + _cost(after, least, fractured)
+    cost, after = _apply(heights, greedy(heights, least))
+    return cost + _cost(after, least)
 
 
 @lru_cache(maxsize=1 << 18)
-def best(heights: Heights, *, fractured: bool = True) -> tuple[int, Plan]:
+def best(heights: Heights) -> tuple[int, Plan]:
     """Return the plan from which `greedy` costs least, and that cost."""
     found: tuple[int, int, Plan] | None = None
     for plan in _plans(heights):
-        cost, after = _apply(heights, plan, fractured=fractured)
-        total = cost + min(_cost(after, least, fractured) for least in (1, 2, 3, 6))
+        cost, after = _apply(heights, plan)
+        total = cost + min(_cost(after, least) for least in (1, 2, 3, 6))
         if found is None or total < found[0]:
             found = (total, cost, plan)
     assert found is not None

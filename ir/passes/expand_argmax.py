@@ -139,6 +139,7 @@ def expand_argmax(
     rounds: tuple[int, ...] | None = None,
     slack: int = 0,
     bounds: I64x2 | None = None,
+    chains: Chains | None = None,
 ) -> Argmax:
     """Add an argmax behind the score bits that are the outputs of `net`; see `ExpandArgmax`.
 
@@ -152,6 +153,7 @@ def expand_argmax(
             size, each with each; see `possible_rounds`. `usual_rounds` if None.
         slack: levels that the duels of a round may take more than the slowest needs.
         bounds: see `Argmax`; by the constants among the score bits if None.
+        chains: carry chains in `net`; each CARRY4 on the way is a level.
     """
     width = len(net.outputs) // classes
     bounds = _bounds(net, classes) if bounds is None else bounds
@@ -168,7 +170,7 @@ def expand_argmax(
         tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=three)
         index, round_of, carries = tournament.index(), tournament.round_of, tournament.carries()
     else:
-        builder = Builder(net, k=k)
+        builder = Builder(net, k=k, level=None if chains is None else chains.levels(net, carry=True))
         players = [Player(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
         if rounds is None:
             rounds = usual_rounds(len(players), k - 2)
@@ -239,53 +241,81 @@ def best_argmax(
         What `prove_expanded` needs, and the netlist whose outputs are the index. If the argmax or the netlist
         has carry cells, that is the argmax' own, else one of the same function.
     """
-    build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds)
+    found = argmaxes(
+        net, classes=classes, k=k, carry=carry, fractured=fractured, chains=chains, bounds=bounds
+    )
+    if net.luts <= _SMALL and not fractured and chains is None:
+        tried = promising(found)
+        for depth in (False, True):
+            tried += [
+                (cost_of(argmax, again), argmax, again)
+                for _, argmax, mapped in tuple(tried)
+                if not argmax.carries.carry.size
+                for again in (replace(squeeze(mapped, k, depth=depth), origin=None),)
+            ]
+        found = tried
+    _, argmax, mapped = min(found, key=lambda each: rank(each[0], levels))
+    return argmax, mapped
+
+
+Cost = tuple[int, int]
+"""Levels, and LUTs or sites."""
+
+
+def argmaxes(
+    net: Netlist,
+    *,
+    classes: int,
+    k: int,
+    carry: bool = False,
+    fractured: bool = False,
+    chains: Chains | None = None,
+    bounds: I64x2 | None = None,
+) -> list[tuple[Cost, Argmax, Netlist]]:
+    """Return every argmax that `best_argmax` looks at, what it costs, and the netlist with its outputs."""
+    build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds, chains=chains)
     playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
-    small = net.luts <= _SMALL
     plans: list[tuple[tuple[int, ...], int]] = [(usual_rounds(playing, k - 2), 0)]
-    if small:
+    if net.luts <= _SMALL:
         plans = list(product(possible_rounds(playing), _SLACKS))
     built = [build(rounds=rounds, slack=slack) for rounds, slack in plans]
     if carry:
         chained = [build(carry=True, three=three) for three in (False, True)]
         built += [argmax for argmax in chained if argmax.carries.carry.size]
-
-    def cost(argmax: Argmax, mapped: Netlist) -> tuple[int, int]:
-        if chains is not None:
-            deepest = chains.levels(mapped, carry=True)[mapped.outputs].max(initial=0)
-            return int(deepest), sites(mapped, chains).count if fractured else chains.luts(mapped)
-        luts, depth = size(mapped)
-        return depth, sites(mapped).count if fractured else luts - len(argmax.carries.carry)
-
-    tried = [
-        (a, a.netlist if chains is not None or a.carries.carry.size else Dce()(a.netlist)) for a in built
-    ]
-    if small and not fractured and chains is None:
-        tried = _promising([(cost(*found), found) for found in tried])
-        for depth in (False, True):
-            tried += [
-                (argmax, replace(squeeze(mapped, k, depth=depth), origin=None))
-                for argmax, mapped in tuple(tried)
-                if not argmax.carries.carry.size
-            ]
-
-    def rank(found: tuple[Argmax, Netlist]) -> tuple[float, ...]:
-        depth, count = cost(*found)
-        return (count * (_LEVELS + depth),) if levels is None else (max(depth, levels), count, depth)
-
-    return min(tried, key=rank)
+    found = []
+    for argmax in built:
+        cells = chains is not None or argmax.carries.carry.size
+        mapped = argmax.netlist if cells else Dce()(argmax.netlist)
+        found.append((cost_of(argmax, mapped, chains, fractured=fractured), argmax, mapped))
+    return found
 
 
-def _promising(
-    found: list[tuple[tuple[int, int], tuple[Argmax, Netlist]]],
-) -> list[tuple[Argmax, Netlist]]:
+def cost_of(
+    argmax: Argmax, mapped: Netlist, chains: Chains | None = None, *, fractured: bool = False
+) -> Cost:
+    """Levels, and LUTs or with `fractured` sites, of an argmax with all that is in front of it."""
+    if chains is not None:
+        deepest = chains.levels(mapped, carry=True)[mapped.outputs].max(initial=0)
+        return int(deepest), sites(mapped, chains).count if fractured else chains.luts(mapped)
+    luts, depth = size(mapped)
+    return depth, sites(mapped).count if fractured else luts - len(argmax.carries.carry)
+
+
+def rank(cost: Cost, levels: int | None) -> tuple[float, ...]:
+    """Return what is least for the best of several, see `best_argmax`."""
+    depth, count = cost
+    return (count * (_LEVELS + depth),) if levels is None else (max(depth, levels), count, depth)
+
+
+def promising(found: list[tuple[Cost, Argmax, Netlist]]) -> list[tuple[Cost, Argmax, Netlist]]:
     """Keep, by levels and LUTs, the first of equals that none beats by more than `_NEAR`."""
-    kept: dict[tuple[int, int], tuple[Argmax, Netlist]] = {}
+    kept: dict[Cost, tuple[Cost, Argmax, Netlist]] = {}
     least = float("inf")
-    for cost, candidate in sorted(found, key=lambda each: each[0]):
+    for each in sorted(found, key=lambda each: each[0]):
+        cost = each[0]
         least = min(least, cost[1])
         if cost[1] <= _NEAR * least:
-            kept.setdefault(cost, candidate)
+            kept.setdefault(cost, each)
     return list(kept.values())
 
 

@@ -18,19 +18,22 @@ import numpy as np
 from lgc.errors import LgcError
 
 from .. import _kernels
-from .._typing import Bool1, F64x1, F64x2, I32x1, I64x1
+from .._typing import Bool1, F64x2, I32x1, I64x1
 from ..builder import Builder
 from ..carry import ChainBuilder
 from ..equivalence import Comparison, patterns
 from ..fabric import Fabric
 from ..ledger import SINGLE, Ledger, Term, renumber
-from ..netlist import FIRST_INPUT, Netlist
+from ..netlist import Netlist
 from ..proof import prove
 from ..readout import Readout
 from ..simulate import scores
 from ..sites import absorb_twins, sites
+from ._around import squeeze_around
+from ._arrival import Plan, count_by_plan, ways_to_count, within
 from ._count import count
 from ._fold import PACKED, STRATEGIES, fold, foldable
+from ._places import places
 from ._slices import count_in_chains
 from ._squeeze import parted, size, squeeze
 from ._staged_count import count_in_stages
@@ -114,6 +117,7 @@ def expand(
     fractured: bool = False,
     carry: bool = False,
     shallow: bool = False,
+    levels: int | None = None,
     position: F64x2 | None = None,
     quick: bool = False,
     registered: int = 0,
@@ -127,9 +131,12 @@ def expand(
             map with each and take the one with the fewest LUTs.
         fractured: take the one with the fewest sites of two LUTs instead, see `sites`; with k=6, for
             Xilinx.
-        shallow: spend LUTs on levels: low columns are not counted in chains, and without chains blocks of
-            encoded pairs stand side by side, which saves levels in some networks only.
-        carry: count with carry chains where that takes fewer sites or LUTs; see `Fabric.chains`. With k=6.
+        shallow: spend LUTs on levels: blocks of encoded pairs stand side by side, which saves levels in some
+            networks only. With k below 6.
+        carry: count with carry chains, with k=6: with `fractured` where that takes fewer sites, else for the
+            fewest LUTs, chains being free; see `Fabric.chains`.
+        levels: with `carry` and without `fractured`, the fewest LUTs whose scores come by this level, each
+            CARRY4 on the way being one, or the fewest levels if they cannot. None for the fewest LUTs.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -144,12 +151,8 @@ def expand(
     """
     if carry and k != 6:
         raise LgcError("Carry chains are built with 6-input LUTs only.", hint="Give k=6.")
-    if net.readout is None or net.outputs.size:
-        raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
-    net = run((Strash(), Absorb(), Dce()), net)
-    if _pins(net) > k:
-        net = run((Strash(), Absorb(), Dce()), decompose(net))
-    place, pins = _places(net, position), _pins(net)
+    net = _prepared(net, k)
+    place, pins = places(net, position), _pins(net)
     every = [name for name in STRATEGIES[k] if name not in PACKED or (fractured and pins <= PACKED[name])]
     names = every if strategy == "auto" else [strategy]
     if quick:
@@ -160,22 +163,49 @@ def expand(
     if fractured and quick:
         likely = next(fronts)
         if carry:
-            return _legal(net, likely, k, fractured=True, shallow=shallow)
+            return _legal(net, likely, k, shallow=shallow)
         return _build(net, likely, k, shallow=shallow)
     if fractured:
         built = (
             fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry, shallow=shallow)
         )
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
-    if carry:
-        return min((_legal(net, front, k, shallow=shallow) for front in fronts), key=_luts)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
+    if carry:
+        return _by_arrival(net, k, [(front, _plans(front, k)) for front in chosen], levels)
     squeezed = (_squeezed(_build(net, front, k, shallow=shallow), k) for front in chosen)
     best = min(squeezed, key=lambda fabric: size(fabric.netlist))
     if not registered:
         return best
     flat = _build(net, _front(net, k, "plain", place, mapper, narrow), k, staged=True, shallow=shallow)
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
+
+
+def expand_each(net: Netlist, *, k: int = 6) -> Iterator[Fabric]:
+    """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs."""
+    net = _prepared(net, k)
+    place, narrow = places(net, None), cache(partial(_map_twice, net))
+    fronts = [_front(net, k, name, place, _map_twice, narrow) for name in STRATEGIES[k] if name not in PACKED]
+    if net.luts > _SMALL:
+        fronts = [min(fronts, key=lambda front: front.estimate)]
+    ways = [(front, _plans(front, k)) for front in fronts]
+    every = {plan.level for _, of_class in ways for found in of_class for plan in found}
+    before: tuple[float, ...] = (-1, -1)
+    for level in sorted(every):
+        cost = _cheapest(ways, level)[0]
+        if cost != before:
+            yield _by_arrival(net, k, ways, level)
+        before = cost
+
+
+def _prepared(net: Netlist, k: int) -> Netlist:
+    """Return the network with its readout, simplified, of LUTs of at most k pins."""
+    if net.readout is None or net.outputs.size:
+        raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
+    net = run((Strash(), Absorb(), Dce()), net)
+    if _pins(net) > k:
+        net = run((Strash(), Absorb(), Dce()), decompose(net))
+    return net
 
 
 def _pins(net: Netlist) -> int:
@@ -189,12 +219,12 @@ def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool, shallow: boo
     if net.luts <= _SMALL:
         yield _squeezed(plain, k)
     if carry:
-        yield _legal(net, front, k, fractured=True, shallow=shallow)
+        yield _legal(net, front, k, shallow=shallow)
 
 
-def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, fractured: bool = False) -> Fabric:
+def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, plans: list[Plan] | None = None) -> Fabric:
     """Count in chains, or without where constants and complements would make a carry leave one."""
-    fabric = _build(net, front, k, carry=True, fractured=fractured, shallow=shallow)
+    fabric = _build(net, front, k, carry=True, plans=plans, shallow=shallow)
     try:
         if fabric.chains is not None:
             fabric.chains.check(fabric.netlist)
@@ -203,23 +233,51 @@ def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, fractured: boo
     return fabric
 
 
-def _luts(fabric: Fabric) -> int:
-    """LUTs, chains being free."""
-    return fabric.netlist.luts if fabric.chains is None else fabric.chains.luts(fabric.netlist)
+def _plans(front: _Front, k: int) -> list[list[Plan]]:
+    """Ways to count each class by arrival, from the fewest levels to the fewest LUTs."""
+    builder = Builder(front.mapped, k=k)
+    return [ways_to_count(tally, builder.level) for tally in _tallies(front, builder)]
+
+
+_Ways = list[tuple["_Front", list[list[Plan]]]]
+"""Fronts, and for each the plans of each class."""
+
+
+def _cheapest(ways: _Ways, levels: int | None) -> tuple[tuple[int, int], _Front, list[Plan]]:
+    """Levels above those asked for and LUTs of the best front, that front and a plan for each class."""
+    best = []
+    for front, of_class in ways:
+        chosen = [within(found, levels) for found in of_class]
+        deepest = max((plan.level for plan in chosen), default=0)
+        luts = front.mapped.luts + sum(plan.luts for plan in chosen)
+        best.append(((max(0, deepest - levels) if levels is not None else 0, luts), front, chosen))
+    return min(best, key=lambda each: each[0])
+
+
+def _by_arrival(net: Netlist, k: int, ways: _Ways, levels: int | None) -> Fabric:
+    """Count with the fewest LUTs by a level, or in the fewest levels if there is no such way."""
+    _, front, chosen = _cheapest(ways, levels)
+    fabric = _legal(net, front, k, plans=chosen, shallow=False)
+    return _squeezed(fabric, k) if net.luts <= _SMALL else fabric
 
 
 def _squeezed(fabric: Fabric, k: int) -> Fabric:
     """Map network and counters once more, together."""
-    before = fabric.netlist
-    after = squeeze(before, k)
+    before, chains, ledger = fabric.netlist, fabric.chains, fabric.ledger
+    assert ledger is not None
+    if chains is not None:
+        after, chains = squeeze_around(before, chains, k, first=fabric.network_luts)
+        if after is before:
+            return fabric
+    else:
+        after = squeeze(before, k)
     assert after.origin is not None
     network = after.origin < fabric.network_luts
-    ledger = fabric.ledger
-    assert ledger is not None
     return replace(
         fabric,
         netlist=parted(after, network),
         network_luts=int(network.sum()),
+        chains=chains,
         ledger=replace(ledger, counting=before),
     )
 
@@ -230,21 +288,19 @@ def _build(
     k: int,
     *,
     carry: bool = False,
-    fractured: bool = False,
+    plans: list[Plan] | None = None,
     staged: bool = False,
     shallow: bool,
 ) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
     builder = ChainBuilder(mapped, k=k) if carry else Builder(mapped, k=k)
-    over = dict(zip(*(side.tolist() for side in crossing), strict=True))
-    tallies = [
-        Tally(builder, c, width, [(w, over[x], over[p] if p >= 0 else p) for w, x, p in fold.terms()])
-        for c, fold in enumerate(folds)
-    ]
-    for tally in tallies:
-        if carry:
-            count_in_chains(tally, fractured=fractured, shallow=shallow)
+    tallies = _tallies(front, builder)
+    for c, tally in enumerate(tallies):
+        if plans is not None:
+            count_by_plan(tally, plans[c])
+        elif carry:
+            count_in_chains(tally)
         elif staged:
             count_in_stages(tally, k)
         else:
@@ -272,6 +328,15 @@ def _build(
         ledger=ledger,
         chains=builder.chains(literal) if isinstance(builder, ChainBuilder) else None,
     )
+
+
+def _tallies(front: _Front, builder: Builder) -> list[Tally]:
+    """Return the terms that first counters left, as literals of the mapped netlist."""
+    over = dict(zip(*(side.tolist() for side in front.crossing), strict=True))
+    return [
+        Tally(builder, c, fold.width, [(w, over[x], over[p] if p >= 0 else p) for w, x, p in fold.terms()])
+        for c, fold in enumerate(front.folds)
+    ]
 
 
 def _live(net: Netlist, tallies: list[Tally]) -> Bool1:
@@ -369,33 +434,6 @@ def _front(
     pairs = sum(len(column.pairs) for tally in folds for column in tally.columns)
     estimate = mapped.luts + (singles if k == 6 else (14 * singles + 24 * pairs) / 9)
     return _Front(extended, mapped, crossing, folds, constant, offset, estimate)
-
-
-def _places(net: Netlist, position: F64x2 | None) -> list[Any]:
-    """Place of each signal on a line, from the mean of the inputs it depends on; `[signals]`."""
-    if position is None:
-        place = np.arange(net.signals, dtype=np.float64)
-        _kernels.places(net.fanin, net.first_lut, place)
-        return list(place)
-    plane = np.zeros((2, net.signals))
-    plane[:, FIRST_INPUT : net.first_lut] = position.T
-    for axis in plane:
-        _kernels.places(net.fanin, net.first_lut, axis)
-    return list(_hilbert(*plane))
-
-
-def _hilbert(x: F64x1, y: F64x1, order: int = 6) -> I64x1:
-    """Index along the Hilbert curve of points within 0 and 1: near on the curve, near in the plane."""
-    side = 1 << order
-    column, row = (np.clip(axis * side, 0, side - 1).astype(np.int64) for axis in (x, y))
-    index = np.zeros(len(x), np.int64)
-    for bit in range(order - 1, -1, -1):
-        right, up = column >> bit & 1, row >> bit & 1
-        index += ((3 * right) ^ up) << (2 * bit)
-        flip = (up == 0) & (right == 1)
-        column, row = np.where(flip, side - 1 - column, column), np.where(flip, side - 1 - row, row)
-        column, row = np.where(up == 0, row, column), np.where(up == 0, column, row)
-    return index
 
 
 def _map(

@@ -19,7 +19,7 @@ from lgc.ir.ledger import SINGLE
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes import REGISTRY
 from lgc.ir.passes._fold import STRATEGIES
-from lgc.ir.passes._slices import _LUT, HALVES, Plan, _apply, atom, best, build, count_in_chains, greedy
+from lgc.ir.passes._slices import HALVES, Plan, _apply, atom, best, build, count_in_chains, greedy
 from lgc.ir.passes._tally import Tally
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
@@ -123,53 +123,32 @@ def test_golden_counter_of_seven_bits() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 7), min_size=1, max_size=4), st.integers(1, 6), st.integers(0), st.booleans())
-def test_columns_of_any_height(heights: list[int], width: int, inverted: int, fractured: bool) -> None:
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=4), st.integers(1, 6), st.integers(0))
+def test_columns_of_any_height(heights: list[int], width: int, inverted: int) -> None:
     heights = heights[:width]
     while sum(heights) > 14:
         heights = heights[:-1]
     if not sum(heights):
         return
     builder, tally = started(heights, width, inverted=inverted)
-    count_in_chains(tally, fractured=fractured)
+    count_in_chains(tally)
     assert all(len(column.singles) <= 1 for column in tally.columns)
     assert np.array_equal(worth(builder, tally)[1], expected(heights, width, inverted))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 30), min_size=2, max_size=6), st.integers(1, 6), st.booleans())
-def test_a_plan_costs_what_was_planned(heights: list[int], least: int, fractured: bool) -> None:
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=6), st.integers(1, 6))
+def test_a_plan_costs_what_was_planned(heights: list[int], least: int) -> None:
     heights[0] += 2
-    for plan in (greedy(tuple(heights), least), best(tuple(heights), fractured=fractured)[1]):
+    for plan in (greedy(tuple(heights), least), best(tuple(heights))[1]):
         builder, tally = started(heights, len(heights))
         tally.order(0)
         build(tally, 0, plan)
-        cost, after = _apply(tuple(heights), plan, fractured=fractured)
+        cost, after = _apply(tuple(heights), plan)
         assert tuple(len(c.singles) for c in tally.columns) == after
         net = builder.netlist([x for _, x, _ in tally.terms()])
         chains = builder.chains(np.arange(2 * net.signals))
-        assert cost == (sites(net, chains).count if fractured else _LUT * chains.luts(net) + chains.positions)
-
-
-@settings(max_examples=20, deadline=None)
-@given(netlists(max_k=6, outputs=0))
-def test_chains_that_save_luts(net: Netlist) -> None:
-    """Without fractured LUTs the fewest LUTs are wanted, sums and carries being free."""
-    fabric = expand(net, k=6, carry=True)
-    if fabric.chains is not None:
-        fabric.chains.check(fabric.netlist)
-    bits = patterns(net.inputs, samples=0, seed=0)
-    assert np.array_equal(fabric.scores(bits), scores(net, bits))
-    proof = prove(net, fabric)
-    assert proof.proved, proof.reason
-
-
-def test_chains_take_a_third_fewer_luts_for_bare_bits() -> None:
-    fabric = expand(bare(400), k=6, carry=True)
-    assert fabric.chains is not None
-    fabric.chains.check(fabric.netlist)
-    assert fabric.chains.luts(fabric.netlist) < 0.8 * expand(bare(400), k=6).netlist.luts
-    assert fabric.chains.luts(fabric.netlist) < 0.78 * 400
+        assert cost == sites(net, chains).count
 
 
 def carried(net: Netlist, **options: str) -> Fabric:

@@ -1,0 +1,100 @@
+"""Network, counters and argmax chosen together, by LUTs and levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..carry import Chains
+from ..fabric import Fabric
+from ..netlist import Netlist
+from ..proof import prove, same_outputs
+from ._around import squeeze_around
+from .expand_argmax import (
+    Argmax,
+    Cost,
+    argmaxes,
+    best_argmax,
+    cost_of,
+    promising,
+    prove_expanded,
+    rank,
+    score_bounds,
+)
+from .expand_readout import expand, expand_each
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A network with its readout and argmax as LUTs.
+
+    Attributes:
+        fabric: network and counters, with the ledger that proves them.
+        argmax: what was added behind the score bits.
+        netlist: all of it, mapped once more; its outputs are the index, least significant bit first.
+        chains: the carry chains in `netlist`; None if there are none.
+    """
+
+    fabric: Fabric
+    argmax: Argmax
+    netlist: Netlist
+    chains: Chains | None
+
+    def cost(self, *, fractured: bool = False) -> Cost:
+        """Levels, each CARRY4 on the way being one, and LUTs or with `fractured` sites."""
+        return cost_of(self.argmax, self.netlist, self.chains, fractured=fractured)
+
+    def prove(self, net: Netlist) -> bool:
+        """Prove that the index is that of the highest score of `net`, the lowest of equals."""
+        full = self.argmax.netlist
+        return (
+            prove(net, self.fabric).proved
+            and bool(prove_expanded(self.fabric.netlist, self.argmax))
+            and (self.netlist is full or same_outputs(full, self.netlist))
+        )
+
+
+def best_head(
+    net: Netlist,
+    *,
+    k: int = 4,
+    fractured: bool = False,
+    carry: bool = False,
+    cells: bool = False,
+    levels: int | None = None,
+) -> Head:
+    """Return the cheapest head of at most so many levels, or the one of the fewest if there is none.
+
+    Args:
+        net: any netlist with a readout.
+        k: pins per LUT.
+        fractured: for the fewest sites, see `expand`.
+        carry: count in carry chains, with k=6.
+        cells: compare in carry chains of iCE40, with k=4.
+        levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs.
+    """
+    if carry and not fractured:
+        found = [head for fabric in expand_each(net, k=k) for head in _behind(fabric, k)]
+    else:
+        found = []
+        for shallow in (False,) if levels is None or k == 6 else (False, True):
+            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow)
+            argmax, mapped = best_argmax(
+                fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
+                chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
+            )  # fmt: skip
+            found.append(Head(fabric, argmax, mapped, fabric.chains))
+    return min(found, key=lambda head: rank(head.cost(fractured=fractured), levels))
+
+
+def _behind(fabric: Fabric, k: int) -> list[Head]:
+    """Heads of a fabric with carry chains, mapped once more around these."""
+    tried = argmaxes(
+        fabric.netlist, classes=fabric.classes, k=k, chains=fabric.chains, bounds=score_bounds(fabric)
+    )
+    heads = []
+    for _, argmax, full in promising(tried):
+        mapped, chains = full, fabric.chains
+        if chains is not None:
+            mapped, chains = squeeze_around(full, chains, k)
+        heads.append(Head(fabric, argmax, mapped, chains))
+    return heads
