@@ -118,6 +118,7 @@ def expand(
     carry: bool = False,
     shallow: bool = False,
     levels: int | None = None,
+    depth: bool = False,
     position: F64x2 | None = None,
     quick: bool = False,
     registered: int = 0,
@@ -137,6 +138,7 @@ def expand(
             fewest LUTs, chains being free; see `Fabric.chains`.
         levels: with `carry` and without `fractured`, the fewest LUTs whose scores come by this level, each
             CARRY4 on the way being one, or the fewest levels if they cannot. None for the fewest LUTs.
+        depth: map the network for levels first, as `LutMap` does.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -157,7 +159,7 @@ def expand(
     names = every if strategy == "auto" else [strategy]
     if quick:
         names = [next(name for name in _LIKELY if name in every)]
-    mapper = map_once if quick else _map_twice
+    mapper = partial(map_once if quick else _map_twice, depth=depth)
     narrow = cache(partial(mapper, net))
     fronts = (_front(net, k, name, place, mapper, narrow) for name in names)
     if fractured and quick:
@@ -181,21 +183,22 @@ def expand(
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
-def expand_each(net: Netlist, *, k: int = 6) -> Iterator[Fabric]:
+def expand_each(net: Netlist, *, k: int = 6, depth: bool = False) -> Iterator[Fabric]:
     """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs."""
     net = _prepared(net, k)
-    place, narrow = places(net, None), cache(partial(_map_twice, net))
-    fronts = [_front(net, k, name, place, _map_twice, narrow) for name in STRATEGIES[k] if name not in PACKED]
+    mapper = partial(_map_twice, depth=depth)
+    place, narrow = places(net, None), cache(partial(mapper, net))
+    fronts = [_front(net, k, name, place, mapper, narrow) for name in STRATEGIES[k] if name not in PACKED]
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
     ways = [(front, _plans(front, k)) for front in fronts]
     every = {plan.level for _, of_class in ways for found in of_class for plan in found}
-    before: tuple[float, ...] = (-1, -1)
+    before: list[Plan] = []
     for level in sorted(every):
-        cost = _cheapest(ways, level)[0]
-        if cost != before:
+        chosen = _cheapest(ways, level)[2]
+        if chosen != before:
             yield _by_arrival(net, k, ways, level)
-        before = cost
+        before = chosen
 
 
 def _prepared(net: Netlist, k: int) -> Netlist:
@@ -407,8 +410,8 @@ class _Front:
     estimate: float
 
 
-def _map_twice(net: Netlist, k: int) -> Netlist:
-    return LutMap(k=k)(net)
+def _map_twice(net: Netlist, k: int, *, depth: bool) -> Netlist:
+    return LutMap(k=k, depth=depth)(net)
 
 
 def _front(

@@ -22,6 +22,9 @@ from .expand_argmax import (
 )
 from .expand_readout import expand, expand_each
 
+_LIKELY = 4
+"""Ways to compare behind one fabric that are mapped once more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -70,29 +73,41 @@ def best_head(
         fractured: for the fewest sites, see `expand`.
         carry: count in carry chains, with k=6.
         cells: compare in carry chains of iCE40, with k=4.
-        levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs.
+        levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs. Where counters and
+            comparators do not get by with so many, the network is mapped for levels.
     """
-    if carry and not fractured:
-        found = [head for fabric in expand_each(net, k=k) for head in _behind(fabric, k)]
-    else:
+
+    def order(head: Head) -> tuple[float, ...]:
+        return rank(head.cost(fractured=fractured), levels)
+
+    def best(*, depth: bool) -> Head:
+        if carry and not fractured:
+            each = expand_each(net, k=k, depth=depth)
+            return min((head for fabric in each for head in _behind(fabric, k, levels)), key=order)
         found = []
         for shallow in (False,) if levels is None or k == 6 else (False, True):
-            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow)
+            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, depth=depth)
             argmax, mapped = best_argmax(
                 fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
                 chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
             )  # fmt: skip
             found.append(Head(fabric, argmax, mapped, fabric.chains))
-    return min(found, key=lambda head: rank(head.cost(fractured=fractured), levels))
+        return min(found, key=order)
+
+    head = best(depth=False)
+    if levels is not None and head.cost()[0] > levels:
+        head = min((head, best(depth=True)), key=order)
+    return head
 
 
-def _behind(fabric: Fabric, k: int) -> list[Head]:
+def _behind(fabric: Fabric, k: int, levels: int | None) -> list[Head]:
     """Heads of a fabric with carry chains, mapped once more around these."""
     tried = argmaxes(
         fabric.netlist, classes=fabric.classes, k=k, chains=fabric.chains, bounds=score_bounds(fabric)
     )
+    likely = sorted(promising(tried), key=lambda each: rank(each[0], levels))[:_LIKELY]
     heads = []
-    for _, argmax, full in promising(tried):
+    for _, argmax, full in likely:
         mapped, chains = full, fabric.chains
         if chains is not None:
             mapped, chains = squeeze_around(full, chains, k)
