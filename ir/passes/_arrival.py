@@ -20,6 +20,7 @@ from ..builder import Literal
 from ..carry import SLICE, ChainBuilder, plain_or_constant
 from ..ledger import SINGLE, Term
 from ._cells import SUM_BITS, xor
+from ._compare import by_levels
 from ._count import best_counter
 from ._ending import PINS, Heights, finish
 from ._tally import Tally
@@ -108,6 +109,11 @@ class Plan:
         """Level of the latest bit."""
         return max((bit.level for column in self.columns for bit in column), default=0)
 
+    @property
+    def compared(self) -> int:
+        """Level by which the fewest LUTs compare the number with one that comes at the same time."""
+        return by_levels(tuple(column[0].level if column else 0 for column in self.columns))
+
     def heights(self) -> Heights:
         """Bits per column."""
         return tuple(map(len, self.columns))
@@ -187,7 +193,7 @@ class Plan:
 
 
 def ways_to_count(tally: Tally, level: Callable[[Literal], int]) -> list[Plan]:
-    """Return plans for the single bits of `tally`, from the fewest levels to the fewest LUTs.
+    """Return plans for the single bits of `tally`, from the earliest compared to the fewest LUTs.
 
     `level` tells the level of a literal, each CARRY4 on the way counted.
     """
@@ -202,7 +208,7 @@ def ways_to_count(tally: Tally, level: Callable[[Literal], int]) -> list[Plan]:
             for begin in range(first - (rounds == 1), deepest.begun)
         ]
     kept = list[Plan]()
-    for candidate in sorted(found, key=lambda each: (each.level, each.luts)):
+    for candidate in sorted(found, key=lambda each: (each.compared, each.luts)):
         if not kept or candidate.luts < kept[-1].luts:
             kept.append(candidate)
     return kept
@@ -219,8 +225,8 @@ def columns_of(tally: Tally, level: Callable[[Literal], int]) -> list[list[Bit]]
 
 
 def within(found: list[Plan], level: int | None) -> Plan:
-    """Return the plan of the fewest LUTs by a level, or the one of the fewest levels if there is none."""
-    return next((plan for plan in reversed(found) if level is None or plan.level <= level), found[0])
+    """Return the plan of the fewest LUTs to be compared by a level, or the earliest if there is none."""
+    return next((plan for plan in reversed(found) if level is None or plan.compared <= level), found[0])
 
 
 def plan(columns: list[list[Bit]], begin: int, *, ripple: bool, rounds: int = 1) -> Plan:

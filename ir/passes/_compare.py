@@ -44,6 +44,12 @@ def shapes(builder: Builder, a: Number, b: Number) -> list[Shape]:
     return _results(tuple(level), builder.k)
 
 
+@lru_cache(maxsize=1 << 14)
+def by_levels(level: tuple[int, ...]) -> int:
+    """Level by which the fewest LUTs of six pins compare two numbers whose bits come at these levels."""
+    return _results(level, 6)[-1].level
+
+
 def greater(builder: Builder, a: Number, b: Number, latest: int | None = None) -> Literal:
     """Return whether a > b, by level `latest` with the fewest LUTs; two levels are worth a LUT if None."""
     found = shapes(builder, a, b)

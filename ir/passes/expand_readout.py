@@ -136,8 +136,8 @@ def expand(
             networks only. With k below 6.
         carry: count with carry chains, with k=6: with `fractured` where that takes fewer sites, else for the
             fewest LUTs, chains being free; see `Fabric.chains`.
-        levels: with `carry` and without `fractured`, the fewest LUTs whose scores come by this level, each
-            CARRY4 on the way being one, or the fewest levels if they cannot. None for the fewest LUTs.
+        levels: with `carry` and without `fractured`, the fewest LUTs whose scores can be compared by this
+            level, each CARRY4 on the way being one, or the earliest if they cannot. None for the fewest LUTs.
         depth: map the network for levels first, as `LutMap` does.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
@@ -192,7 +192,7 @@ def expand_each(net: Netlist, *, k: int = 6, depth: bool = False) -> Iterator[Fa
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
     ways = [(front, _plans(front, k)) for front in fronts]
-    every = {plan.level for _, of_class in ways for found in of_class for plan in found}
+    every = {plan.compared for _, of_class in ways for found in of_class for plan in found}
     before: list[Plan] = []
     for level in sorted(every):
         chosen = _cheapest(ways, level)[2]
@@ -251,7 +251,7 @@ def _cheapest(ways: _Ways, levels: int | None) -> tuple[tuple[int, int], _Front,
     best = []
     for front, of_class in ways:
         chosen = [within(found, levels) for found in of_class]
-        deepest = max((plan.level for plan in chosen), default=0)
+        deepest = max((plan.compared for plan in chosen), default=0)
         luts = front.mapped.luts + sum(plan.luts for plan in chosen)
         best.append(((max(0, deepest - levels) if levels is not None else 0, luts), front, chosen))
     return min(best, key=lambda each: each[0])

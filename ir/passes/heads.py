@@ -73,8 +73,8 @@ def best_head(
         fractured: for the fewest sites, see `expand`.
         carry: count in carry chains, with k=6.
         cells: compare in carry chains of iCE40, with k=4.
-        levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs. Where counters and
-            comparators do not get by with so many, the network is mapped for levels.
+        levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs. Where counters
+            and comparators do not get by with so many, the network is mapped for levels.
     """
 
     def order(head: Head) -> tuple[float, ...]:
