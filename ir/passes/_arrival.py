@@ -14,6 +14,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from random import Random
 from typing import NamedTuple
 
 from ..builder import Literal
@@ -30,6 +31,12 @@ _FULL = 6
 
 _ROUNDS = (1, 2, 3)
 """Rounds tried in which a full column is taken."""
+
+_PATIENCE, _EARLY = 0.6, 0.7
+"""Where choices are drawn: the greatest chance to wait, and the chance to end as soon as that is possible."""
+
+_STEPS = 12_000
+"""Bits of all plans that are drawn for a class, which are at most two for a bit."""
 
 _NEVER = 1 << 30
 """A level that everything has come by."""
@@ -190,10 +197,11 @@ class Plan:
 # planning
 
 
-def ways_to_count(tally: Tally, level: Callable[[Literal], int]) -> list[Plan]:
+def ways_to_count(tally: Tally, level: Callable[[Literal], int], *, draws: bool = True) -> list[Plan]:
     """Return plans for the single bits of `tally`, from the earliest compared to the fewest LUTs.
 
-    `level` tells the level of a literal, each CARRY4 on the way counted.
+    `level` tells the level of a literal, each CARRY4 on the way counted. With `draws` there are plans with
+    drawn choices besides, which save LUTs where levels are few.
     """
     columns = columns_of(tally, level)
     first = min((column[0].level for column in columns if column), default=0)
@@ -205,6 +213,9 @@ def ways_to_count(tally: Tally, level: Callable[[Literal], int]) -> list[Plan]:
             plan(columns, begin, ripple=ripple, rounds=rounds)
             for begin in range(first - (rounds == 1), deepest.begun)
         ]
+    draw, bits = Random(0).random, sum(map(len, columns))  # noqa: S311 - always the same plans
+    tries = min(2 * bits, _STEPS // max(1, bits)) if draws else 0
+    found += [drawn(columns, draw) for _ in range(tries)]
     kept = list[Plan]()
     for candidate in sorted(found, key=lambda each: (each.compared, each.luts)):
         if not kept or candidate.luts < kept[-1].luts:
@@ -267,6 +278,41 @@ def _round(found: Plan, now: int, begin: int, *, ripple: bool, rounds: int) -> i
             _count_some(found, next(w for w, n in enumerate(found.heights()) if n > 1))
             built = True
     return 0 if built else 1
+
+
+def drawn(columns: list[list[Bit]], draw: Callable[[], float]) -> Plan:
+    """Return a plan whose choices are drawn, as numbers from 0 to 1: what waits, what goes into chains."""
+    found = Plan([list(column) for column in columns], sum(map(len, columns)))
+    now = min((bit.level for column in columns for bit in column), default=0)
+    chained, waits = draw(), _PATIENCE * draw()
+    while max(found.heights(), default=0) > 1:
+        arrived, built = found.level <= now, False
+        if arrived and draw() < _EARLY and _finish(found):
+            break
+        for w in range(found.width - 1):
+            while found.ready(w, now) >= _FULL and (arrived or draw() >= waits):
+                if draw() < chained:
+                    _chain(found, w, now)
+                else:
+                    found.counter(w, found.take(w, 6))
+                built = True
+                if draw() < waits:
+                    break
+        if arrived and not built and not _finish(found):
+            _layer(found, now)
+        now += not arrived and not built
+    return found
+
+
+def _layer(found: Plan, now: int) -> None:
+    """Reduce full columns by counters, or where none is full all columns, the lowest first."""
+    full = [w for w in range(found.width) if found.ready(w, now) >= _FULL]
+    for w in full:
+        found.counter(w, found.take(w, 6))
+    if not full:
+        for w in range(found.width):
+            while len(found.columns[w]) > 1:
+                _count_some(found, w)
 
 
 def _count_some(found: Plan, w: int) -> None:

@@ -174,7 +174,8 @@ def expand(
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     if carry:
-        return _by_arrival(net, k, [(front, _plans(front, k)) for front in chosen], levels)
+        ways = [(front, _plans(front, k, draws=levels is not None)) for front in chosen]
+        return _by_arrival(net, k, ways, levels)
     squeezed = (_squeezed(_build(net, front, k, shallow=shallow), k) for front in chosen)
     best = min(squeezed, key=lambda fabric: size(fabric.netlist))
     if not registered:
@@ -191,7 +192,7 @@ def expand_each(net: Netlist, *, k: int = 6, depth: bool = False) -> Iterator[Fa
     fronts = [_front(net, k, name, place, mapper, narrow) for name in STRATEGIES[k] if name not in PACKED]
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
-    ways = [(front, _plans(front, k)) for front in fronts]
+    ways = [(front, _plans(front, k, draws=True)) for front in fronts]
     every = {plan.compared for _, of_class in ways for found in of_class for plan in found}
     before: list[Plan] = []
     for level in sorted(every):
@@ -236,10 +237,10 @@ def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, plans: list[Pl
     return fabric
 
 
-def _plans(front: _Front, k: int) -> list[list[Plan]]:
+def _plans(front: _Front, k: int, *, draws: bool) -> list[list[Plan]]:
     """Ways to count each class by arrival, from the fewest levels to the fewest LUTs."""
     builder = Builder(front.mapped, k=k)
-    return [ways_to_count(tally, builder.level) for tally in _tallies(front, builder)]
+    return [ways_to_count(tally, builder.level, draws=draws) for tally in _tallies(front, builder)]
 
 
 _Ways = list[tuple["_Front", list[list[Plan]]]]

@@ -1,6 +1,7 @@
 """Counters and carry chains planned by arrival: sums, costs and levels as planned; mapping around chains; heads."""
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from lgc.ir.equivalence import patterns
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes._around import squeeze_around
-from lgc.ir.passes._arrival import columns_of, count_by_plan, plan, ways_to_count, within
+from lgc.ir.passes._arrival import columns_of, count_by_plan, drawn, plan, ways_to_count, within
 from lgc.ir.passes._ending import finish
 from lgc.ir.passes.expand_readout import expand, expand_each
 from lgc.ir.passes.heads import best_head
@@ -81,8 +82,11 @@ def test_plans_count(heights: list[int], width: int, inverted: int, begin: int, 
     assert [one.luts for one in ways] == sorted({one.luts for one in ways}, reverse=True)
     chosen = within(ways, begin)
     assert chosen.compared <= begin or chosen is ways[0]
+    columns = columns_of(tally, builder.level)
     if ripple:
-        chosen = plan(columns_of(tally, builder.level), begin, ripple=True, rounds=1 + inverted % 3)
+        chosen = plan(columns, begin, ripple=True, rounds=1 + inverted % 3)
+    elif inverted & 1:
+        chosen = drawn(columns, Random(inverted).random)
     count_by_plan(tally, chosen)
     assert all(len(column.singles) <= 1 for column in tally.columns)
     net, found, chains = worth(builder, tally)
