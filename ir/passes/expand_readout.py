@@ -165,12 +165,10 @@ def expand(
     if fractured and quick:
         likely = next(fronts)
         if carry:
-            return _legal(net, likely, k, shallow=shallow)
-        return _build(net, likely, k, shallow=shallow)
+            return _legal(net, likely, k)
+        return _build(net, likely, k)
     if fractured:
-        built = (
-            fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry, shallow=shallow)
-        )
+        built = (fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry))
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     if carry:
@@ -216,24 +214,24 @@ def _pins(net: Netlist) -> int:
     return int((net.fanin != 0).sum(axis=1).max(initial=0))
 
 
-def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool, shallow: bool) -> Iterator[Fabric]:
+def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool) -> Iterator[Fabric]:
     """Yield ways to count for few sites."""
-    plain = _build(net, front, k, shallow=shallow)
+    plain = _build(net, front, k)
     yield plain
     if net.luts <= _SMALL:
         yield _squeezed(plain, k)
     if carry:
-        yield _legal(net, front, k, shallow=shallow)
+        yield _legal(net, front, k)
 
 
-def _legal(net: Netlist, front: _Front, k: int, *, shallow: bool, plans: list[Plan] | None = None) -> Fabric:
+def _legal(net: Netlist, front: _Front, k: int, *, plans: list[Plan] | None = None) -> Fabric:
     """Count in chains, or without where constants and complements would make a carry leave one."""
-    fabric = _build(net, front, k, carry=True, plans=plans, shallow=shallow)
+    fabric = _build(net, front, k, carry=True, plans=plans)
     try:
         if fabric.chains is not None:
             fabric.chains.check(fabric.netlist)
     except LgcError:
-        return _build(net, front, k, shallow=shallow)
+        return _build(net, front, k)
     return fabric
 
 
@@ -261,7 +259,7 @@ def _cheapest(ways: _Ways, levels: int | None) -> tuple[tuple[int, int], _Front,
 def _by_arrival(net: Netlist, k: int, ways: _Ways, levels: int | None) -> Fabric:
     """Count with the fewest LUTs by a level, or in the fewest levels if there is no such way."""
     _, front, chosen = _cheapest(ways, levels)
-    fabric = _legal(net, front, k, plans=chosen, shallow=False)
+    fabric = _legal(net, front, k, plans=chosen)
     return _squeezed(fabric, k) if net.luts <= _SMALL else fabric
 
 
@@ -294,7 +292,7 @@ def _build(
     carry: bool = False,
     plans: list[Plan] | None = None,
     staged: bool = False,
-    shallow: bool,
+    shallow: bool = False,
 ) -> Fabric:
     """Count what is left of the terms, and write the ledger."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
