@@ -120,16 +120,16 @@ def test_fabrics_are_exact_and_proved(net: Netlist, levels: int | None) -> None:
 
 
 def test_bare_bits_take_six_tenths_of_a_lut() -> None:
-    net = bare(400)
+    net = bare(200)
     fabric = expand(net, k=6, carry=True)
     quick = expand(net, k=6, carry=True, levels=0)
-    assert luts(fabric) < 0.68 * 400
-    assert luts(fabric) < luts(quick) < 400
+    assert luts(fabric) < 0.68 * 200
+    assert luts(fabric) < luts(quick) < 200
     assert depth(quick) < depth(fabric) < depth(quick) + 8
 
 
 def test_levels_are_traded_for_luts() -> None:
-    net = difflogic(120, [400, 400], classes=4, seed=3, passing=0.45)
+    net = difflogic(120, [240, 240], classes=4, seed=3, passing=0.45)
     found = list(expand_each(net))
     cost = [(depth(fabric), luts(fabric)) for fabric in found]
     assert len(cost) > 2
