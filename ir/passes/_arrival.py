@@ -161,7 +161,7 @@ class Plan:
         self.luts += made
         self.steps.append(Step(w, tuple(b.place for b in low), tuple(b.place for b in high)))
 
-    def chain(self, w: int, carry_in: Bit | None, groups: list[_Bits]) -> None:
+    def chain(self, w: int, carry_in: Bit | None, groups: Sequence[_Bits]) -> None:
         """Add groups of bits in a chain: bits for the LUTs by position, and bits beside them."""
         now, most, at = carry_in.level if carry_in else -1, int(carry_in is not None), 0
         for added, beside in groups:
