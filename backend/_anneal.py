@@ -1,4 +1,4 @@
-"""Compiled loops of `refine`: simulated annealing of cells on the places of a device."""
+"""Compiled loops of `wiring`: simulated annealing of cells on the places of a device."""
 
 from __future__ import annotations
 
@@ -10,34 +10,29 @@ from numba import njit
 
 I32x1 = npt.NDArray[np.int32]
 I32x2 = npt.NDArray[np.int32]
-F32x4 = npt.NDArray[np.float32]
-Bool1 = npt.NDArray[np.bool_]
+F64x2 = npt.NDArray[np.float64]
 
-SLOTS = 8
-"""Cells of a tile."""
+_NEAR = 2
+"""Tiles from a neighbour within which half of the moves end."""
 
 
 @njit(cache=True, nogil=True)
 def anneal(
-    x: I32x1, y: I32x1, z: I32x1, slot: I32x1, cell: I32x1, slot_z: I32x1, first: I32x2, count: I32x2,
-    start: I32x1, other: I32x1, leaves: Bool1, cost: F32x4, rounds: int, hot: float, cold: float, rng: Any,
-) -> None:  # fmt: skip
+    x: I32x1, y: I32x1, slot: I32x1, cell: I32x1, first: I32x2, count: I32x2,
+    start: I32x1, other: I32x1, cost: F64x2, rounds: int, hot: float, cold: float, rng: Any,
+) -> Any:  # fmt: skip
     """Swap cells, also with free slots, so that the sum of the costs of all wires falls; in place.
 
     Args:
-        x: column of each cell, `[cells]`; those from `len(slot)` on stay.
-        y: row.
-        z: number in the tile.
+        x: where each cell is, `[cells]`; those from `len(slot)` on stay.
+        y: likewise.
         slot: of each cell that moves.
         cell: in each slot, -1 for none.
-        slot_z: number in the tile of each slot.
         first: `[width, height]`, first slot of each tile; its slots lie side by side.
         count: slots of each tile.
         start: `[cells + 1]`, where the wires of each cell begin in `other`.
         other: the cell at the other end.
-        leaves: whether the wire leads there, or comes from there.
-        cost: `[numbers, numbers, columns, rows]`, of a wire between such numbers
-            in tiles that are so far apart, source less sink.
+        cost: `[width, height]`, of a wire that spans so many columns and rows.
         rounds: moves tried per cell.
         hot: temperature at the beginning, in units of `cost`.
         cold: at the end.
@@ -53,10 +48,9 @@ def anneal(
             a = int(rng.random() * moving)
             if start[a] == start[a + 1]:
                 continue
-            near = rng.random()
-            if near < 0.5:
+            if rng.random() < 0.5:
                 b = other[start[a] + int(rng.random() * (start[a + 1] - start[a]))]
-                to_x, to_y, span = x[b], y[b], 2 if near < 0.35 else 6
+                to_x, to_y, span = x[b], y[b], _NEAR
             else:
                 to_x, to_y, span = x[a], y[a], int(reach)
             to_x += int(rng.random() * (2 * span + 1)) - span
@@ -66,41 +60,30 @@ def anneal(
             s = first[to_x, to_y] + int(rng.random() * count[to_x, to_y])
             if s == slot[a]:
                 continue
-            b, old = cell[s], slot[a]
-            at_x, at_y, at_z, to_z = x[a], y[a], z[a], slot_z[s]
-            change = -_around(a, x, y, z, start, other, leaves, cost)
+            b = cell[s]
+            change = _moved(a, b, to_x, to_y, x, y, start, other, cost)
             if b >= 0:
-                change -= _around(b, x, y, z, start, other, leaves, cost)
-                x[b], y[b], z[b] = at_x, at_y, at_z
-            x[a], y[a], z[a] = to_x, to_y, to_z
-            change += _around(a, x, y, z, start, other, leaves, cost)
-            if b >= 0:
-                change += _around(b, x, y, z, start, other, leaves, cost)
+                change += _moved(b, a, x[a], y[a], x, y, start, other, cost)
             if change <= 0 or rng.random() < np.exp(-change / heat):
+                old = slot[a]
                 slot[a], cell[s], cell[old] = s, a, b
                 if b >= 0:
-                    slot[b] = old
+                    slot[b], x[b], y[b] = old, x[a], y[a]
+                x[a], y[a] = to_x, to_y
                 taken += 1
-            else:
-                x[a], y[a], z[a] = at_x, at_y, at_z
-                if b >= 0:
-                    x[b], y[b], z[b] = to_x, to_y, to_z
         # moves shrink until nearly half of them are taken
         reach = min(float(max(width, height)), max(2.0, reach * (0.56 + taken / moving)))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _around(
-    a: int, x: I32x1, y: I32x1, z: I32x1, start: I32x1, other: I32x1, leaves: Bool1, cost: F32x4
-) -> float:
-    """Cost of a cell's wires."""
-    half_x, half_y = cost.shape[2] // 2, cost.shape[3] // 2
-    found = 0.0
+def _moved(
+    a: int, ignored: int, to_x: int, to_y: int, x: I32x1, y: I32x1, start: I32x1, other: I32x1,
+    cost: F64x2,
+) -> float:  # fmt: skip
+    """Cost that moving a there adds; wires to the cell it changes places with stay as long as they are."""
+    change = 0.0
     for wire in range(start[a], start[a + 1]):
         b = other[wire]
-        dx, dy = x[a] - x[b], y[a] - y[b]
-        if leaves[wire]:
-            found += cost[z[a], z[b], half_x + dx, half_y + dy]
-        else:
-            found += cost[z[b], z[a], half_x - dx, half_y - dy]
-    return found
+        if b != ignored:
+            change += cost[abs(to_x - x[b]), abs(to_y - y[b])] - cost[abs(x[a] - x[b]), abs(y[a] - y[b])]
+    return change

@@ -18,7 +18,7 @@ F32 = npt.NDArray[np.float32]
 
 
 @njit(cache=True, nogil=True)
-def _push(key: F32, item: I32, size: int, k: float, node: int) -> int:
+def _push(key: F32, item: I32, size: int, k: Any, node: int) -> int:
     """Add to a binary heap."""
     at = size
     while at > 0:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._anneal import SLOTS, anneal
+from ._settle import SLOTS, settle
 
 POWER = 8.0
 """A wire costs its delay over that of the middle wire to this power: nearly as much as the slowest."""
@@ -88,8 +88,8 @@ class Cells:
             if port == "F" and lut not in of:  # no other wire leads there
                 of[name] = of[lut] = len(members)
                 members.append([name, lut])
-        for name, place in at.items():
-            if place and name not in of:
+        for name, spot in at.items():
+            if spot and name not in of:
                 of[name] = len(members)
                 members.append([name])
         plain = np.array([all(_plain(cells[name]) for name in names) for names in members], np.bool_)
@@ -120,10 +120,10 @@ def _plain(cell: dict[str, Any]) -> bool:
     if any(bits and port not in free for port, bits in cell["connections"].items()):
         return False
     if cell["type"] == "TRELLIS_FF":
-        return cell["parameters"].get("CEMUX", "1").strip() == "1" and not cell["connections"].get("LSR")
+        return bool(cell["parameters"].get("CEMUX", "1").strip() == "1")
     if cell["type"] == "ICESTORM_LC":
         return not _flag(cell, "CARRY_ENABLE")
-    return cell["type"] == "TRELLIS_COMB" and cell["parameters"].get("MODE", "LOGIC") == "LOGIC"
+    return bool(cell["type"] == "TRELLIS_COMB" and cell["parameters"].get("MODE", "LOGIC") == "LOGIC")
 
 
 def refine(
@@ -141,7 +141,7 @@ def refine(
         module: nextpnr's netlist of the placed design.
         cells: what is in it.
         tiles: column and row of those that hold logic.
-        delay: picoseconds `[numbers, numbers, columns, rows]`, see `anneal`.
+        delay: picoseconds `[numbers, numbers, columns, rows]`, see `settle`.
         seed: of the moves.
         rounds: moves per cell.
 
@@ -196,7 +196,7 @@ def _annealed(
     leaves = np.arange(len(ends)) < len(wires)
     sort = np.argsort(ends[:, 0], kind="stable")
     start = np.searchsorted(ends[sort, 0], np.arange(len(x) + 1)).astype(np.int32)
-    anneal(
+    settle(
         x, y, z, slot, cell, slot_z, first, count, start, ends[sort, 1].astype(np.int32), leaves[sort],
         _cost(delay, width, height), rounds, HOT, COLD, np.random.default_rng(seed),
     )  # fmt: skip
@@ -204,7 +204,7 @@ def _annealed(
 
 
 def _cost(delay: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    """Return the cost of each wire on a device of so many columns and rows, see `anneal`."""
+    """Return the cost of each wire on a device of so many columns and rows, see `settle`."""
     half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
     columns, rows = np.arange(-width, width + 1), np.arange(-height, height + 1)
     near_x, near_y = np.clip(columns, -half_x, half_x), np.clip(rows, -half_y, half_y)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._anneal import SLOTS
 from ._pathfinder import contested, measure, reach, route
+from ._settle import SLOTS
 from .refine import PLACE, number
 from .wires import Wires
 
@@ -34,10 +34,10 @@ FAR, UNKNOWN = 3000.0, 2000.0
 CERTAIN = 15
 """Rounds in which every net is routed anew; after them those that share wires or are late."""
 
-ROUNDS, RELAX, MANY = 2000, 150, 0.01
-"""Rounds at most, until the goal is moved by `STEP`, and the share of late sinks with which it is sooner."""
+ROUNDS, RELAX, MANY = 2000, 150, 0.02
+"""Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
 
-STEP, AIM = 0.01, 1.06
+STEP, AIM = 0.01, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
 
 PRESSURE, GROWTH, HIGHEST = 0.5, 1.3, 5.0
@@ -242,13 +242,13 @@ class Router:
             over = np.flatnonzero(self.occupied > 1)
             self.history[over] += HISTORY * (self.occupied[over] - 1)
             pressure = min(pressure * GROWTH, HIGHEST)
-            since += 1
-            many = late.sum() > MANY * len(late)
-            if r > CERTAIN and since > (RELAX // 4 if many else RELAX):
-                goal, since = goal * (1 + STEP), 0
             if r >= CERTAIN:
                 bad[net_of[late]] = True
                 order = np.flatnonzero(bad).astype(np.int32)
+            since += 1
+            many = len(order) > MANY * len(nets.source)
+            if r > CERTAIN and since > (RELAX // 8 if many else RELAX):
+                goal, since = goal * (1 + STEP), 0
         return False
 
     def write(self, module: dict[str, Any]) -> None:
