@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .refine import Cells, refine
+from .refine import LOOSE, Cells, refine
 from .router import MARGIN, Nets, Router, logic_tiles, tables
 from .target import Target
 from .tools import Tool
@@ -68,7 +68,7 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     if path is None:
         return False
     wires, table, between = _device(path, target.family, *_speed(target))
-    refine(module, cells, logic_tiles(wires, target.family), between, seed=seed)
+    refine(module, cells, logic_tiles(wires, target.family), between, seed=seed, loose=LOOSE[target.family])
     router = Router(wires, Nets.of(module, wires), table, margin=MARGIN[target.family])
     if not router.run():
         _LOG.info("No way without shared wires was found.")

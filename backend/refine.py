@@ -25,8 +25,8 @@ WIRE = 0.02
 ROUNDS, HOT, COLD = 20_000, 0.5, 0.01
 """Moves per cell, and temperatures in units of the cost."""
 
-LOOSE = 5
-"""Cells of a tile, of eight, where the device has room."""
+LOOSE = {"ice40": 8, "ecp5": 5}
+"""Cells of a tile, of eight, where there is room; fewer make wires of iCE40 longer, not easier to route."""
 
 REGISTERED = 0.8
 """Share of wires that must come from registers, or long paths would suffer unseen."""
@@ -133,6 +133,7 @@ def refine(
     delay: npt.NDArray[np.float32],
     *,
     seed: int,
+    loose: int,
     rounds: int = ROUNDS,
 ) -> int:
     """Place plain cells anew, in `module`; the others stay.
@@ -143,6 +144,7 @@ def refine(
         tiles: column and row of those that hold logic.
         delay: picoseconds `[numbers, numbers, columns, rows]`, see `settle`.
         seed: of the moves.
+        loose: cells of a tile where there is room, see `LOOSE`.
         rounds: moves per cell.
 
     Returns:
@@ -155,7 +157,7 @@ def refine(
     order = np.concatenate([moving, np.flatnonzero(~cells.plain)])
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order))
-    result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, seed, rounds)
+    result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, seed, loose, rounds)
     for i, (column, row, n) in zip(moving.tolist(), result.tolist(), strict=True):
         for name in cells.members[i]:
             attributes = module["cells"][name]["attributes"]
@@ -167,14 +169,21 @@ def refine(
 
 
 def _annealed(
-    place: I32, moving: int, wires: I32, tiles: I32, delay: npt.NDArray[np.float32], seed: int, rounds: int
+    place: I32,
+    moving: int,
+    wires: I32,
+    tiles: I32,
+    delay: npt.NDArray[np.float32],
+    seed: int,
+    loose: int,
+    rounds: int,
 ) -> I32:
     """Anneal the first so many cells, which stand at `place` `[cells, 3]`; return their places."""
     x, y, z = (place[:, axis].copy() for axis in range(3))
-    room = max(LOOSE, -(-moving // len(tiles)))
+    room = max(loose, -(-moving // len(tiles)))
     # the tiles around the middle of what is there
     away = abs(tiles - np.median(place[:moving, :2], axis=0)).max(axis=1)
-    tiles = tiles[np.argsort(away, kind="stable")[: -(-moving // room)]] if room == LOOSE else tiles
+    tiles = tiles[np.argsort(away, kind="stable")[: -(-moving // room)]] if room == loose else tiles
     room = max(room, -(-moving // len(tiles)))
     numbers = np.argsort([0, 4, 1, 5, 2, 6, 3, 7], kind="stable")[:room]
     slot_x, slot_y = (np.repeat(tiles[:, axis], room).astype(np.int32) for axis in (0, 1))

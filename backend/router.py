@@ -46,8 +46,9 @@ PRESSURE, GROWTH, HIGHEST = 0.5, 1.3, 5.0
 HISTORY = 0.5
 """How much dearer it becomes with each round in which it was shared."""
 
-LATER, SOONER, HEAVIEST = 1.2, 0.95, 1e4
-"""What a sink's weight is multiplied by in each round where it is late, and where not; the most it gets."""
+LATER, SOONER, SHARED, HEAVIEST = 1.2, 0.95, 0.8, 1e4
+"""What a sink's weight is multiplied by in each round where it is late, where not, and where its net shares
+wires, whose price it would not look at otherwise; the most it gets."""
 
 MARGIN = {"ice40": 13, "ecp5": 5}
 """Tiles around a net in which wires may be; those of iCE40 are called after their first tile."""
@@ -158,6 +159,10 @@ def logic_tiles(wires: Wires, family: str) -> set[tuple[int, int]]:
     return wires.chip.tiles(leaves)
 
 
+_Trees = tuple[npt.NDArray[np.int64], I32, I32, I32]
+"""Where the wires of each net begin, how many they are, the wires, and the edges to them."""
+
+
 class Router:
     """Negotiation of nets for wires."""
 
@@ -225,31 +230,47 @@ class Router:
         bound = float(self.taken.max(initial=1))
         goal = max(goal or 0.0, AIM * bound)
         pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
-        bad = np.zeros(len(nets.source), np.bool_)
+        shared = np.zeros(len(nets.source), np.bool_)
+        best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)
         for r in range(ROUNDS):
             late = self.taken > goal
-            weight = np.clip(weight * np.where(late, LATER, SOONER), 1.0, HEAVIEST)
+            change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
+            weight = np.clip(weight * change, 1.0, HEAVIEST)
             ratio = 2.0 * (self.taken / goal) ** 3 * weight
             key = np.zeros(len(nets.source))
             np.maximum.at(key, net_of, ratio)
             order = order[np.argsort(-key[order], kind="stable")]
             missed = self.step(order, (ratio / (1 + ratio)).astype(np.float32), pressure)
-            contested(self.occupied, self.tree_at, self.tree_size, self.tree_wire, bad)
+            contested(self.occupied, self.tree_at, self.tree_size, self.tree_wire, shared)
             late = self.taken > goal
-            if not (missed or bad.any() or late.any()):
-                _LOG.info("Routed in %d rounds; %d of at least %d ps.", r + 1, self.taken.max(), bound)
-                return True
+            if not (missed or shared.any()):
+                best = min(best, (int(self.taken.max()), r + 1, self._kept(best)), key=lambda each: each[0])
+                if not late.any():
+                    break
             over = np.flatnonzero(self.occupied > 1)
             self.history[over] += HISTORY * (self.occupied[over] - 1)
             pressure = min(pressure * GROWTH, HIGHEST)
             if r >= CERTAIN:
+                bad = shared.copy()
                 bad[net_of[late]] = True
                 order = np.flatnonzero(bad).astype(np.int32)
             since += 1
             many = len(order) > MANY * len(nets.source)
             if r > CERTAIN and since > (RELAX // 8 if many else RELAX):
                 goal, since = goal * (1 + STEP), 0
-        return False
+        taken, rounds, kept = best
+        if kept is None:
+            return False
+        self.tree_at, self.tree_size, self.tree_wire, self.tree_edge = kept
+        _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
+        return True
+
+    def _kept(self, best: tuple[int, int, _Trees | None]) -> _Trees | None:
+        """Copy what is there now, if it is better than the best."""
+        if self.taken.max() >= best[0]:
+            return None
+        trees = self.tree_wire[: self.used], self.tree_edge[: self.used]
+        return self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy()
 
     def write(self, module: dict[str, Any]) -> None:
         """Put what was found into nextpnr's netlist."""
