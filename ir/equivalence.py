@@ -116,17 +116,21 @@ def _first_difference(a: Netlist, b: Netlist, tried: Bool2) -> Bool1 | None:
 def _prove(a: Netlist, b: Netlist, levels: int, seed: int) -> tuple[str, Bool2]:
     """Prove that a and b are equal; returns how ("" if that failed) and patterns worth simulating."""
     joint, signal_of_b = join(a, b)
-    found = satsweep.sweep(joint, levels=levels, seed=seed)
-    literal_a = found.literal[: a.signals]
-    literal_b = found.literal[signal_of_b]
-    equal = literal_a[a.outputs] == literal_b[b.outputs]
-    by_sat = found.merged[2]
-    if equal.all() and a.readout is not None and b.readout is not None:
-        terms = (_terms(a, literal_a), _terms(b, literal_b))
-        same = all(np.array_equal(x, y) for x, y in zip(*terms, strict=True))
-        equal = np.append(equal, same)
-    if not equal.all():
+    # what hashing and small windows merge needs no solver, which would look at every pair that is alike
+    for work in (0, None):
+        found = satsweep.sweep(joint, levels=levels, seed=seed, work=work)
+        literal_a = found.literal[: a.signals]
+        literal_b = found.literal[signal_of_b]
+        equal = literal_a[a.outputs] == literal_b[b.outputs]
+        if equal.all() and a.readout is not None and b.readout is not None:
+            terms = (_terms(a, literal_a), _terms(b, literal_b))
+            same = all(np.array_equal(x, y) for x, y in zip(*terms, strict=True))
+            equal = np.append(equal, same)
+        if equal.all():
+            break
+    else:
         return "", found.patterns
+    by_sat = found.merged[2]
     return f"SAT sweeping: {found.merged[0] + found.merged[1]:,} merges, {by_sat:,} by SAT", found.patterns[
         :0
     ]

@@ -48,6 +48,9 @@ from .strash import Strash
 _SMALL = 20_000
 """LUTs of a network up to which every strategy is tried to the end, not estimated."""
 
+_LARGE = 50_000
+"""LUTs of a network above which it is not mapped once more with its counters: its proof takes minutes."""
+
 _LIKELY = ("chains", "packed-all", "adders-all")
 """Strategies that were best most often, one for each k and kind of LUT."""
 
@@ -174,8 +177,10 @@ def expand(
     if carry:
         ways = [(front, _plans(front, k, draws=levels is not None)) for front in chosen]
         return _by_arrival(net, k, ways, levels)
-    squeezed = (_squeezed(_build(net, front, k, shallow=shallow), k) for front in chosen)
-    best = min(squeezed, key=lambda fabric: size(fabric.netlist))
+    built = (_build(net, front, k, shallow=shallow) for front in chosen)
+    if net.luts <= _LARGE:
+        built = (_squeezed(fabric, k) for fabric in built)
+    best = min(built, key=lambda fabric: size(fabric.netlist))
     if not registered:
         return best
     flat = _build(net, _front(net, k, "plain", place, mapper, narrow), k, staged=True, shallow=shallow)
