@@ -7,6 +7,7 @@ for a given number of processes, so a run is as repeatable as on one. Only the f
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -89,6 +90,9 @@ def team() -> Iterator[Team]:
     _divide_cores(int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     joined = dist.is_initialized()
     if not joined:
+        # Its functions keep the group of the moment as a default: imported later (by the optimizers) they
+        # would keep gloo's threads alive to the end, where one that frees a tensor aborts the process.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("gloo")
     try:
         yield Team(dist.get_rank(), dist.get_world_size())

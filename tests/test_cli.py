@@ -194,6 +194,7 @@ def test_completion_offers_targets_and_passes() -> None:
         ("lgc report x --estimate -t al", "all"),
         ("lgc compare x --against mn", "mnist"),
         ("lgc compile x --board icebr", "icebreaker"),
+        ("lgc import x --format torchl", "torchlogix"),
     ):
         env = {
             "_LGC_COMPLETE": "bash_complete",
@@ -209,3 +210,12 @@ def test_a_wrong_choice_is_told_the_nearest() -> None:
     assert done.exit_code == 2
     assert "'uar' is not one of" in done.stderr
     assert "Did you mean uart" in done.stderr
+
+
+def test_import_names_the_formats_it_knows(tmp_path: Path) -> None:
+    file = tmp_path / "x.pt"
+    file.write_bytes(b"PK")
+    done = CliRunner().invoke(main, ["import", str(file), "--format", "torchlogic"])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "torchlogix" in done.stderr

@@ -56,7 +56,8 @@ def test_two_processes_sum_the_gradient_of_the_whole_batch(rule: str, tmp_path: 
         out = tmp_path / f"{processes}.npz"
         ran = torchrun(processes, worker, str(settings), str(out))
         assert ran.returncode == 0, ran.stderr
-        found.append(np.load(out))
+        with np.load(out) as arrays:
+            found.append(dict(arrays))
     alone, together = found
     assert (alone["size"], together["size"]) == (1, 2)
     assert set(alone) == set(together)
