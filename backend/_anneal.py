@@ -1,4 +1,4 @@
-"""Compiled loops of `refine`: simulated annealing of cells on the places of a device."""
+"""Compiled loops of `wiring`: simulated annealing of cells on the places of a device."""
 
 from __future__ import annotations
 

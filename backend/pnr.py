@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import re
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from lgc.errors import DoesNotFitError, LgcError, UsageError, nearest
 
 from . import routed
 from .fit import check_fit
+from .improve import FAMILIES as IMPROVED
+from .improve import improve, restore_ports
 from .parse import read_route_report
 from .pins import write_pins
 from .placement import read_placement
-from .refine import FAMILIES as REFINED
-from .refine import refine
 from .rtl import make_directory
 from .synth import Synthesis
 from .target import Target
@@ -46,6 +47,12 @@ dense, and with timing before wire length; then clocks of iCE40 are nearly doubl
 _OPTIMISE = {"ice40": ("--opt-timing",)}
 """Options of single families, likewise."""
 
+_PACKED = ("--no-pack",)
+"""Options for a design that is packed, and placed by constraints."""
+
+_STAY = {"ecp5": ("--disable-router-lutperm",)}
+"""Those of single families: the wires of carry cells must not be permuted, which nextpnr forgets by then."""
+
 AIM_MHZ = 300.0
 """Clock that the router is told then, if no other is asked for."""
 
@@ -61,8 +68,8 @@ NETLIST, DELAYS = "netlist.json.gz", "delays.sdf.gz"
 _CELLS, _SDF = "cells.json", "delays.sdf"
 """What nextpnr writes of them."""
 
-PLACED = "placed.json"
-"""Yosys' netlist with the places that `refine` found."""
+BETTER = "improved.json"
+"""nextpnr's netlist of the placed design with what `improve` found."""
 
 _FULL = ("no BELs remaining", "no Bels remaining", "Unable to find legal placement", "Unable to place cell")
 _FAR = "using dedicated routing"
@@ -130,7 +137,7 @@ def place_and_route(
         router: one of `ROUTERS`.
         freq_mhz: clock that the design must reach, if any.
         eager: place for the highest clock, see `EAGER`, and try router1 first whatever the utilisation.
-        again: with `eager`, place once more, see `refine`, where family and room allow it.
+        again: with `eager`, place once more and route by delay, see `improve`, where the family allows it.
         pins: pins by port, see `write_pins`, or a pin file in the family's format. Ports left out
             are placed by nextpnr.
         nextpnr: the tool, looked for if None.
@@ -159,20 +166,19 @@ def place_and_route(
         args += [*EAGER, *_OPTIMISE.get(family.name, ())] if eager else ["--placer-heap-beta", str(SPREAD)]
     aim = freq_mhz or (AIM_MHZ if eager else None)
     args += ["--freq", f"{aim:g}"] if aim else []
-    args += _pins(synthesis, target, pins, out)
+    where = _pins(synthesis, target, pins, out)
     attempts = _attempts(router, synthesis.cells, target, timeout_s, eager=eager)
     commands: tuple[str, ...] = ()
-    spent, plain = 0.0, args
-    # on a device that is nearly full the router does not come to an end with such places
-    again = again and synthesis.cells <= DENSE * target.resources.lut
-    if eager and again and family.name in REFINED:
-        args, commands, spent = _refined(nextpnr, args, synthesis, target, out, seed, timeout_s)
+    spent, plain = 0.0, [*args, *where]
+    if eager and again and family.name in IMPROVED:
+        commands, spent = _improved(nextpnr, plain, target, out, seed, timeout_s)
+    args = _onwards(args, family.name) if commands else plain
     try:
         router, seconds = _run(nextpnr, args, attempts, out, target)
     except LgcError as error:
         if not commands:
             raise
-        _LOG.info("%s Once more with the places of nextpnr.", error)
+        _LOG.info("%s Once more by nextpnr alone.", error)
         args, commands = plain, ()
         router, seconds = _run(nextpnr, args, attempts, out, target)
     found = read_route_report(report)
@@ -183,6 +189,8 @@ def place_and_route(
             f"The design reaches {found.fmax_mhz:g} MHz, not {freq_mhz:g} MHz.",
             hint="Try fewer LUTs between registers, or other seeds.",
         )
+    if commands:
+        _restore_ports(out)
     _keep_placement(out, asc, target)
     _keep_netlist(out)
     return Routing(
@@ -201,31 +209,32 @@ def place_and_route(
     )
 
 
-def _refined(
-    nextpnr: Tool,
-    args: list[str],
-    synthesis: Synthesis,
-    target: Target,
-    out: Path,
-    seed: int,
-    timeout_s: float,
-) -> tuple[list[str], tuple[str, ...], float]:
-    """Place, and place once more, see `refine`: arguments for routing, what was run, seconds."""
+def _improved(
+    nextpnr: Tool, args: list[str], target: Target, out: Path, seed: int, timeout_s: float
+) -> tuple[tuple[str, ...], float]:
+    """Place, and place once more and route, see `improve`: what was run if that succeeded, and seconds."""
     start = time.perf_counter()
-    placed, netlist = out / _CELLS, out / PLACED
     without = [*args, "--no-route"]
     run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
     try:
-        found = refine(synthesis.netlist, placed, target.cells, netlist, seed=seed)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        _LOG.info("The placement stays as it is: %s.", error)  # every design can be placed by nextpnr alone
-        found = None
-    seconds = time.perf_counter() - start
-    if found is None:
-        return args, (), seconds
+        found = improve(out / _CELLS, nextpnr, target, out / BETTER, seed=seed)
+    except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
+        _LOG.info("Placement and routing stay as they are: %s.", error)  # nextpnr does it all alone
+        found = False
+    return (nextpnr.shell(without),) if found else (), time.perf_counter() - start
+
+
+def _onwards(args: list[str], family: str) -> list[str]:
+    """Arguments for a design that is packed and placed, with its pins."""
     at = args.index("--json") + 1
-    args = [*args[:at], netlist.name, *args[at + 1 :]]
-    return args, (nextpnr.shell(without),), seconds
+    return [*args[:at], BETTER, *args[at + 1 :], *_PACKED, *_STAY.get(family, ())]
+
+
+def _restore_ports(out: Path) -> None:
+    try:
+        restore_ports(out / _CELLS, out / BETTER)
+    except (OSError, ValueError, KeyError) as error:
+        _LOG.info("The routed netlist lacks its ports: %s.", error)  # only pictures and checks miss them
 
 
 def _keep_placement(out: Path, asc: Path, target: Target) -> None:

@@ -5,8 +5,8 @@
 Place and route designs with the same tools:
 
 - chain: a shift register, and LUTs each with a register behind it that read their neighbours, as many as
-  the fabric has, as nextpnr places them: what is reached there is hardly surpassed by any design;
-- chain, placed again, and fabric, nextpnr alone: each with and without `lgc.backend.refine`;
+  the fabric has, as nextpnr places and routes them;
+- chain, improved, and fabric, nextpnr alone: each with and without `lgc.backend.improve`;
 - fabric: network, popcount and argmax of MODEL, a register behind every `--levels` LUTs and new inputs
   every clock (`--throughput full`), between a shift register of all input bits and the class;
 - whole, with `--whole`: what `lgc compile --throughput full` builds, with encoder and streams.
@@ -36,6 +36,9 @@ from lgc.ir import passes
 from lgc.ir.fabric import Fabric
 from lgc.ir.passes.expand_readout import expand
 from lgc.pace import Pace
+
+DEEPEST = 2500
+"""LUTs of a chain: more of them exhaust the stack of Yosys' WebAssembly."""
 
 CHAIN = """\
 module {top} (input clk, input d, output reg q);
@@ -125,7 +128,7 @@ def main() -> None:
     parser.add_argument("--levels", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--whole", action="store_true")
-    parser.add_argument("--both", action="store_true", help="chain and fabric also placed the other way")
+    parser.add_argument("--both", action="store_true", help="chain and fabric also the other way")
     parser.add_argument("--counts", action="store_true", help="LUTs and registers only, no tools")
     parser.add_argument("--router", default="auto")
     parser.add_argument("--timeout", type=float, default=1800)
@@ -142,11 +145,11 @@ def main() -> None:
         rtl = write_rtl(
             lower(checkpoint.load(given.model)).encoder, fabric, out=out / "rtl", argmax_registers=True
         )
-        bare = chain(target, min(fabric.netlist.luts, target.luts // 3), out / "chain")
+        bare = chain(target, min(fabric.netlist.luts, target.luts // 3, DEEPEST), out / "chain")
         fast = synthesise(harness(fabric, rtl, out / "harness"), target, out=out / "synth")
         designs = [("chain", bare, False), ("fabric", fast, True)]
         if given.both:
-            designs += [("chain, placed again", bare, True), ("fabric, nextpnr alone", fast, False)]
+            designs += [("chain, improved", bare, True), ("fabric, nextpnr alone", fast, False)]
         if given.whole:
             designs.append(("whole", synthesise(rtl, target, out=out / "whole"), True))
         first = 0.0

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import lgc
+from lgc.backend.pnr import BETTER
 from lgc.build import read_rtl
 from lgc.cli import main
 from lgc.errors import LgcError, MismatchError, ToolMissingError, UsageError
@@ -28,6 +29,8 @@ from lgc.manifest import sha256
 from lgc.report import Report
 from lgc.verification import LEVELS, timing, unpack, verify
 from lgc.verification.rungs import DIFFERS, EQUAL, FAILED, SKIPPED, Ladder, Rung
+
+from .needs import needs
 
 PIXELS, CLASSES, IMAGES = 64, 10, 20
 
@@ -379,3 +382,15 @@ def test_a_build_without_routed_netlist_is_skipped(copy: Path) -> None:
     rungs = verify(copy, levels=["timing"], images=4).rungs
     assert [rung.verdict for rung in rungs] == [SKIPPED] * 2
     assert "The build has no netlist.json.gz beside its routed design." in rungs[0].detail
+
+
+@needs("yosys", "nextpnr-ice40", "nextpnr-ecp5", simulator=True)
+@pytest.mark.parametrize("target", ["ice40-hx8k", pytest.param("ecp5-25f", marks=pytest.mark.slow)])
+def test_wires_routed_by_delay_down_to_the_decoded_bitstream(target: str, tmp_path: Path) -> None:
+    """Chains of carries and block RAM among them: nextpnr reads its own netlist again."""
+    checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
+    build = lgc.compile(tmp_path / "tiny.safetensors", images=2, target=target, throughput="full", levels=1)
+    assert (build.path / "07-route" / BETTER).is_file()
+    ladder = verify(build.path, levels=["bitstream"], images=8)
+    assert {rung.verdict for rung in ladder.rungs if rung.verdict != SKIPPED} == {EQUAL}, ladder.rungs
+    assert sum(rung.verdict == EQUAL for rung in ladder.rungs) >= 2

@@ -1,0 +1,293 @@
+"""Routing by delay: the wires between registers of a placed design, for the highest clock.
+
+nextpnr's router1 routes one wire after the other and leads the late ones around the early ones. Here all are
+routed together, by negotiation with delays, on the graph that nextpnr itself has (see `wires`). What is found
+goes into its own netlist of the placed design; it routes what is left, clock, pins and carry chains, checks
+everything and reports the clock.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._pathfinder import contested, measure, reach, route
+from ._settle import SLOTS
+from .refine import PLACE, number
+from .wires import Wires
+
+_LOG = logging.getLogger(__name__)
+
+HALF = 20
+"""Tiles that the table of least delays looks away."""
+
+SAMPLES = {"ice40": 40, "ecp5": 8}
+"""Tiles from which it is taken, and whose least counts; wires of iCE40 are called otherwise at every edge."""
+
+FAR, UNKNOWN = 3000.0, 2000.0
+"""Picoseconds up to which it is filled, and what it says instead of nothing where that was no good."""
+
+CERTAIN = 15
+"""Rounds in which every net is routed anew; after them those that share wires or are late."""
+
+ROUNDS, RELAX, MANY = 2000, 150, 0.02
+"""Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
+
+STEP, AIM = 0.01, 1.08
+"""Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
+
+PRESSURE, GROWTH, HIGHEST = 0.5, 1.3, 5.0
+"""How many times dearer a wire is for each other net on it: at first, from round to round, at most."""
+
+HISTORY = 0.5
+"""How much dearer it becomes with each round in which it was shared."""
+
+LATER, SOONER, SHARED, HEAVIEST = 1.2, 0.95, 0.8, 1e4
+"""What a sink's weight is multiplied by in each round where it is late, where not, and where its net shares
+wires, whose price it would not look at otherwise; the most it gets."""
+
+MARGIN = {"ice40": 13, "ecp5": 5}
+"""Tiles around a net in which wires may be; those of iCE40 are called after their first tile."""
+
+BEHIND = {"I0": 468, "I1": 419, "I2": 398, "I3": 335, "A": 366, "B": 366, "C": 366, "D": 366}
+"""Picoseconds from a LUT's input into its register on iCE40 HX and on ECP5 of grade 6."""
+
+I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Nets:
+    """What is to be routed.
+
+    Attributes:
+        names: of the nets.
+        source: wire that drives each.
+        first: `[nets + 1]`, where its sinks begin.
+        sink: wires to be reached.
+        extra: picoseconds behind each.
+    """
+
+    names: list[str]
+    source: I32
+    first: I32
+    sink: I32
+    extra: I32
+
+    @classmethod
+    def of(cls, module: dict[str, Any], wires: Wires) -> Nets:
+        """Find nets from LUTs and flip-flops to others in nextpnr's netlist, without carry chains."""
+        driver: dict[int, int] = {}
+        loads: dict[int, list[tuple[int, int]]] = {}
+        for cell in module["cells"].values():
+            place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
+            chained = cell["parameters"].get("CARRY_ENABLE", "0").endswith("1")
+            if place is None or chained or cell["parameters"].get("MODE", "LOGIC") != "LOGIC":
+                continue
+            at = f"X{place[1]}/Y{place[2]}/"
+            seen = set()
+            for port, bits in cell["connections"].items():
+                name = _PINS[cell["type"]].get(port)
+                # a pin of an iCE40 stands for one input of the LUT; the other is left to nextpnr
+                if bits and name and not (cell["type"] == "ICESTORM_LC" and bits[0] in seen):
+                    seen.add(bits[0])
+                    wire = wires.chip.number[at + name.format(number(place))]
+                    if cell["port_directions"][port] == "output":
+                        driver[bits[0]] = wire
+                    else:
+                        loads.setdefault(bits[0], []).append((wire, BEHIND.get(port, 0)))
+        names, source, first, sink = [], [], [0], []
+        for name, net in module["netnames"].items():
+            bit = net["bits"][0]
+            if bit in driver and bit in loads and "ECP5_IS_GLOBAL" not in net["attributes"]:
+                names.append(name)
+                source.append(driver[bit])
+                sink += loads.pop(bit)
+                first.append(len(sink))
+        ends, extra = np.array(sink, np.int32).reshape(-1, 2).T.copy()
+        return cls(names, np.array(source, np.int32), np.array(first, np.int32), ends, extra)
+
+
+_PINS = {
+    "ICESTORM_LC": {"O": "lutff_{}:out"} | {f"I{n}": f"lutff_{{}}:in_{n}_lut" for n in range(4)},
+    "TRELLIS_COMB": {port: port + "{}_SLICE" for port in "ABCDF"},
+    "TRELLIS_FF": {port: port + "{}_SLICE" for port in ("DI", "M", "Q")},
+}
+"""Wires at the pins of cells, by cell and pin; the number in the tile is to be filled in."""
+
+_REGISTERED = {
+    "ice40": ("lutff_{}:out", ("lutff_{}:in_0_lut",)),
+    "ecp5": ("Q{}_SLICE", ("A{}_SLICE", "M{}_SLICE", "DI{}_SLICE")),
+}
+"""Wires that registers drive, and that lead to them, likewise."""
+
+
+def tables(wires: Wires, family: str) -> tuple[F32, F32]:
+    """Least delays of a device.
+
+    Returns:
+        From wires of each kind to a tile, `[kinds, columns, rows]`, and from register to register, as
+        `refine` wants them.
+    """
+    order = np.argsort(wires.target, kind="stable")
+    source, delay = wires.origin[order], wires.delay[order]
+    start = np.searchsorted(wires.target[order], np.arange(len(wires.x) + 1)).astype(np.int32)
+    leaves, leads = _REGISTERED[family]
+    tiles = np.array(sorted(logic_tiles(wires, family)))
+    tiles = tiles[np.linspace(0, len(tiles) - 1, SAMPLES[family]).astype(int)]
+    side = 2 * HALF + 1
+    table = np.full((SLOTS, int(wires.kind.max()) + 1, side, side), np.inf, np.float32)
+    number_of = wires.chip.number
+    for x, y in tiles.tolist():
+        for n in range(SLOTS):
+            ends = np.array([number_of[f"X{x}/Y{y}/{name.format(n)}"] for name in leads], np.int32)
+            reach(start, source, delay, wires.kind, wires.x, wires.y, ends, x, y, table[n], FAR)
+    x, y = tiles[len(tiles) // 2].tolist()
+    kinds = [wires.kind[number_of[f"X{x}/Y{y}/{leaves.format(n)}"]] for n in range(SLOTS)]
+    between = table[:, kinds].swapaxes(0, 1).copy()
+    table = table.min(axis=0)
+    return table, np.minimum(between, FAR)
+
+
+def logic_tiles(wires: Wires, family: str) -> set[tuple[int, int]]:
+    """Column and row of the tiles that hold logic."""
+    leaves = _REGISTERED[family][0].format(0)
+    return wires.chip.tiles(leaves)
+
+
+_Trees = tuple[npt.NDArray[np.int64], I32, I32, I32]
+"""Where the wires of each net begin, how many they are, the wires, and the edges to them."""
+
+
+class Router:
+    """Negotiation of nets for wires."""
+
+    def __init__(self, wires: Wires, nets: Nets, table: F32, *, margin: int) -> None:
+        self.wires, self.nets, self.table, self.margin = wires, nets, table, margin
+        count, many = len(wires.x), len(nets.source)
+        self.occupied, self.history = np.zeros(count, np.int32), np.ones(count, np.float32)
+        self.tree_at, self.tree_size = np.zeros(many, np.int64), np.zeros(many, np.int32)
+        self.tree_wire = np.empty(100 * len(nets.sink) + 8 * many, np.int32)
+        self.tree_edge = np.empty_like(self.tree_wire)
+        self.used = 0
+        self.arrival, self.fan = np.zeros(count, np.float32), np.zeros(count, np.int32)
+        self.state = (
+            np.zeros(count, np.float32), self.arrival, np.zeros(count, np.int32),
+            np.zeros(count + 1, np.int32), np.zeros(count, np.int32),
+            np.empty(1 << 20, np.float32), np.empty(1 << 20, np.int32),
+        )  # fmt: skip
+        self.taken = np.zeros(len(nets.sink), np.int32)
+        self.at_x, self.at_y = wires.x[nets.sink], wires.y[nets.sink]
+
+    def step(self, order: I32, crit: F32, pressure: float) -> int:
+        """Route nets anew and measure all; return how many sinks were not reached."""
+        w, nets = self.wires, self.nets
+        if self.used > len(self.tree_wire) // 2:
+            self._compact()
+        self.used, missed = route(
+            w.start, w.target, w.origin, w.delay, w.adder, w.kind, w.x, w.y, self.table,
+            nets.source, nets.first, nets.sink, self.at_x, self.at_y,
+            self.occupied, self.history, self.tree_at, self.tree_size, self.tree_wire, self.tree_edge,
+            order, crit, pressure, self.margin, self.used, self.state,
+        )  # fmt: skip
+        if not missed:
+            measure(
+                w.origin, w.delay, w.adder, nets.first, nets.sink, nets.extra, self.tree_at, self.tree_size,
+                self.tree_wire, self.tree_edge, self.arrival, self.fan, self.taken,
+            )  # fmt: skip
+        return int(missed)
+
+    def _compact(self) -> None:
+        """Drop what was ripped up."""
+        sizes = self.tree_size.astype(np.int64)
+        at = np.cumsum(sizes) - sizes
+        self.used = int(sizes.sum())
+        keep = np.arange(self.used) + np.repeat(self.tree_at - at, sizes)
+        for part in (self.tree_wire, self.tree_edge):
+            part[: self.used] = part[keep]
+        self.tree_at = at
+
+    def run(self, goal: float | None = None) -> bool:
+        """Route everything; return whether no wire is shared.
+
+        Args:
+            goal: picoseconds from register to register, without the time to leave it, that are aimed at;
+                somewhat more than without other nets if None. Missed for long, it is moved.
+        """
+        nets = self.nets
+        everything = np.arange(len(nets.source), dtype=np.int32)
+        net_of = np.repeat(everything, np.diff(nets.first))
+        surest = np.full(len(nets.sink), 0.99, np.float32)
+        if self.step(everything, surest, 0.0):
+            # not all tiles are like those that the table is from
+            self.table = np.where(np.isinf(self.table), np.float32(UNKNOWN), self.table)
+            if self.step(everything, surest, 0.0):
+                return False
+        bound = float(self.taken.max(initial=1))
+        goal = max(goal or 0.0, AIM * bound)
+        pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
+        shared = np.zeros(len(nets.source), np.bool_)
+        best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)
+        for r in range(ROUNDS):
+            late = self.taken > goal
+            change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
+            weight = np.clip(weight * change, 1.0, HEAVIEST)
+            ratio = 2.0 * (self.taken / goal) ** 3 * weight
+            key = np.zeros(len(nets.source))
+            np.maximum.at(key, net_of, ratio)
+            order = order[np.argsort(-key[order], kind="stable")]
+            missed = self.step(order, (ratio / (1 + ratio)).astype(np.float32), pressure)
+            contested(self.occupied, self.tree_at, self.tree_size, self.tree_wire, shared)
+            late = self.taken > goal
+            if not (missed or shared.any()):
+                best = min(best, (int(self.taken.max()), r + 1, self._kept(best)), key=lambda each: each[0])
+                if not late.any():
+                    break
+            over = np.flatnonzero(self.occupied > 1)
+            self.history[over] += HISTORY * (self.occupied[over] - 1)
+            pressure = min(pressure * GROWTH, HIGHEST)
+            if r >= CERTAIN:
+                bad = shared.copy()
+                bad[net_of[late]] = True
+                order = np.flatnonzero(bad).astype(np.int32)
+            since += 1
+            many = len(order) > MANY * len(nets.source)
+            if r > CERTAIN and since > (RELAX // 8 if many else RELAX):
+                goal, since = goal * (1 + STEP), 0
+        taken, rounds, kept = best
+        if kept is None:
+            return False
+        self.tree_at, self.tree_size, self.tree_wire, self.tree_edge = kept
+        _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
+        return True
+
+    def _kept(self, best: tuple[int, int, _Trees | None]) -> _Trees | None:
+        """Copy what is there now, if it is better than the best."""
+        if self.taken.max() >= best[0]:
+            return None
+        trees = self.tree_wire[: self.used], self.tree_edge[: self.used]
+        return self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy()
+
+    def write(self, module: dict[str, Any]) -> None:
+        """Put what was found into nextpnr's netlist."""
+        chip, switch = self.wires.chip, self.wires.switch
+        for name, at, size in zip(
+            self.nets.names, self.tree_at.tolist(), self.tree_size.tolist(), strict=True
+        ):
+            parts = []
+            for i in range(at, at + size):
+                edge = int(self.tree_edge[i])
+                parts += [
+                    chip.wire(int(self.tree_wire[i])),
+                    chip.pip(int(switch[edge])) if edge >= 0 else "",
+                    _WEAK,
+                ]
+            module["netnames"][name]["attributes"]["ROUTING"] = ";".join(parts)
+
+
+_WEAK = "1"
+"""How strongly nextpnr holds to it: it may route anew where something else has no other way."""

@@ -1,0 +1,159 @@
+"""Placing once more and routing by delay, for designs with a register behind every LUT."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lgc.backend import improve, pnr, refine, router
+from lgc.backend.pnr import BETTER, place_and_route
+from lgc.backend.rtl import write_rtl
+from lgc.backend.synth import Synthesis, synthesise
+from lgc.backend.target import load
+from lgc.backend.tools import Tool
+from lgc.backend.wires import Ice40Chip, Wires
+from lgc.errors import LgcError
+from lgc.hw_tests.samples import random_sample
+
+from ..needs import needs
+
+
+def netlist(target: str, out: Path) -> Synthesis:
+    sample = random_sample(seed=5, layers=(60, 50), classes=3, luts_per_stage=1)
+    device = load(target)
+    files = write_rtl(
+        sample.encoder, sample.fabric, out=out / "rtl", argmax_registers=True, family=device.cells
+    )
+    return synthesise(files, device, out=out / "synth")
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    return netlist("ice40-hx8k", tmp_path_factory.mktemp("registered"))
+
+
+def test_families_without_a_database_are_left_alone() -> None:
+    tool = Tool("nextpnr-ice40", ("nextpnr-ice40",), "0.11", "PATH")
+    assert improve.database(tool, load("ice40-hx8k")) is None
+    assert improve.database(tool, load("gowin-gw1n-9")) is None
+
+
+@needs("yosys", "nextpnr-ice40")
+def test_the_design_stays_and_its_wires_are_routed(registered: Synthesis, tmp_path: Path) -> None:
+    found = place_and_route(registered, load("ice40-hx8k"), out=tmp_path, eager=True, timeout_s=300)
+    assert "--no-route" in found.commands[0]
+    assert BETTER in found.commands[1]
+    assert "--no-pack" in found.commands[1]
+    (module,) = json.loads((tmp_path / BETTER).read_text())["modules"].values()
+    places = [cell["attributes"]["BEL"] for cell in module["cells"].values()]
+    assert len(set(places)) == len(places) > 300
+    wires: dict[str, int] = {}
+    for net in module["netnames"].values():
+        for wire in filter(None, net["attributes"]["ROUTING"].strip().split(";")[::3]):
+            assert wires.setdefault(wire, net["bits"][0]) == net["bits"][0]
+    # nextpnr routed the rest: clock, pins, chains
+    (arcs,) = re.findall(r"Routing (\d+) arcs", (tmp_path / "nextpnr-router1.log").read_text())
+    assert int(arcs) < 300
+    assert found.fmax_mhz > 100
+
+
+@needs("yosys", "nextpnr-ecp5")
+def test_an_ecp5(tmp_path: Path) -> None:
+    """With chains of carries, registers with enables, and two readers of what a register takes over."""
+    found = place_and_route(
+        netlist("ecp5-25f", tmp_path), load("ecp5-25f"), out=tmp_path / "route", eager=True, timeout_s=300
+    )
+    assert BETTER in found.commands[1]
+    assert "--disable-router-lutperm" in found.commands[1]
+    assert found.fmax_mhz > 100
+
+
+@needs("yosys", "nextpnr-ice40")
+@pytest.mark.parametrize("fails", ["improve", "route"])
+def test_what_does_not_route_is_left_to_nextpnr(
+    registered: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    onwards = pnr._run
+
+    def refuse(nextpnr: Tool, args: list[str], *rest: Any) -> tuple[str, float]:
+        if BETTER in args:
+            raise LgcError("No routing was found.")
+        return onwards(nextpnr, args, *rest)
+
+    if fails == "improve":
+        monkeypatch.setattr(router.Router, "run", lambda *_: False)
+    else:
+        monkeypatch.setattr(pnr, "_run", refuse)
+    found = place_and_route(registered, load("ice40-hx8k"), out=tmp_path, eager=True, timeout_s=300)
+    assert [BETTER in command for command in found.commands] == [False]
+
+
+def around(cells: int, tiles: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A ring of cells dealt out at random over a square of tiles, and delays that are distances."""
+    rng = np.random.default_rng(seed)
+    at = np.stack(np.meshgrid(np.arange(1, tiles + 1), np.arange(1, tiles + 1), indexing="ij"), -1).reshape(
+        -1, 2
+    )
+    slots = np.concatenate([np.c_[at, np.full(len(at), n)] for n in range(8)])
+    place = slots[rng.permutation(len(slots))[:cells]].astype(np.int32)
+    far = abs(np.arange(-9, 10))
+    delay = np.broadcast_to(100.0 * (1 + far[:, None] + far[None]), (8, 8, 19, 19)).astype(np.float32)
+    return place, at.astype(np.int32), delay
+
+
+def test_long_wires_become_short() -> None:
+    """A ring closes its gaps; every cell has a place of its own, and tiles are not crowded."""
+    place, tiles, delay = around(200, 8)
+    ring = np.stack([np.arange(200), (np.arange(200) + 1) % 200], axis=1).astype(np.int32)
+    found = refine._annealed(place, 200, ring, tiles, delay, 1, 5, 1500)
+    length = abs(found[ring[:, 0], :2] - found[ring[:, 1], :2]).sum(axis=1)
+    assert abs(place[ring[:, 0], :2] - place[ring[:, 1], :2]).sum(axis=1).max() > 8
+    assert length.max() <= 3
+    assert len(set(map(tuple, found.tolist()))) == 200
+    crowd = np.unique(found[:, :2], axis=0, return_counts=True)[1]
+    assert crowd.max() <= 5
+
+
+def test_a_full_device_is_filled_and_fixed_cells_pull() -> None:
+    place, tiles, delay = around(70, 3)
+    place[60:] = [9, 9, 0]
+    wires = np.stack([np.arange(60), np.full(60, 60)], axis=1).astype(np.int32)
+    found = refine._annealed(place, 60, wires[:3], tiles[:8], delay, 1, 5, 200)
+    assert len(set(map(tuple, found.tolist()))) == 60
+    assert found[:3, :2].sum(axis=1).min() >= found[3:, :2].sum(axis=1).max() - 1
+
+
+def grid(edges: list[tuple[int, int, int]], wires: int) -> Wires:
+    origin, target, delay = np.array(edges).T
+    flat = np.zeros(wires, np.int32)
+    chip = Ice40Chip.__new__(Ice40Chip)
+    values = delay, np.zeros(len(delay)), np.arange(len(delay))
+    return Wires.of(chip, origin, target, values, (flat, flat, flat - 1))
+
+
+def negotiated(edges: list[tuple[int, int, int]], ends: list[tuple[int, int]], wires: int) -> router.Router:
+    graph = grid(edges, wires)
+    source, sink = np.array(ends, np.int32).T.copy()
+    nets = router.Nets(
+        [f"n{i}" for i in range(len(ends))], source, np.arange(len(ends) + 1, dtype=np.int32), sink,
+        np.zeros(len(ends), np.int32),
+    )  # fmt: skip
+    return router.Router(graph, nets, np.zeros((1, 3, 3), np.float32), margin=1)
+
+
+def test_the_net_with_a_way_around_gives_way() -> None:
+    """Both want wire 4; the second has another way that takes little longer, the first one that takes long."""
+    edges = [(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10), (0, 5, 500), (5, 2, 500), (1, 6, 15), (6, 3, 15)]
+    found = negotiated(edges, [(0, 2), (1, 3)], 7)
+    assert found.run()
+    assert found.taken.tolist() == [20, 30]
+    assert found.occupied.max() == 1
+
+
+def test_no_way_is_told() -> None:
+    assert not negotiated([(0, 4, 10), (4, 2, 10)], [(0, 2), (1, 3)], 5).run()
+    one = negotiated([(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10)], [(0, 2), (1, 3)], 5)
+    assert not one.run()
