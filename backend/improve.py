@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .refine import LOOSE, Cells, refine
+from ._settle import SLOTS
+from .refine import ROUNDS, Cells, refine
+from .replicate import FAN_OUT, replicate
 from .router import MARGIN, Nets, Router, logic_tiles, tables
 from .target import Target
 from .tools import Tool
@@ -36,6 +38,9 @@ _DATABASES = {
     "ecp5": {"12k": "25k", "25k": "25k", "45k": "45k", "85k": "85k"},
 }
 """nextpnr's databases by device."""
+
+FULL = 0.92
+"""Share of the logic cells that copies of registers may fill; what is fuller has no room to move."""
 
 _KEPT = ("synth", "arch.sysconfig")
 """Settings that say what nextpnr's options do not: that the netlist is its own, and what a pin file told."""
@@ -69,7 +74,12 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     if path is None:
         return False
     wires, table, between = _device(path, target.family, *_speed(target))
-    refine(module, cells, logic_tiles(wires, target.family), between, seed=seed, loose=LOOSE[target.family])
+    tiles = logic_tiles(wires, target.family)
+    refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=ROUNDS // 4)
+    room = int(FULL * SLOTS * len(tiles)) - len(cells.members)
+    copies = replicate(module, most=max(room, 0), fan_out=FAN_OUT[target.family])
+    refine(module, Cells.of(module), tiles, between, family=target.family, seed=seed)
+    _LOG.info("%d registers are copies.", copies)
     router = Router(wires, Nets.of(module, wires), table, margin=MARGIN[target.family])
     if not router.run():
         _LOG.info("No way without shared wires was found.")

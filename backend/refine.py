@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ._settle import SLOTS, settle
 
-POWER = 8.0
+POWER = {"ice40": 24.0, "ecp5": 16.0}
 """A wire costs its delay over that of the middle wire to this power: nearly as much as the slowest."""
 
 WIRE = 0.02
@@ -25,7 +25,7 @@ WIRE = 0.02
 ROUNDS, HOT, COLD = 20_000, 0.5, 0.01
 """Moves per cell, and temperatures in units of the cost."""
 
-LOOSE = {"ice40": 8, "ecp5": 5}
+LOOSE = {"ice40": 8, "ecp5": 6}
 """Cells of a tile, of eight, where there is room; fewer make wires of iCE40 longer, not easier to route."""
 
 REGISTERED = 0.8
@@ -132,8 +132,8 @@ def refine(
     tiles: set[tuple[int, int]],
     delay: npt.NDArray[np.float32],
     *,
+    family: str,
     seed: int,
-    loose: int,
     rounds: int = ROUNDS,
 ) -> int:
     """Place plain cells anew, in `module`; the others stay.
@@ -143,8 +143,8 @@ def refine(
         cells: what is in it.
         tiles: column and row of those that hold logic.
         delay: picoseconds `[numbers, numbers, columns, rows]`, see `settle`.
+        family: of the device.
         seed: of the moves.
-        loose: cells of a tile where there is room, see `LOOSE`.
         rounds: moves per cell.
 
     Returns:
@@ -157,7 +157,7 @@ def refine(
     order = np.concatenate([moving, np.flatnonzero(~cells.plain)])
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order))
-    result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, seed, loose, rounds)
+    result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, family, seed, rounds)
     for i, (column, row, n) in zip(moving.tolist(), result.tolist(), strict=True):
         for name in cells.members[i]:
             attributes = module["cells"][name]["attributes"]
@@ -174,12 +174,13 @@ def _annealed(
     wires: I32,
     tiles: I32,
     delay: npt.NDArray[np.float32],
+    family: str,
     seed: int,
-    loose: int,
     rounds: int,
 ) -> I32:
     """Anneal the first so many cells, which stand at `place` `[cells, 3]`; return their places."""
     x, y, z = (place[:, axis].copy() for axis in range(3))
+    loose = LOOSE[family]
     room = max(loose, -(-moving // len(tiles)))
     # the tiles around the middle of what is there
     away = abs(tiles - np.median(place[:moving, :2], axis=0)).max(axis=1)
@@ -207,12 +208,12 @@ def _annealed(
     start = np.searchsorted(ends[sort, 0], np.arange(len(x) + 1)).astype(np.int32)
     settle(
         x, y, z, slot, cell, slot_z, first, count, start, ends[sort, 1].astype(np.int32), leaves[sort],
-        _cost(delay, width, height), rounds, HOT, COLD, np.random.default_rng(seed),
+        _cost(delay, width, height, POWER[family]), rounds, HOT, COLD, np.random.default_rng(seed),
     )  # fmt: skip
     return np.stack([x[:moving], y[:moving], z[:moving]], axis=1)
 
 
-def _cost(delay: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+def _cost(delay: npt.NDArray[np.float32], width: int, height: int, power: float) -> npt.NDArray[np.float32]:
     """Return the cost of each wire on a device of so many columns and rows, see `settle`."""
     half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
     columns, rows = np.arange(-width, width + 1), np.arange(-height, height + 1)
@@ -221,7 +222,7 @@ def _cost(delay: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArra
     beyond = abs(columns - near_x)[:, None] + abs(rows - near_y)[None, :]
     middle = 1.1 * np.median(found[:, :, abs(columns) < 6][..., abs(rows) < 6])
     length = abs(columns)[:, None] + abs(rows)[None, :]
-    return (((found + _BEYOND * beyond) / middle) ** POWER + WIRE * length).astype(np.float32)
+    return (((found + _BEYOND * beyond) / middle) ** power + WIRE * length).astype(np.float32)
 
 
 _BEYOND = 60.0

@@ -18,14 +18,14 @@ import numpy.typing as npt
 from ._pathfinder import contested, measure, reach, route
 from ._settle import SLOTS
 from .refine import PLACE, number
-from .wires import Wires
+from .wires import Ice40Chip, Wires
 
 _LOG = logging.getLogger(__name__)
 
 HALF = 20
 """Tiles that the table of least delays looks away."""
 
-SAMPLES = {"ice40": 40, "ecp5": 8}
+SAMPLES = {"ice40": 80, "ecp5": 8}
 """Tiles from which it is taken, and whose least counts; wires of iCE40 are called otherwise at every edge."""
 
 FAR, UNKNOWN = 3000.0, 2000.0
@@ -34,10 +34,13 @@ FAR, UNKNOWN = 3000.0, 2000.0
 CERTAIN = 15
 """Rounds in which every net is routed anew; after them those that share wires or are late."""
 
-ROUNDS, RELAX, MANY = 2000, 150, 0.02
+ROUNDS, RELAX, MANY = 2000, 40, 0.02
 """Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
 
-STEP, AIM = 0.01, 1.08
+PATIENCE = 600
+"""Rounds without anything better than what there is."""
+
+STEP, AIM = 0.005, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
 
 PRESSURE, GROWTH, HIGHEST = 0.5, 1.3, 5.0
@@ -70,6 +73,7 @@ class Nets:
         first: `[nets + 1]`, where its sinks begin.
         sink: wires to be reached.
         extra: picoseconds behind each.
+        free: sinks that are inputs of LUTs of iCE40 which may be permuted, by wire: cell and input.
     """
 
     names: list[str]
@@ -77,29 +81,40 @@ class Nets:
     first: I32
     sink: I32
     extra: I32
+    free: dict[int, tuple[str, int]]
 
     @classmethod
     def of(cls, module: dict[str, Any], wires: Wires) -> Nets:
         """Find nets from LUTs and flip-flops to others in nextpnr's netlist, without carry chains."""
         driver: dict[int, int] = {}
-        loads: dict[int, list[tuple[int, int]]] = {}
-        for cell in module["cells"].values():
+        pins: dict[str, list[tuple[int, str, str]]] = {}
+        for name, cell in module["cells"].items():
             place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
             chained = cell["parameters"].get("CARRY_ENABLE", "0").endswith("1")
             if place is None or chained or cell["parameters"].get("MODE", "LOGIC") != "LOGIC":
                 continue
             at = f"X{place[1]}/Y{place[2]}/"
-            seen = set()
             for port, bits in cell["connections"].items():
-                name = _PINS[cell["type"]].get(port)
-                # a pin of an iCE40 stands for one input of the LUT; the other is left to nextpnr
-                if bits and name and not (cell["type"] == "ICESTORM_LC" and bits[0] in seen):
-                    seen.add(bits[0])
-                    wire = wires.chip.number[at + name.format(number(place))]
+                pin = _PINS[cell["type"]].get(port)
+                if bits and pin:
+                    wire = at + pin.format(number(place))
                     if cell["port_directions"][port] == "output":
-                        driver[bits[0]] = wire
+                        driver[bits[0]] = wires.chip.number[wire]
                     else:
-                        loads.setdefault(bits[0], []).append((wire, BEHIND.get(port, 0)))
+                        pins.setdefault(name, []).append((bits[0], port, wire))
+        loads: dict[int, list[tuple[int, int]]] = {}
+        free: dict[int, tuple[str, int]] = {}
+        for name, inputs in pins.items():
+            nets = {bit for bit, _, _ in inputs}
+            turns = len(nets) == len(inputs) and nets <= driver.keys()
+            for bit, port, wire in inputs:
+                end = wires.chip.number[wire]
+                if wire.endswith(_LUT):
+                    if turns:
+                        free[end] = name, int(port[1])
+                    else:  # what others drive takes the pin that it has
+                        end = wires.chip.number[wire.removesuffix(_LUT)]
+                loads.setdefault(bit, []).append((end, 0 if end in free else BEHIND.get(port, 0)))
         names, source, first, sink = [], [], [0], []
         for name, net in module["netnames"].items():
             bit = net["bits"][0]
@@ -109,7 +124,7 @@ class Nets:
                 sink += loads.pop(bit)
                 first.append(len(sink))
         ends, extra = np.array(sink, np.int32).reshape(-1, 2).T.copy()
-        return cls(names, np.array(source, np.int32), np.array(first, np.int32), ends, extra)
+        return cls(names, np.array(source, np.int32), np.array(first, np.int32), ends, extra, free)
 
 
 _PINS = {
@@ -211,27 +226,33 @@ class Router:
             part[: self.used] = part[keep]
         self.tree_at = at
 
+    def alone(self) -> float | None:
+        """Route every net as if it were alone; return what the slowest takes, None if one has no way."""
+        everything = np.arange(len(self.nets.source), dtype=np.int32)
+        surest = np.full(len(self.nets.sink), 0.99, np.float32)
+        if self.step(everything, surest, 0.0):
+            # not all tiles are like those that the table is from
+            self.table = np.where(np.isinf(self.table), np.float32(UNKNOWN), self.table)
+            if self.step(everything, surest, 0.0):
+                return None
+        return float(self.taken.max(initial=1))
+
     def run(self, goal: float | None = None) -> bool:
         """Route everything; return whether no wire is shared.
 
         Args:
             goal: picoseconds from register to register, without the time to leave it, that are aimed at;
-                somewhat more than without other nets if None. Missed for long, it is moved.
+                somewhat more than without other nets if None. Missed for long, it is moved up, met, down.
         """
-        nets = self.nets
+        nets, bound = self.nets, self.alone()
+        if bound is None:
+            return False
         everything = np.arange(len(nets.source), dtype=np.int32)
         net_of = np.repeat(everything, np.diff(nets.first))
-        surest = np.full(len(nets.sink), 0.99, np.float32)
-        if self.step(everything, surest, 0.0):
-            # not all tiles are like those that the table is from
-            self.table = np.where(np.isinf(self.table), np.float32(UNKNOWN), self.table)
-            if self.step(everything, surest, 0.0):
-                return False
-        bound = float(self.taken.max(initial=1))
         goal = max(goal or 0.0, AIM * bound)
         pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
         shared = np.zeros(len(nets.source), np.bool_)
-        best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)
+        best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)  # picoseconds, round, ways
         for r in range(ROUNDS):
             late = self.taken > goal
             change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
@@ -242,11 +263,16 @@ class Router:
             order = order[np.argsort(-key[order], kind="stable")]
             missed = self.step(order, (ratio / (1 + ratio)).astype(np.float32), pressure)
             contested(self.occupied, self.tree_at, self.tree_size, self.tree_wire, shared)
-            late = self.taken > goal
             if not (missed or shared.any()):
-                best = min(best, (int(self.taken.max()), r + 1, self._kept(best)), key=lambda each: each[0])
-                if not late.any():
-                    break
+                slowest = int(self.taken.max())
+                if slowest < best[0]:
+                    best = slowest, r + 1, self._kept()
+                # what is late by much must not make all others late too
+                raised = goal if slowest <= goal else goal * (1 + STEP)
+                goal, since = max(bound, min(raised, (1 - STEP) * slowest)), 0
+            if best[2] is not None and (best[0] <= bound or r - best[1] > PATIENCE):
+                break
+            late = self.taken > goal
             over = np.flatnonzero(self.occupied > 1)
             self.history[over] += HISTORY * (self.occupied[over] - 1)
             pressure = min(pressure * GROWTH, HIGHEST)
@@ -256,8 +282,8 @@ class Router:
                 order = np.flatnonzero(bad).astype(np.int32)
             since += 1
             many = len(order) > MANY * len(nets.source)
-            if r > CERTAIN and since > (RELAX // 8 if many else RELAX):
-                goal, since = goal * (1 + STEP), 0
+            if r > CERTAIN and since > (RELAX // 2 if many else RELAX):
+                goal, since = min(goal * (1 + STEP), max(bound, (1 - STEP) * best[0])), 0
         taken, rounds, kept = best
         if kept is None:
             return False
@@ -265,29 +291,59 @@ class Router:
         _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
         return True
 
-    def _kept(self, best: tuple[int, int, _Trees | None]) -> _Trees | None:
-        """Copy what is there now, if it is better than the best."""
-        if self.taken.max() >= best[0]:
-            return None
+    def _kept(self) -> _Trees:
+        """Copy what is there now."""
         trees = self.tree_wire[: self.used], self.tree_edge[: self.used]
         return self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy()
 
     def write(self, module: dict[str, Any]) -> None:
-        """Put what was found into nextpnr's netlist."""
+        """Put what was found into nextpnr's netlist, and LUT inputs of iCE40 where their wires arrive."""
         chip, switch = self.wires.chip, self.wires.switch
+        fixed = {int(wire) for wire in self.nets.sink.tolist()} - self.nets.free.keys()
+        turned: dict[str, dict[int, int]] = {}
         for name, at, size in zip(
             self.nets.names, self.tree_at.tolist(), self.tree_size.tolist(), strict=True
         ):
             parts = []
-            for i in range(at, at + size):
-                edge = int(self.tree_edge[i])
-                parts += [
-                    chip.wire(int(self.tree_wire[i])),
-                    chip.pip(int(switch[edge])) if edge >= 0 else "",
-                    _WEAK,
-                ]
+            for wire, edge in zip(
+                self.tree_wire[at : at + size].tolist(), self.tree_edge[at : at + size].tolist(), strict=True
+            ):
+                if wire in self.nets.free:
+                    cell, pin = self.nets.free[wire]
+                    straight = self._straight(int(self.wires.origin[edge]))
+                    end = chip.wire(int(self.wires.target[straight]))
+                    turned.setdefault(cell, {})[pin] = int(end.removesuffix(_LUT)[-1])
+                    parts += [end, chip.pip(int(switch[straight])), _WEAK]
+                    continue
+                parts += [chip.wire(wire), chip.pip(int(switch[edge])) if edge >= 0 else "", _WEAK]
+                if wire in fixed and isinstance(chip, Ice40Chip):
+                    straight = self._straight(wire)
+                    end = chip.wire(int(self.wires.target[straight]))
+                    parts += [end, chip.pip(int(switch[straight])), _WEAK]
             module["netnames"][name]["attributes"]["ROUTING"] = ";".join(parts)
+        for name, pins in turned.items():
+            _turn(module["cells"][name], pins)
 
+    def _straight(self, pin: int) -> int:
+        """Return the edge from a pin of a LUT of an iCE40 to the input of the same number."""
+        end = self.wires.chip.number[self.wires.chip.wire(pin) + _LUT]
+        edges = np.arange(self.wires.start[pin], self.wires.start[pin + 1])
+        return int(edges[self.wires.target[edges] == end][0])
+
+
+def _turn(cell: dict[str, Any], pins: dict[int, int]) -> None:
+    """Permute the inputs of a LUT of an iCE40, from each to another."""
+    left = [pin for pin in range(4) if pin not in pins.values()]
+    pins = pins | dict(zip([pin for pin in range(4) if pin not in pins], left, strict=True))
+    cell["connections"] |= {f"I{to}": cell["connections"].get(f"I{pin}", []) for pin, to in pins.items()}
+    table = int(cell["parameters"]["LUT_INIT"], 2)
+    rows = [sum((row >> to & 1) << pin for pin, to in pins.items()) for row in range(16)]
+    bits = sum((table >> old & 1) << row for row, old in enumerate(rows))
+    cell["parameters"]["LUT_INIT"] = f"{bits:0{len(cell['parameters']['LUT_INIT'])}b}"
+
+
+_LUT = "_lut"
+"""How wires end that are inputs of LUTs, behind the permutation of its pins."""
 
 _WEAK = "1"
 """How strongly nextpnr holds to it: it may route anew where something else has no other way."""

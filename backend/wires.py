@@ -100,6 +100,8 @@ _ICE_PIP = np.dtype(
     [("origin", "<i4"), ("target", "<i4"), ("delay", "<i4", 2), ("at", "i1", 2), ("segment", "<i2", 2),
      ("mask", "<i2"), ("switch", "<i4"), ("flags", "<u4")]
 )  # fmt: skip
+_BEHIND = {"in_0": 468, "in_1": 419, "in_2": 398, "in_3": 335}
+"""Picoseconds from the pins of an HX' LUT into its register."""
 _THROUGH = 1
 """Flag of a switch that is an unused LUT."""
 _GLOBAL = (1, 2)
@@ -157,6 +159,10 @@ class Ice40Chip(Chip):
         (switch,) = np.nonzero(keep)
         pips = pips[switch]
         delay = pips["delay"][:, slow] + wires["delay"][pips["target"], slow]
+        # whichever pin a signal takes, it is seen as early as that one allows
+        pin = np.array([_BEHIND.get(name.partition(":")[2], 0) for name in self._names])
+        lut = np.array([name.endswith("_lut") for name in self._names])
+        delay = delay + np.where(lut[pips["target"]], pin[pips["origin"]], 0)
         kinds = {name: n for n, name in enumerate(sorted(set(self._names)))}
         kind = np.array([kinds[name] for name in self._names])
         places = wires["at"][:, 0], wires["at"][:, 1], kind
