@@ -78,9 +78,13 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=ROUNDS // 4)
     room = int(FULL * SLOTS * len(tiles)) - len(cells.members)
     copies = replicate(module, most=max(room, 0), fan_out=FAN_OUT[target.family])
-    refine(module, Cells.of(module), tiles, between, family=target.family, seed=seed)
+    cells = Cells.of(module)
+    refine(module, cells, tiles, between, family=target.family, seed=seed)
     _LOG.info("%d registers are copies.", copies)
-    router = Router(wires, Nets.of(module, wires), table, margin=MARGIN[target.family])
+    slow = {
+        name for names, is_slow in zip(cells.members, cells.slow, strict=True) if is_slow for name in names
+    }
+    router = Router(wires, Nets.of(module, wires, slow), table, margin=MARGIN[target.family])
     if not router.run():
         _LOG.info("No way without shared wires was found.")
         return False

@@ -49,9 +49,10 @@ class Cells:
     Attributes:
         members: names of nextpnr's cells in each.
         place: column, row and number in the tile of each, `[cells, 3]`.
-        plain: whether each may stand in any tile.
+        plain: whether each may stand in any tile: all paths to it and from it are single wires.
         wires: pairs of cells, from and to, `[wires, 2]`.
         registered: wires that come from a register.
+        slow: whether a path may lead through each, `[cells]`.
         taken: tiles that hold what is not plain.
     """
 
@@ -60,6 +61,7 @@ class Cells:
     plain: npt.NDArray[np.bool_]
     wires: I32
     registered: int
+    slow: npt.NDArray[np.bool_]
     taken: set[tuple[int, int]]
 
     @classmethod
@@ -95,14 +97,21 @@ class Cells:
         plain = np.array([all(_plain(cells[name]) for name in names) for names in members], np.bool_)
         first = [at[names[0]] for names in members]
         place = np.array([(int(p[1]), int(p[2]), number(p)) for p in first if p], np.int32).reshape(-1, 3)
-        wires, registered = [], 0
+        wires, registered = [], []
         for bit, (name, port) in driver.items():
             for load, _ in loads.get(bit, ()):
                 if name in of and load in of and of[name] != of[load]:
                     wires.append((of[name], of[load]))
-                    registered += port == "Q" or _flag(cells[name], "DFF_ENABLE")
+                    registered.append(port == "Q" or _flag(cells[name], "DFF_ENABLE"))
+        ends = np.array(wires, np.int32).reshape(-1, 2)
+        # what is part of longer paths stays where nextpnr's placer wants it, and what is next to it
+        slow = np.array([any(_chained(cells[name]) for name in names) for names in members], np.bool_)
+        slow[ends[~np.array(registered, np.bool_), 0]] = True
+        plain &= ~slow
+        plain[ends[slow[ends[:, 1]], 0]] = False
+        plain[ends[slow[ends[:, 0]], 1]] = False
         taken = {(x, y) for x, y, _ in place[~plain].tolist()}
-        return cls(members, place, plain, np.array(wires, np.int32).reshape(-1, 2), registered, taken)
+        return cls(members, place, plain, ends, sum(registered), slow, taken)
 
     @property
     def pipelined(self) -> bool:
@@ -114,6 +123,11 @@ def _flag(cell: dict[str, Any], name: str) -> bool:
     return bool(int(cell["parameters"].get(name, "0"), 2))
 
 
+def _chained(cell: dict[str, Any]) -> bool:
+    """Whether a cell is part of a carry chain."""
+    return _flag(cell, "CARRY_ENABLE") or cell["parameters"].get("MODE", "LOGIC") != "LOGIC"
+
+
 def _plain(cell: dict[str, Any]) -> bool:
     """Whether a cell has neither enable nor reset nor carry, nothing but LUT, data and clock."""
     free = {"CLK", "I0", "I1", "I2", "I3", "O", "A", "B", "C", "D", "F", "DI", "M", "Q"}
@@ -122,8 +136,8 @@ def _plain(cell: dict[str, Any]) -> bool:
     if cell["type"] == "TRELLIS_FF":
         return bool(cell["parameters"].get("CEMUX", "1").strip() == "1")
     if cell["type"] == "ICESTORM_LC":
-        return not _flag(cell, "CARRY_ENABLE")
-    return bool(cell["type"] == "TRELLIS_COMB" and cell["parameters"].get("MODE", "LOGIC") == "LOGIC")
+        return not _chained(cell)
+    return bool(cell["type"] == "TRELLIS_COMB" and not _chained(cell))
 
 
 def refine(

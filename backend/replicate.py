@@ -45,7 +45,7 @@ def replicate(module: dict[str, Any], *, most: int, fan_out: int) -> int:
             break
         groups = _groups(loads[out], at, min(-(-many // fan_out), most - made + 1))
         for group in groups[1:]:
-            copy, net = f"{name}${_COPY}{made}", f"{names[out]}${_COPY}{made}"
+            copy, net = f"{name}${_COPY}{bit}", f"{names[out]}${_COPY}{bit}"
             old = cells[name]
             pins = {port: [bit] if bits == [out] else bits for port, bits in old["connections"].items()}
             parts = {key: dict(old[key]) for key in ("parameters", "attributes", "port_directions")}

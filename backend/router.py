@@ -53,6 +53,9 @@ LATER, SOONER, SHARED, HEAVIEST = 1.2, 0.95, 0.8, 1e4
 """What a sink's weight is multiplied by in each round where it is late, where not, and where its net shares
 wires, whose price it would not look at otherwise; the most it gets."""
 
+URGENT = 20.0
+"""Weight of what is part of a longer path: about that of what has been late for a dozen rounds."""
+
 MARGIN = {"ice40": 13, "ecp5": 5}
 """Tiles around a net in which wires may be; those of iCE40 are called after their first tile."""
 
@@ -73,6 +76,7 @@ class Nets:
         first: `[nets + 1]`, where its sinks begin.
         sink: wires to be reached.
         extra: picoseconds behind each.
+        urgent: whether each is part of a longer path, to be reached as soon as can be, `[sinks]`.
         free: sinks that are inputs of LUTs of iCE40 which may be permuted, by wire: cell and input.
     """
 
@@ -81,12 +85,20 @@ class Nets:
     first: I32
     sink: I32
     extra: I32
+    urgent: npt.NDArray[np.bool_]
     free: dict[int, tuple[str, int]]
 
     @classmethod
-    def of(cls, module: dict[str, Any], wires: Wires) -> Nets:
-        """Find nets from LUTs and flip-flops to others in nextpnr's netlist, without carry chains."""
+    def of(cls, module: dict[str, Any], wires: Wires, slow: set[str]) -> Nets:
+        """Find nets from LUTs and flip-flops to others in nextpnr's netlist, without carry chains.
+
+        Args:
+            module: the netlist.
+            wires: of the device.
+            slow: cells that paths may lead through.
+        """
         driver: dict[int, int] = {}
+        through: set[int] = set()
         pins: dict[str, list[tuple[int, str, str]]] = {}
         for name, cell in module["cells"].items():
             place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
@@ -100,9 +112,11 @@ class Nets:
                     wire = at + pin.format(number(place))
                     if cell["port_directions"][port] == "output":
                         driver[bits[0]] = wires.chip.number[wire]
+                        if name in slow:
+                            through.add(bits[0])
                     else:
                         pins.setdefault(name, []).append((bits[0], port, wire))
-        loads: dict[int, list[tuple[int, int]]] = {}
+        loads: dict[int, list[tuple[int, int, bool]]] = {}
         free: dict[int, tuple[str, int]] = {}
         for name, inputs in pins.items():
             nets = {bit for bit, _, _ in inputs}
@@ -114,7 +128,8 @@ class Nets:
                         free[end] = name, int(port[1])
                     else:  # what others drive takes the pin that it has
                         end = wires.chip.number[wire.removesuffix(_LUT)]
-                loads.setdefault(bit, []).append((end, 0 if end in free else BEHIND.get(port, 0)))
+                extra = 0 if end in free else BEHIND.get(port, 0)
+                loads.setdefault(bit, []).append((end, extra, name in slow or bit in through))
         names, source, first, sink = [], [], [0], []
         for name, net in module["netnames"].items():
             bit = net["bits"][0]
@@ -123,8 +138,10 @@ class Nets:
                 source.append(driver[bit])
                 sink += loads.pop(bit)
                 first.append(len(sink))
-        ends, extra = np.array(sink, np.int32).reshape(-1, 2).T.copy()
-        return cls(names, np.array(source, np.int32), np.array(first, np.int32), ends, extra, free)
+        ends, behind, urgent = np.array(sink, np.int32).reshape(-1, 3).T.copy()
+        return cls(
+            names, np.array(source, np.int32), np.array(first, np.int32), ends, behind, urgent > 0, free
+        )  # fmt: skip
 
 
 _PINS = {
@@ -174,8 +191,8 @@ def logic_tiles(wires: Wires, family: str) -> set[tuple[int, int]]:
     return wires.chip.tiles(leaves)
 
 
-_Trees = tuple[npt.NDArray[np.int64], I32, I32, I32]
-"""Where the wires of each net begin, how many they are, the wires, and the edges to them."""
+_Trees = tuple[npt.NDArray[np.int64], I32, I32, I32, I32]
+"""Where the wires of each net begin, how many they are, the wires, the edges to them, and what sinks take."""
 
 
 class Router:
@@ -214,6 +231,7 @@ class Router:
                 w.origin, w.delay, w.adder, nets.first, nets.sink, nets.extra, self.tree_at, self.tree_size,
                 self.tree_wire, self.tree_edge, self.arrival, self.fan, self.taken,
             )  # fmt: skip
+            self.taken[nets.urgent] = 0  # how long the path may take is not known
         return int(missed)
 
     def _compact(self) -> None:
@@ -257,7 +275,7 @@ class Router:
             late = self.taken > goal
             change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
             weight = np.clip(weight * change, 1.0, HEAVIEST)
-            ratio = 2.0 * (self.taken / goal) ** 3 * weight
+            ratio = np.where(nets.urgent, URGENT, 2.0 * (self.taken / goal) ** 3 * weight)
             key = np.zeros(len(nets.source))
             np.maximum.at(key, net_of, ratio)
             order = order[np.argsort(-key[order], kind="stable")]
@@ -287,14 +305,17 @@ class Router:
         taken, rounds, kept = best
         if kept is None:
             return False
-        self.tree_at, self.tree_size, self.tree_wire, self.tree_edge = kept
+        self.tree_at, self.tree_size, self.tree_wire, self.tree_edge, self.taken = kept
+        self.used = len(self.tree_wire)
         _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
         return True
 
     def _kept(self) -> _Trees:
         """Copy what is there now."""
         trees = self.tree_wire[: self.used], self.tree_edge[: self.used]
-        return self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy()
+        return (
+            self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy(), self.taken.copy()
+        )  # fmt: skip
 
     def write(self, module: dict[str, Any]) -> None:
         """Put what was found into nextpnr's netlist, and LUT inputs of iCE40 where their wires arrive."""

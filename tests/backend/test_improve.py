@@ -10,6 +10,7 @@ import pytest
 
 from lgc.backend import improve, pnr, refine, router
 from lgc.backend.pnr import BETTER, place_and_route
+from lgc.backend.replicate import replicate
 from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import Synthesis, synthesise
 from lgc.backend.target import load
@@ -60,6 +61,7 @@ def test_the_design_stays_and_its_wires_are_routed(registered: Synthesis, tmp_pa
     assert found.fmax_mhz > 100
 
 
+@pytest.mark.slow
 @needs("yosys", "nextpnr-ecp5")
 def test_an_ecp5(tmp_path: Path) -> None:
     """With chains of carries, registers with enables, and two readers of what a register takes over."""
@@ -108,20 +110,20 @@ def test_long_wires_become_short() -> None:
     """A ring closes its gaps; every cell has a place of its own, and tiles are not crowded."""
     place, tiles, delay = around(200, 8)
     ring = np.stack([np.arange(200), (np.arange(200) + 1) % 200], axis=1).astype(np.int32)
-    found = refine._annealed(place, 200, ring, tiles, delay, 1, 5, 1500)
+    found = refine._annealed(place, 200, ring, tiles, delay, "ecp5", 1, 1500)
     length = abs(found[ring[:, 0], :2] - found[ring[:, 1], :2]).sum(axis=1)
     assert abs(place[ring[:, 0], :2] - place[ring[:, 1], :2]).sum(axis=1).max() > 8
-    assert length.max() <= 3
+    assert length.max() <= 4
     assert len(set(map(tuple, found.tolist()))) == 200
     crowd = np.unique(found[:, :2], axis=0, return_counts=True)[1]
-    assert crowd.max() <= 5
+    assert crowd.max() <= refine.LOOSE["ecp5"]
 
 
 def test_a_full_device_is_filled_and_fixed_cells_pull() -> None:
     place, tiles, delay = around(70, 3)
     place[60:] = [9, 9, 0]
     wires = np.stack([np.arange(60), np.full(60, 60)], axis=1).astype(np.int32)
-    found = refine._annealed(place, 60, wires[:3], tiles[:8], delay, 1, 5, 200)
+    found = refine._annealed(place, 60, wires[:3], tiles[:8], delay, "ecp5", 1, 200)
     assert len(set(map(tuple, found.tolist()))) == 60
     assert found[:3, :2].sum(axis=1).min() >= found[3:, :2].sum(axis=1).max() - 1
 
@@ -139,7 +141,7 @@ def negotiated(edges: list[tuple[int, int, int]], ends: list[tuple[int, int]], w
     source, sink = np.array(ends, np.int32).T.copy()
     nets = router.Nets(
         [f"n{i}" for i in range(len(ends))], source, np.arange(len(ends) + 1, dtype=np.int32), sink,
-        np.zeros(len(ends), np.int32),
+        np.zeros(len(ends), np.int32), np.zeros(len(ends), np.bool_), {},
     )  # fmt: skip
     return router.Router(graph, nets, np.zeros((1, 3, 3), np.float32), margin=1)
 
@@ -150,10 +152,79 @@ def test_the_net_with_a_way_around_gives_way() -> None:
     found = negotiated(edges, [(0, 2), (1, 3)], 7)
     assert found.run()
     assert found.taken.tolist() == [20, 30]
-    assert found.occupied.max() == 1
+    ways = [
+        found.tree_wire[at : at + size].tolist()
+        for at, size in zip(found.tree_at, found.tree_size, strict=True)
+    ]
+    assert ways == [[0, 4, 2], [1, 6, 3]]
 
 
 def test_no_way_is_told() -> None:
     assert not negotiated([(0, 4, 10), (4, 2, 10)], [(0, 2), (1, 3)], 5).run()
     one = negotiated([(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10)], [(0, 2), (1, 3)], 5)
     assert not one.run()
+
+
+def lut(place: str, pins: dict[str, int], *, table: str = "1000000000000000", register: bool = True) -> dict:
+    ways = {pin: "output" if pin == "O" else "input" for pin in pins}
+    parameters = {"LUT_INIT": table, "DFF_ENABLE": str(int(register)), "CARRY_ENABLE": "0"}
+    return {
+        "type": "ICESTORM_LC", "parameters": parameters, "attributes": {"NEXTPNR_BEL": place},
+        "port_directions": ways, "connections": {pin: [bit] for pin, bit in pins.items()},
+    }  # fmt: skip
+
+
+def placed(cells: dict[str, dict]) -> dict[str, Any]:
+    bits = {bits[0] for cell in cells.values() for bits in cell["connections"].values()}
+    return {
+        "cells": cells,
+        "netnames": {f"n{bit}": {"bits": [bit], "attributes": {"ROUTING": " "}} for bit in sorted(bits)},
+    }
+
+
+def test_copies_share_the_loads_of_a_register() -> None:
+    """Those that stand together read the same one; each takes over the same signal."""
+    cells = {"r": lut("X5/Y5/lc0", {"I0": 2, "CLK": 3, "O": 4})}
+    cells |= {f"l{x}": lut(f"X{x}/Y5/lc1", {"I0": 4, "I1": 2, "CLK": 3, "O": 10 + x}) for x in range(1, 13)}
+    module = placed(cells)
+    assert replicate(module, most=1, fan_out=3) == 1
+    assert replicate(module, most=9, fan_out=3) == 2
+    assert replicate(module, most=9, fan_out=3) == 0
+    groups: dict[int, list[int]] = {}
+    for x in range(1, 13):
+        groups.setdefault(cells[f"l{x}"]["connections"]["I0"][0], []).append(x)
+    assert sorted(groups.values()) == [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+    drivers = {cell["connections"]["O"][0]: cell for cell in cells.values()}
+    for bit in groups:
+        assert drivers[bit]["connections"] == {"I0": [2], "CLK": [3], "O": [bit]}
+        assert sum(net["bits"] == [bit] for net in module["netnames"].values()) == 1
+
+
+def test_inputs_turn_with_the_table() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        table = rng.integers(0, 1 << 16)
+        cell = lut("X1/Y1/lc0", {"I0": 5, "I2": 7, "I3": 8}, table=f"{table:016b}")
+        order = rng.permutation(4)
+        router._turn(cell, {pin: int(order[pin]) for pin in (0, 2, 3)})
+        turned = int(cell["parameters"]["LUT_INIT"], 2)
+        for row in range(16):
+            value = dict(zip((5, None, 7, 8), (row >> n & 1 for n in range(4)), strict=True))
+            pins = [cell["connections"][f"I{n}"] for n in range(4)]
+            new = sum((value[bits[0]] if bits else value[None]) << n for n, bits in enumerate(pins))
+            assert turned >> new & 1 == table >> row & 1
+
+
+def test_what_is_on_a_longer_path_stays() -> None:
+    """A register, a LUT without one, a register behind it; and two registers whose paths are single wires."""
+    cells = {
+        "a": lut("X1/Y1/lc0", {"I0": 9, "CLK": 3, "O": 4}),
+        "b": lut("X1/Y2/lc0", {"I0": 4, "O": 5}, register=False),
+        "c": lut("X1/Y3/lc0", {"I0": 5, "CLK": 3, "O": 6}),
+        "d": lut("X1/Y4/lc0", {"I0": 6, "CLK": 3, "O": 7}),
+        "e": lut("X1/Y5/lc0", {"I0": 7, "CLK": 3, "O": 8}),
+    }
+    found = refine.Cells.of(placed(cells))
+    of = {names[0]: i for i, names in enumerate(found.members)}
+    assert {name for name, i in of.items() if found.plain[i]} == {"d", "e"}
+    assert {name for name, i in of.items() if found.slow[i]} == {"b"}
