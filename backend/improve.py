@@ -40,7 +40,7 @@ _DATABASES = {
 """nextpnr's databases by device."""
 
 FULL = 0.92
-"""Share of the logic cells that copies of registers may fill; what is fuller has no room to move."""
+"""Share of the places that copies of registers may fill; what is fuller has no room to move."""
 
 _KEPT = ("synth", "arch.sysconfig")
 """Settings that say what nextpnr's options do not: that the netlist is its own, and what a pin file told."""
@@ -76,7 +76,7 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     wires, table, between = _device(path, target.family, *_speed(target))
     tiles = logic_tiles(wires, target.family)
     refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=ROUNDS // 4)
-    room = int(FULL * SLOTS * len(tiles)) - len(cells.members)
+    room = int(FULL * SLOTS * len(tiles - cells.taken)) - int(cells.plain.sum())
     copies = replicate(module, most=max(room, 0), fan_out=FAN_OUT[target.family])
     cells = Cells.of(module)
     refine(module, cells, tiles, between, family=target.family, seed=seed)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ._pathfinder import contested, measure, reach, route
 from ._settle import SLOTS
 from .refine import PLACE, number
-from .wires import Ice40Chip, Wires
+from .wires import BEHIND, Ice40Chip, Wires
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ URGENT = 20.0
 MARGIN = {"ice40": 13, "ecp5": 5}
 """Tiles around a net in which wires may be; those of iCE40 are called after their first tile."""
 
-BEHIND = {"I0": 468, "I1": 419, "I2": 398, "I3": 335, "A": 366, "B": 366, "C": 366, "D": 366}
+_BEHIND = {f"I{n}": delay for n, delay in enumerate(BEHIND)} | dict.fromkeys("ABCD", 366)
 """Picoseconds from a LUT's input into its register on iCE40 HX and on ECP5 of grade 6."""
 
 I32 = npt.NDArray[np.int32]
@@ -128,7 +128,7 @@ class Nets:
                         free[end] = name, int(port[1])
                     else:  # what others drive takes the pin that it has
                         end = wires.chip.number[wire.removesuffix(_LUT)]
-                extra = 0 if end in free else BEHIND.get(port, 0)
+                extra = 0 if end in free else _BEHIND.get(port, 0)
                 loads.setdefault(bit, []).append((end, extra, name in slow or bit in through))
         names, source, first, sink = [], [], [0], []
         for name, net in module["netnames"].items():

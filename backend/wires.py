@@ -100,7 +100,7 @@ _ICE_PIP = np.dtype(
     [("origin", "<i4"), ("target", "<i4"), ("delay", "<i4", 2), ("at", "i1", 2), ("segment", "<i2", 2),
      ("mask", "<i2"), ("switch", "<i4"), ("flags", "<u4")]
 )  # fmt: skip
-_BEHIND = {"in_0": 468, "in_1": 419, "in_2": 398, "in_3": 335}
+BEHIND = (468, 419, 398, 335)
 """Picoseconds from the pins of an HX' LUT into its register."""
 _THROUGH = 1
 """Flag of a switch that is an unused LUT."""
@@ -160,7 +160,8 @@ class Ice40Chip(Chip):
         pips = pips[switch]
         delay = pips["delay"][:, slow] + wires["delay"][pips["target"], slow]
         # whichever pin a signal takes, it is seen as early as that one allows
-        pin = np.array([_BEHIND.get(name.partition(":")[2], 0) for name in self._names])
+        behind = {f"in_{n}": delay for n, delay in enumerate(BEHIND)}
+        pin = np.array([behind.get(name.partition(":")[2], 0) for name in self._names])
         lut = np.array([name.endswith("_lut") for name in self._names])
         delay = delay + np.where(lut[pips["target"]], pin[pips["origin"]], 0)
         kinds = {name: n for n, name in enumerate(sorted(set(self._names)))}
