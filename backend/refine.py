@@ -105,7 +105,7 @@ class Cells:
                     registered.append(port == "Q" or _flag(cells[name], "DFF_ENABLE"))
         ends = np.array(wires, np.int32).reshape(-1, 2)
         # what is part of longer paths stays where nextpnr's placer wants it, and what is next to it
-        slow = np.array([any(_chained(cells[name]) for name in names) for names in members], np.bool_)
+        slow = np.array([any(chained(cells[name]) for name in names) for names in members], np.bool_)
         slow[ends[~np.array(registered, np.bool_), 0]] = True
         plain &= ~slow
         plain[ends[slow[ends[:, 1]], 0]] = False
@@ -123,7 +123,7 @@ def _flag(cell: dict[str, Any], name: str) -> bool:
     return bool(int(cell["parameters"].get(name, "0"), 2))
 
 
-def _chained(cell: dict[str, Any]) -> bool:
+def chained(cell: dict[str, Any]) -> bool:
     """Whether a cell is part of a carry chain."""
     return _flag(cell, "CARRY_ENABLE") or cell["parameters"].get("MODE", "LOGIC") != "LOGIC"
 
@@ -136,8 +136,8 @@ def _plain(cell: dict[str, Any]) -> bool:
     if cell["type"] == "TRELLIS_FF":
         return bool(cell["parameters"].get("CEMUX", "1").strip() == "1")
     if cell["type"] == "ICESTORM_LC":
-        return not _chained(cell)
-    return bool(cell["type"] == "TRELLIS_COMB" and not _chained(cell))
+        return not chained(cell)
+    return bool(cell["type"] == "TRELLIS_COMB" and not chained(cell))
 
 
 def refine(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ._pathfinder import contested, measure, reach, route
 from ._settle import SLOTS
-from .refine import PLACE, number
+from .refine import PLACE, chained, number
 from .wires import BEHIND, Ice40Chip, Wires
 
 _LOG = logging.getLogger(__name__)
@@ -102,8 +102,7 @@ class Nets:
         pins: dict[str, list[tuple[int, str, str]]] = {}
         for name, cell in module["cells"].items():
             place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
-            chained = cell["parameters"].get("CARRY_ENABLE", "0").endswith("1")
-            if place is None or chained or cell["parameters"].get("MODE", "LOGIC") != "LOGIC":
+            if place is None or chained(cell):
                 continue
             at = f"X{place[1]}/Y{place[2]}/"
             for port, bits in cell["connections"].items():
@@ -255,19 +254,18 @@ class Router:
                 return None
         return float(self.taken.max(initial=1))
 
-    def run(self, goal: float | None = None) -> bool:
+    def run(self) -> bool:
         """Route everything; return whether no wire is shared.
 
-        Args:
-            goal: picoseconds from register to register, without the time to leave it, that are aimed at;
-                somewhat more than without other nets if None. Missed for long, it is moved up, met, down.
+        The goal, picoseconds from register to register without the time to leave it, is somewhat more than
+        without other nets at first. Missed for long, it is moved up, met, down.
         """
         nets, bound = self.nets, self.alone()
         if bound is None:
             return False
         everything = np.arange(len(nets.source), dtype=np.int32)
         net_of = np.repeat(everything, np.diff(nets.first))
-        goal = max(goal or 0.0, AIM * bound)
+        goal = AIM * bound
         pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
         shared = np.zeros(len(nets.source), np.bool_)
         best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)  # picoseconds, round, ways
