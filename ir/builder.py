@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import _kernels
 from ._typing import I32x1
 from .netlist import Netlist, table_dtype
 
@@ -56,8 +55,7 @@ class Builder:
     def __init__(self, base: Netlist, *, k: int, level: I32x1 | None = None) -> None:
         self.base, self.k = base, k
         if level is None:
-            level = np.zeros(base.signals, np.int32)
-            _kernels.levels(base.fanin, base.first_lut, level)
+            level = base.levels()
         self._level: list[int] = level.tolist()
         self._fanin: list[tuple[int, ...]] = []
         self._table: list[int] = []

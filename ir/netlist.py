@@ -76,6 +76,14 @@ class Netlist:
             return self.outputs
         return np.concatenate([self.outputs, self.readout.signal])
 
+    def levels(self) -> npt.NDArray[np.int32]:
+        """LUTs on the longest path to each signal, itself included, int32 `[signals]`."""
+        from . import _kernels  # compiled code is loaded when it is needed
+
+        level = np.zeros(self.signals, np.int32)
+        _kernels.levels(self.fanin, self.first_lut, level)
+        return level
+
     def with_roots(self, roots: npt.NDArray[np.int32]) -> Netlist:
         """Return the netlist with `roots()` replaced, in the same order."""
         split = len(self.outputs)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import _kernels, _schedule
+from . import _schedule
 from ._lanes import opcodes
 from ._typing import I32x1, I32x2, I64x1
 from .netlist import Netlist
@@ -88,9 +88,7 @@ def prepare(net: Netlist, *, levels: int = 1) -> Program:
         levels: input bit `f * levels + l` is expected as plane `l * features + f`.
     """
     small = three_pins(net)
-    level = np.zeros(small.signals, np.int32)
-    _kernels.levels(small.fanin, small.first_lut, level)
-    level = level[small.first_lut :]
+    level = small.levels()[small.first_lut :]
     most = min(small.luts, 256 * int(level.max(initial=0)))
     tables, starts = np.empty(most, np.int32), np.empty(most + 1, np.int64)
     order, pins = np.empty(small.luts, np.int32), np.empty((small.luts, 3), np.int32)

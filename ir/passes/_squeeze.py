@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import _kernels
 from .._typing import Bool1
 from ..builder import Builder
 from ..netlist import Netlist
 from ..readout import Readout
 from ._polarity import invert
-from .lut_map import map_once
+from .lut_map import LutMap
 
 _ROUNDS = 3
 
@@ -51,7 +50,7 @@ def _again(net: Netlist, k: int, *, depth: bool) -> Netlist:
         signal=roots,
         weight=np.ones(len(roots), np.int32),
     )
-    mapped = map_once(replace(net, outputs=np.empty(0, np.int32), readout=entries), k, depth=depth)
+    mapped = LutMap(k=k, depth=depth).once(replace(net, outputs=np.empty(0, np.int32), readout=entries))
     head = mapped.readout
     assert head is not None
     literal = np.where(head.signal == 1, 1, 2 * head.signal.astype(np.int64)) ^ (head.weight < 0)
@@ -70,9 +69,7 @@ def _again(net: Netlist, k: int, *, depth: bool) -> Netlist:
 
 def size(net: Netlist) -> tuple[int, int]:
     """LUTs, and the levels of the deepest output: what netlists are chosen by."""
-    level = np.zeros(net.signals, np.int32)
-    _kernels.levels(net.fanin, net.first_lut, level)
-    return net.luts, int(level[net.outputs].max(initial=0))
+    return net.luts, int(net.levels()[net.outputs].max(initial=0))
 
 
 def parted(net: Netlist, first: Bool1) -> Netlist:

@@ -41,7 +41,7 @@ from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
-from .lut_map import LutMap, decompose, map_once
+from .lut_map import LutMap, decompose
 from .pipeline import registered_cells
 from .strash import Strash
 
@@ -121,7 +121,7 @@ def expand(
     carry: bool = False,
     shallow: bool = False,
     levels: int | None = None,
-    depth: bool = False,
+    deepest: int | None = None,
     position: F64x2 | None = None,
     quick: bool = False,
     registered: int = 0,
@@ -141,7 +141,8 @@ def expand(
             fewest LUTs, chains being free; see `Fabric.chains`.
         levels: with `carry` and without `fractured`, the fewest LUTs whose scores can be compared by this
             level, each CARRY4 on the way being one, or the earliest if they cannot. None for the fewest LUTs.
-        depth: map the network for levels first, as `LutMap` does.
+        deepest: levels of network and first counters, more only where so few are impossible; None for the
+            fewest LUTs.
         position: where each input belongs in the plane, float64 `[inputs, 2]` within 0 and 1, such
             as the pixel behind it. Bits of neighbouring inputs are counted together, which keeps
             wires short. In the order of the inputs if None.
@@ -162,7 +163,7 @@ def expand(
     names = every if strategy == "auto" else [strategy]
     if quick:
         names = [next(name for name in _LIKELY if name in every)]
-    mapper = partial(map_once if quick else _map_twice, depth=depth)
+    mapper = partial(_mapped, deepest=deepest, once=quick)
     narrow = cache(partial(mapper, net))
     fronts = (_front(net, k, name, place, mapper, narrow) for name in names)
     if fractured and quick:
@@ -187,10 +188,10 @@ def expand(
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
-def expand_each(net: Netlist, *, k: int = 6, depth: bool = False) -> Iterator[Fabric]:
+def expand_each(net: Netlist, *, k: int = 6, deepest: int | None = None) -> Iterator[Fabric]:
     """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs."""
     net = _prepared(net, k)
-    mapper = partial(_map_twice, depth=depth)
+    mapper = partial(_mapped, deepest=deepest)
     place, narrow = places(net, None), cache(partial(mapper, net))
     fronts = [_front(net, k, name, place, mapper, narrow) for name in STRATEGIES[k] if name not in PACKED]
     if net.luts > _SMALL:
@@ -414,8 +415,9 @@ class _Front:
     estimate: float
 
 
-def _map_twice(net: Netlist, k: int, *, depth: bool) -> Netlist:
-    return LutMap(k=k, depth=depth)(net)
+def _mapped(net: Netlist, k: int, *, deepest: int | None, once: bool = False) -> Netlist:
+    options = LutMap(k=k, depth=deepest is not None, levels=deepest or 0)
+    return options.once(net) if once else options(net)
 
 
 def _front(

@@ -22,6 +22,9 @@ from .expand_argmax import (
 )
 from .expand_readout import expand, expand_each
 
+_SMALL = 20_000
+"""LUTs up to which a network is also mapped for fewer levels where it need not be."""
+
 _LIKELY = 4
 """Ways to compare behind one fabric that are mapped once more."""
 
@@ -80,13 +83,13 @@ def best_head(
     def order(head: Head) -> tuple[float, ...]:
         return rank(head.cost(fractured=fractured), levels)
 
-    def best(*, depth: bool) -> Head:
+    def best(deepest: int | None) -> Head:
         if carry and not fractured:
-            each = expand_each(net, k=k, depth=depth)
+            each = expand_each(net, k=k, deepest=deepest)
             return min((head for fabric in each for head in _behind(fabric, k, levels)), key=order)
         found = []
         for shallow in (False,) if levels is None or k == 6 else (False, True):
-            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, depth=depth)
+            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
             argmax, mapped = best_argmax(
                 fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
                 chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
@@ -94,10 +97,19 @@ def best_head(
             found.append(Head(fabric, argmax, mapped, fabric.chains))
         return min(found, key=order)
 
-    head = best(depth=False)
-    if levels is not None and head.cost()[0] > levels:
-        head = min((head, best(depth=True)), key=order)
+    head = best(None)
+    if levels is not None and (net.luts <= _SMALL or head.cost()[0] > levels):
+        for deepest in range(_network_levels(head) - 1, 0, -1):
+            other = best(deepest)
+            head = min((head, other), key=order)
+            if _network_levels(other) > deepest:
+                break
     return head
+
+
+def _network_levels(head: Head) -> int:
+    net = head.fabric.netlist
+    return int(net.levels()[: net.first_lut + head.fabric.network_luts].max(initial=0))
 
 
 def _behind(fabric: Fabric, k: int, levels: int | None) -> list[Head]:

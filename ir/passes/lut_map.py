@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from lgc.errors import LgcError
 
-from .. import _cones, _cover, _cuts, _kernels
+from .. import _cones, _cover, _cuts
 from .._typing import I8x1, I8x2, I32x1, I32x2, I32x3
 from ..netlist import Netlist, table_dtype
 from ._sweep import sweep
@@ -18,6 +19,8 @@ from .reduce import Reduce
 
 _SMALL = 2_000
 """LUTs up to which the result is taken apart and mapped once more, for per mille of area."""
+_MEDIUM = 50_000
+"""LUTs up to which levels are also sought in what area alone made."""
 _HUGE = 1_000_000
 """LUTs from which on time and memory count for more than the last half per cent of area."""
 _CUTS_IF_HUGE = 6
@@ -41,18 +44,22 @@ class LutMap:
     Attributes:
         k: pins per LUT of the result, 2 to 6; at least the pins of the LUTs given.
         depth: keep the smallest depth that cuts allow, instead of trading depth for area.
+        levels: with `depth`, so many levels are allowed even if fewer are possible.
         cuts: cuts kept per LUT; at most 6 in a netlist of more than a million LUTs.
     """
 
     name: ClassVar[str] = "lut-map"
     k: int = 4
     depth: bool = False
+    levels: int = 0
     cuts: int = 12
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
         if not 2 <= self.k <= 6:
             raise ValueError(f"k must be 2 to 6, not {self.k}")
+        if self.levels < 0 or (self.levels and not self.depth):
+            raise ValueError("levels must not be negative, and needs depth=true")
         if not 1 <= self.cuts <= 64:
             raise ValueError(f"cuts must be 1 to 64, not {self.cuts}")
 
@@ -69,16 +76,28 @@ class LutMap:
                 f"A LUT with {widest} pins does not fit LUTs of {self.k}.", hint=f"Map with k={widest}."
             )
         mapped = _map(net, self)
+        if self.depth:
+            # levels are cheaper in the structure that area alone would choose
+            return min(self._ways(net, mapped), key=self._rank)
         if mapped.luts <= _SMALL:
             again = _map(decompose(mapped), self)
-            if again.luts < mapped.luts and not (self.depth and _depth(again) > _depth(mapped)):
+            if again.luts < mapped.luts:
                 return again
         return mapped
 
+    def once(self, net: Netlist) -> Netlist:
+        """Map, but never take LUTs apart: `origin` tells which LUT of `net` each stems from."""
+        return _map(Reduce()(net), self)
 
-def map_once(net: Netlist, k: int, *, depth: bool = False) -> Netlist:
-    """Map as `LutMap` does, but never take LUTs apart: `origin` tells which LUT of `net` each stems from."""
-    return _map(Reduce()(net), LutMap(k=k, depth=depth))
+    def _ways(self, net: Netlist, mapped: Netlist) -> Iterator[Netlist]:
+        yield mapped
+        if mapped.luts <= _SMALL:
+            yield _map(decompose(mapped), self)
+        if mapped.luts <= _MEDIUM:
+            yield _map(decompose(replace(self, depth=False, levels=0)(net)), self)
+
+    def _rank(self, net: Netlist) -> tuple[int, int]:
+        return max(_depth(net), self.levels), net.luts
 
 
 def _map(net: Netlist, options: LutMap) -> Netlist:
@@ -98,9 +117,7 @@ def decompose(net: Netlist) -> Netlist:
 
 
 def _depth(net: Netlist) -> int:
-    level = np.zeros(net.signals, np.int32)
-    _kernels.levels(net.fanin, net.first_lut, level)
-    return int(level[net.roots()].max(initial=0))
+    return int(net.levels()[net.roots()].max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +180,7 @@ class _Mapper:
                 estimate, self.leaves, self.sizes, self.counts, self.depth, flow,
             )  # fmt: skip
             if options.depth and not round_:
-                limit = int(self.depth[self.roots].max(initial=0))
+                limit = max(options.levels, int(self.depth[self.roots].max(initial=0)))
         return limit
 
     def recover_area(self, limit: int) -> None:

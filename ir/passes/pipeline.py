@@ -54,7 +54,7 @@ class Pipeline:
         Raises:
             LgcError: a single LUT takes longer than a period of `clock`.
         """
-        level = _levels(net)
+        level = net.levels()
         if self.stages >= 0:
             return self._within(net, level)
         levels = self.levels
@@ -83,12 +83,6 @@ class Pipeline:
             if int(staged.stage.max(initial=0)) <= self.stages:
                 break
         return staged
-
-
-def _levels(net: Netlist) -> I32x1:
-    level = np.zeros(net.signals, np.int32)
-    _kernels.levels(net.fanin, net.first_lut, level)
-    return level
 
 
 def last_reads(net: Netlist, stage: I64x1) -> I64x1:

@@ -3,13 +3,11 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lgc.errors import LgcError, ToolMissingError
-from lgc.ir import _kernels
 from lgc.ir.equivalence import compare
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes import LutMap, SatLut, Strash, lut_map, run
@@ -21,9 +19,7 @@ from .netlists import difflogic, netlists
 
 
 def depth(net: Netlist) -> int:
-    level = np.zeros(net.signals, np.int32)
-    _kernels.levels(net.fanin, net.first_lut, level)
-    return int(level[net.roots()].max(initial=0))
+    return int(net.levels()[net.roots()].max(initial=0))
 
 
 def gates(net: Netlist) -> int:
@@ -56,6 +52,23 @@ def test_function_and_size(net: Netlist, k: int, by_depth: bool, cuts: int) -> N
     assert compare(net, mapped).equal
     assert gates(mapped) <= gates(simple)
     assert depth(mapped) <= depth(simple)
+
+
+@given(net=netlists(max_k=2), k=st.integers(2, 6), levels=st.integers(1, 8))
+def test_levels_may_be_traded_for_luts(net: Netlist, k: int, levels: int) -> None:
+    fewest = LutMap(k=k, depth=True)(net)
+    mapped = LutMap(k=k, depth=True, levels=levels)(net)
+    check(mapped)
+    assert compare(net, mapped).equal
+    assert depth(mapped) <= max(levels, depth(fewest))
+
+
+def test_a_level_more_saves_luts() -> None:
+    net = difflogic(400, [2000] * 4, classes=10, seed=5, passing=0.42)
+    area = LutMap(k=4)(net)
+    sizes = [LutMap(k=4, depth=True, levels=levels)(net) for levels in (0, depth(area))]
+    assert depth(sizes[0]) < depth(sizes[1]) <= depth(area)
+    assert area.luts <= sizes[1].luts < sizes[0].luts
 
 
 @given(net=netlists(max_k=6), by_depth=st.booleans())

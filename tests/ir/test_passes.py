@@ -28,6 +28,7 @@ PIPELINES = [
     "merge",
     "lut-map{k=6}",
     "lut-map{k=6 depth=true cuts=2}",
+    "lut-map{k=6 depth=true levels=3}",
 ]
 
 
@@ -141,6 +142,7 @@ def deepest(net: Netlist) -> int:
         ("lut-map{kk=4}", "Pass lut-map has no option 'kk'. Did you mean k"),
         ("lut-map{k=x}", "Option k of pass lut-map must be a whole number, not 'x'."),
         ("lut-map{k=9}", "Pass lut-map: k must be 2 to 6, not 9."),
+        ("lut-map{levels=3}", "Pass lut-map: levels must not be negative, and needs depth=true."),
         ("lut-map{depth=1}", "Option depth of pass lut-map must be true or false, not '1'."),
         ("fold}{", "Cannot read 'fold}{' in the pipeline. Write name or name{option=value}."),
     ],
