@@ -1,6 +1,6 @@
 """How near the fabric's clock is to the best of the device: ours beside a bare chain, in one flow.
 
-    python benchmarks/fmax.py MODEL [-t ice40-hx8k] [--levels 1] [--seeds 3] [--both] [--whole]
+    python benchmarks/fmax.py MODEL [-t ice40-hx8k] [--levels 1] [--wire-registers 1] [--seeds 3] [--both] [--whole]
 
 Place and route designs with the same tools:
 
@@ -8,7 +8,8 @@ Place and route designs with the same tools:
   the fabric has, as nextpnr places and routes them;
 - chain, improved, and fabric, nextpnr alone: each with and without `lgc.backend.improve`;
 - fabric: network, popcount and argmax of MODEL, a register behind every `--levels` LUTs and new inputs
-  every clock (`--throughput full`), between a shift register of all input bits and the class;
+  every clock (`--throughput full`), with `--wire-registers` as many on the wires between stages, between a
+  shift register of all input bits and the class;
 - whole, with `--whole`: what `lgc compile --throughput full` builds, with encoder and streams.
 
 Prints cells and Fmax of each as the router reports it, the best of the seeds, and the ratio to the chain.
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("-t", "--target", default="ice40-hx8k")
     parser.add_argument("--levels", type=int, default=1)
+    parser.add_argument("--wire-registers", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--both", action="store_true", help="chain and fabric also the other way")
@@ -134,7 +136,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=1800)
     given = parser.parse_args()
     target = load(given.target)
-    pace = Pace(levels=given.levels, full=True)
+    pace = Pace(levels=given.levels, full=True, wires=given.wire_registers)
     fabric = expanded(given.model, target, pace)
     if given.counts:
         print(f"counters of held inputs: {counts(expanded(given.model, target, pace, registered=False))}")
@@ -153,7 +155,10 @@ def main() -> None:
         if given.whole:
             designs.append(("whole", synthesise(rtl, target, out=out / "whole"), True))
         first = 0.0
-        print(f"{target.name}, {given.levels} LUT per stage, {fabric.latency} stages, {given.seeds} seeds")
+        print(
+            f"{target.name}, {given.levels} LUT per stage, {given.wire_registers} registers on wires, "
+            f"{fabric.latency} stages, {given.seeds} seeds"
+        )
         for name, synthesis, again in designs:
             where = out / f"route-{name.replace(', ', '-').replace(' ', '-')}"
             found = best(

@@ -181,6 +181,11 @@ def train(
     help="held: inputs stand still until the class is out; full: the fabric takes new ones every clock.",
 )  # fmt: skip
 @click.option(
+    "--wire-registers", type=click.IntRange(0, 8), default=0, show_default=True, metavar="N",
+    help="Registers on the wires between stages, with --throughput full: more clocks, a faster one where "
+    "the chip has room.",
+)  # fmt: skip
+@click.option(
     "--until", type=click.Choice(["verilog", "simulation", "synthesis", "bitstream"]), default="bitstream",
     show_default=True, help="Last stage to run.",
 )  # fmt: skip

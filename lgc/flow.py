@@ -206,6 +206,7 @@ class Flow:
             pipeline=given.pipeline,
             clock=given.clock,
             throughput=given.throughput,
+            wire_registers=given.wire_registers,
         )
 
     @cached_property

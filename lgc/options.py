@@ -35,6 +35,7 @@ class Options:
         clock: "50MHz" for as few stages as reach that; "" for any.
         throughput: "held" where a sample's bits stand still until its class is out, "full" where the
             fabric takes new ones every clock.
+        wire_registers: with "full", registers on the wires from each stage to the next besides.
         fold: build kernels of convolutions once and stream images through them, run dense layers as a
             program, see `lgc.folding`.
         positions: with `fold`, neighbouring places of a row that enter per clock; 0 for a feature per clock.
@@ -66,6 +67,7 @@ class Options:
     pipeline: str = "auto"
     clock: str = ""
     throughput: str = "held"
+    wire_registers: int = 0
     fold: bool = False
     tail: str = "auto"
     positions: int = 0

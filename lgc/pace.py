@@ -1,4 +1,4 @@
-"""How many registers a fabric gets: `--levels`, `--pipeline`, `--clock` and `--throughput`."""
+"""How many registers a fabric gets: what `--levels`, `--pipeline`, `--clock` and `--throughput` say."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class Pace:
         stages: register stages at most, argmax included; None for any number.
         clock_mhz: clock to be reached with as few stages as the target's delays allow; None for any.
         full: new inputs may come every clock.
+        wires: with `full`, registers on the wires from each stage to the next besides.
     """
 
     levels: int = 4
     stages: int | None = None
     clock_mhz: float | None = None
     full: bool = False
+    wires: int = 0
 
     @classmethod
-    def of(cls, *, levels: int, pipeline: str, clock: str, throughput: str) -> Pace:
+    def of(cls, *, levels: int, pipeline: str, clock: str, throughput: str, wire_registers: int = 0) -> Pace:
         """Read the options of `lgc compile`.
 
         Raises:
@@ -64,7 +66,18 @@ class Pace:
         if pipeline == "none" or (pipeline == "0" and not full):
             levels = 0
         stages = int(pipeline) if pipeline.isdecimal() and int(pipeline) else None
-        return cls(levels, stages, mhz, full)
+        made = cls(levels, stages, mhz, full, wire_registers)
+        if wire_registers and not (full and made.registers):
+            raise UsageError(
+                "--wire-registers cut the wires between stages that take new inputs every clock.",
+                hint="Say --throughput full, or leave --wire-registers out.",
+            )
+        if wire_registers and stages is not None:
+            raise UsageError(
+                "--pipeline N counts all stages, --wire-registers adds to them.",
+                hint="Say --levels in place of --pipeline.",
+            )
+        return made
 
     @property
     def registers(self) -> bool:
@@ -142,7 +155,9 @@ class Pace:
         # Carry chains compare whole numbers between two registers; LUTs are cut wherever stages want it.
         with_argmax, argmax = add_argmax(fabric, registered=levels if self.full else 0)
         stages = -1 if self.stages is None else self.stages
-        cut = Pipeline(levels=levels, stages=stages, balanced=self.full)(with_argmax.netlist)
+        cut = Pipeline(levels=levels, stages=stages, balanced=self.full, wires=self.wires)(
+            with_argmax.netlist
+        )
         return fabric, replace(with_argmax, netlist=cut), argmax
 
     def _period(self, fabric: Fabric, target: Target, levels: int) -> float:

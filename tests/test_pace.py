@@ -28,6 +28,7 @@ def test_what_the_options_say() -> None:
     assert pace() == Pace()
     assert pace(pipeline="none") == Pace(levels=0)
     assert pace(pipeline="6", throughput="full") == Pace(stages=6, full=True)
+    assert pace(levels=1, throughput="full", wire_registers=2) == Pace(levels=1, full=True, wires=2)
     assert pace(clock="50MHz").clock_mhz == 50
     assert pace(clock="12.5 kHz").clock_mhz == pytest.approx(0.0125)
     assert pace(clock="48000000Hz").clock_mhz == pytest.approx(48)
@@ -40,6 +41,9 @@ def test_what_the_options_say() -> None:
         ({"clock": "fast"}, r"^--clock takes a frequency such as 50MHz, not 'fast'\.$"),
         ({"clock": "0MHz"}, r"^--clock takes a frequency"),
         ({"clock": "50MHz", "pipeline": "3"}, r"^--clock chooses the number of stages\."),
+        ({"wire_registers": 1}, r"^--wire-registers cut the wires between stages that take new inputs every"),
+        ({"wire_registers": 1, "throughput": "full", "pipeline": "none"}, r"^--wire-registers cut the wires"),
+        ({"wire_registers": 1, "throughput": "full", "pipeline": "9"}, r"^--pipeline N counts all stages, "),
         ({"throughput": "most"}, r"^There is no throughput 'most'\."),
     ],
 )
@@ -82,12 +86,16 @@ def test_as_many_stages_as_asked_for(stages: int) -> None:
 
 @needs_tools
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("levels", [0, 1, 2])
-@pytest.mark.parametrize("throughput", ["held", "full"])
-def test_designs_of_every_pace(throughput: str, levels: int, shared: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("throughput", "levels", "wires"),
+    [*((throughput, levels, 0) for throughput in ("held", "full") for levels in range(3)), ("full", 1, 1)],
+)
+def test_designs_of_every_pace(
+    throughput: str, levels: int, wires: int, shared: bool, tmp_path: Path
+) -> None:
     """Classes, scores, latency and throughput as promised, with gaps, back-pressure and a reset."""
     sample = random_sample(seed=3, features=30, layers=(40, 40), classes=5, shared=shared)
-    _, fabric, _ = pace(levels=levels, throughput=throughput)(sample.fabric, HX8K)
+    _, fabric, _ = pace(levels=levels, throughput=throughput, wire_registers=wires)(sample.fabric, HX8K)
     rtl = write_rtl(
         sample.encoder,
         dataclasses.replace(fabric, ledger=None),

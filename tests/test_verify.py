@@ -385,11 +385,20 @@ def test_a_build_without_routed_netlist_is_skipped(copy: Path) -> None:
 
 
 @needs("yosys", "nextpnr-ice40", "nextpnr-ecp5", simulator=True)
-@pytest.mark.parametrize("target", ["ice40-hx8k", pytest.param("ecp5-25f", marks=pytest.mark.slow)])
-def test_wires_routed_by_delay_down_to_the_decoded_bitstream(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "wires"), [("ice40-hx8k", 0), pytest.param("ecp5-25f", 1, marks=pytest.mark.slow)]
+)
+def test_wires_routed_by_delay_down_to_the_decoded_bitstream(target: str, wires: int, tmp_path: Path) -> None:
     """Chains of carries and block RAM among them: nextpnr reads its own netlist again."""
     checkpoint.save(tmp_path / "tiny.safetensors", tiny(30))
-    build = lgc.compile(tmp_path / "tiny.safetensors", images=2, target=target, throughput="full", levels=1)
+    build = lgc.compile(
+        tmp_path / "tiny.safetensors",
+        images=2,
+        target=target,
+        throughput="full",
+        levels=1,
+        wire_registers=wires,
+    )
     assert (build.path / "07-route" / BETTER).is_file()
     ladder = verify(build.path, levels=["bitstream"], images=8)
     assert {rung.verdict for rung in ladder.rungs if rung.verdict != SKIPPED} == {EQUAL}, ladder.rungs

@@ -21,8 +21,9 @@ class Pipeline:
     For inputs that stand still until the result is there, a LUT that ends such a run is read by
     later stages only: its register shares its logic cell and costs nothing, at the price of more
     stages. `balanced` is for new inputs every clock: signals get a register for each stage they
-    cross, and the stages are as few as can be. Inputs are stage 0. At most one of `stages` and
-    `clock` takes the place of `levels`.
+    cross, and the stages are as few as can be. With `wires` as many more stages lie in front of each,
+    in which signals only travel. Inputs are stage 0. At most one of `stages` and `clock` takes the place of
+    `levels`.
 
     Attributes:
         levels: LUTs between two registers at most; 0 removes the stages.
@@ -30,6 +31,7 @@ class Pipeline:
         clock: MHz to be reached, where a LUT and its wire take `delay` picoseconds; 0 for any.
         delay: picoseconds, of a LUT and the wire behind it.
         balanced: as few stages as possible, whatever registers that takes.
+        wires: with `balanced`, registers on the way from each stage to the next, and from the inputs.
     """
 
     name: ClassVar[str] = "pipeline"
@@ -38,6 +40,7 @@ class Pipeline:
     clock: int = 0
     delay: int = 1300
     balanced: bool = False
+    wires: int = 0
 
     def __post_init__(self) -> None:
         """Reject options out of range."""
@@ -47,6 +50,8 @@ class Pipeline:
             raise ValueError("stages and clock must not be negative, and delay must be positive")
         if self.stages >= 0 and self.clock:
             raise ValueError("give stages or clock, not both")
+        if self.wires < 0 or (self.wires and not self.balanced):
+            raise ValueError("wires must not be negative, and needs balanced=true")
 
     def __call__(self, net: Netlist) -> Netlist:
         """Return the netlist with `stage` set.
@@ -72,6 +77,7 @@ class Pipeline:
         if not self.balanced:
             stage = np.zeros_like(level)
             _kernels.stages(net.fanin, net.first_lut, per_stage, level, stage)
+        stage = (1 + self.wires) * stage + self.wires
         return replace(net, stage=stage[net.first_lut :].astype(np.uint16))
 
     def _within(self, net: Netlist, level: I32x1) -> Netlist:

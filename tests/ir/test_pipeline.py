@@ -42,6 +42,16 @@ def test_balanced_stages_are_as_few_as_the_depth_allows(net: Netlist, levels: in
     assert latency(staged) == (max(level) - 1) // levels if net.luts else latency(staged) == 0
 
 
+@given(net=netlists(max_k=4), levels=st.integers(1, 5), wires=st.integers(0, 3))
+def test_registers_on_wires_lie_in_front_of_each_stage(net: Netlist, levels: int, wires: int) -> None:
+    bare = Pipeline(levels=levels, balanced=True)(net)
+    staged = Pipeline(levels=levels, balanced=True, wires=wires)(net)
+    check(staged)
+    assert bare.stage is not None
+    assert staged.stage is not None
+    assert (staged.stage == (1 + wires) * bare.stage + wires).all()
+
+
 def test_a_clock_is_a_number_of_levels() -> None:
     net = difflogic(16, [40] * 6, classes=2, seed=1)
     for clock, levels in ((100, 5), (333, 1), (160, 3)):
@@ -53,6 +63,7 @@ def test_a_clock_is_a_number_of_levels() -> None:
     [
         ("pipeline{stages=2 clock=50}", "give stages or clock, not both"),
         ("pipeline{levels=-1}", "levels must be 0 or more"),
+        ("pipeline{wires=1}", "wires must not be negative, and needs balanced=true"),
         ("pipeline{delay=0}", "delay must be positive"),
     ],
 )
