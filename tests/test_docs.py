@@ -55,7 +55,9 @@ def follow(page: str, folder: Path, **more: str) -> None:
     assert ran
 
 
-@pytest.mark.parametrize("names", [("digits", "soc"), ("sensors",)])
+@pytest.mark.parametrize(
+    "names", [("digits",), ("sensors",), pytest.param(("digits", "soc"), marks=pytest.mark.slow)]
+)
 def test_tutorials_run_as_written(names: tuple[str, ...], tmp_path: Path) -> None:
     """Those that go on from others in the others' folder."""
     for name in names:
