@@ -255,12 +255,14 @@ def measured(head: Head, *, fractured: bool) -> Size:
     )
 
 
-def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: Path | None) -> None:
-    """Print a line per target."""
+def compare(
+    name: str, net: Netlist, targets: list[str], timeout: float, cache: Path | None, levels: int | None
+) -> None:
+    """Print a line per target, ours with at most so many levels, half of Yosys' if None."""
     text = plain_verilog(net)
     for target in targets:
         theirs = remembered(text, target, timeout, cache)
-        most = theirs.levels // 2 if theirs else None
+        most = levels or (theirs.levels // 2 if theirs else None)
         ours, _ = compile(net, PINS[target], cells=target == "ice40", most=most)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
@@ -281,14 +283,14 @@ def compare(name: str, net: Netlist, targets: list[str], timeout: float, cache: 
             )
             print(f"{line}   Yosys {theirs.cells:6}   cells {ratio:.3f}", flush=True)
         if target == "xilinx":
-            print(chained(name, net, theirs), flush=True)
+            print(chained(name, net, theirs, most), flush=True)
             for carry in (False, True):
                 print(packed(name, net, theirs, carry=carry), flush=True)
 
 
-def chained(name: str, net: Netlist, theirs: Size) -> str:
+def chained(name: str, net: Netlist, theirs: Size, most: int | None) -> str:
     """A line on LUTs where we count in carry chains as well, which cost nothing on either side."""
-    ours, chains = compile(net, PINS["xilinx"], carry=True, most=theirs.levels // 2)
+    ours, chains = compile(net, PINS["xilinx"], carry=True, most=most)
     assert chains is not None
     line = f"{name:15} LUT6+CARRY4   ours {ours.luts:6} LUTs  {ours.levels:2} levels +{chains.slices} carry"
     line += f" {ours.seconds:6.1f} s   of LUTs alone {ours.lut_levels} : {theirs.lut_levels}"
@@ -329,6 +331,7 @@ def main() -> None:
     arguments.add_argument("--timeout", type=float, default=900, help="seconds per Yosys run")
     arguments.add_argument("--cache", type=Path, metavar="DIR", help="keep what Yosys made, for the next run")
     arguments.add_argument("--checkpoints", type=Path, metavar="DIR", help="third-party networks")
+    arguments.add_argument("--levels", type=int, help="levels at most, in place of half of Yosys'")
     options = arguments.parse_args()
     known = nets_of(options.checkpoints)
     wanted = known if options.nets == "all" else options.nets.split(",")
@@ -336,7 +339,7 @@ def main() -> None:
         arguments.error(f"no network {unknown[0]!r}; there are: {', '.join(known)}")
     nets = {name: known[name] for name in wanted if name} | dict(networks.trained(options.models))
     for name, net in nets.items():
-        compare(name, net, options.targets.split(","), options.timeout, options.cache)
+        compare(name, net, options.targets.split(","), options.timeout, options.cache, options.levels)
 
 
 if __name__ == "__main__":
