@@ -17,7 +17,7 @@ from ._sweep import sweep
 from .dce import Dce
 from .reduce import Reduce
 
-_SMALL = 2_000
+_SMALL = 3_000
 """LUTs up to which the result is taken apart and mapped once more, for per mille of area."""
 _MEDIUM = 50_000
 """LUTs up to which levels are also sought in what area alone made."""
