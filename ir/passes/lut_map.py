@@ -17,13 +17,14 @@ from ._sweep import sweep
 from .dce import Dce
 from .reduce import Reduce
 
-_SMALL = 3_000
-"""LUTs up to which the result is taken apart and mapped once more, for per mille of area."""
+_TINY, _SMALL = 2_000, 3_000
+"""LUTs up to which the result is taken apart and mapped once more, for per mille of area; fewer cuts do for the
+second."""
 _MEDIUM = 50_000
 """LUTs up to which levels are also sought in what area alone made."""
 _HUGE = 1_000_000
 """LUTs from which on time and memory count for more than the last half per cent of area."""
-_CUTS_IF_HUGE = 6
+_FEWER_CUTS = 6
 _FLOW_ROUNDS = 3
 _AREA_ROUNDS = 3
 _EVICTION_ROUNDS = 10
@@ -80,7 +81,8 @@ class LutMap:
             # levels are cheaper in the structure that area alone would choose
             return min(self._ways(net, mapped), key=self._rank)
         if mapped.luts <= _SMALL:
-            again = _map(decompose(mapped), self)
+            cuts = self.cuts if mapped.luts <= _TINY else min(self.cuts, _FEWER_CUTS)
+            again = _map(decompose(mapped), replace(self, cuts=cuts))
             if again.luts < mapped.luts:
                 return again
         return mapped
@@ -150,7 +152,7 @@ class _Mapper:
     def of(cls, net: Netlist, options: LutMap) -> _Mapper:
         """Set aside the arrays; a huge netlist gets fewer cuts per LUT."""
         n, k = net.luts, options.k
-        cuts = min(options.cuts, _CUTS_IF_HUGE) if n > _HUGE else options.cuts
+        cuts = min(options.cuts, _FEWER_CUTS) if n > _HUGE else options.cuts
         return cls(
             net=net,
             options=options,
