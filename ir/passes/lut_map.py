@@ -18,8 +18,7 @@ from .dce import Dce
 from .reduce import Reduce
 
 _TINY, _SMALL = 2_000, 3_000
-"""LUTs up to which the result is taken apart and mapped once more, for per mille of area; fewer cuts do for the
-second."""
+"""LUTs up to which the result is taken apart and mapped once more, of fewer cuts in between."""
 _MEDIUM = 50_000
 """LUTs up to which levels are also sought in what area alone made."""
 _HUGE = 1_000_000
