@@ -127,7 +127,7 @@ def test_inspect_a_netlist(net: Path) -> None:
 
 def test_passes_lists_options_and_aliases() -> None:
     found = {row["name"]: row for row in json.loads(lgc("passes", "--json").output)}
-    assert found["lut-map"]["options"] == "k=4 depth=false cuts=12"
+    assert found["lut-map"]["options"] == "k=4 depth=false levels=0 cuts=12"
     assert found["simplify"]["what"] == "= strash,absorb,dce"
     assert "lut-map" in lgc("passes").output
 
