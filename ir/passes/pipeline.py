@@ -13,6 +13,9 @@ from .. import _kernels
 from .._typing import I32x1, I64x1
 from ..netlist import FIRST_INPUT, Netlist
 
+_MOST = 0xFFFF
+"""Stages that a netlist can number."""
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -57,7 +60,7 @@ class Pipeline:
         """Return the netlist with `stage` set.
 
         Raises:
-            LgcError: a single LUT takes longer than a period of `clock`.
+            LgcError: a single LUT takes longer than a period of `clock`, or there are too many stages.
         """
         level = net.levels()
         if self.stages >= 0:
@@ -77,7 +80,12 @@ class Pipeline:
         if not self.balanced:
             stage = np.zeros_like(level)
             _kernels.stages(net.fanin, net.first_lut, per_stage, level, stage)
-        stage = (1 + self.wires) * stage + self.wires
+        stage = (1 + self.wires) * stage.astype(np.int64) + self.wires
+        if stage.max(initial=0) > _MOST:
+            raise LgcError(
+                f"That would be {stage.max():,} register stages, more than {_MOST:,}.",
+                hint="Allow more LUTs between registers, or fewer registers on wires.",
+            )
         return replace(net, stage=stage[net.first_lut :].astype(np.uint16))
 
     def _within(self, net: Netlist, level: I32x1) -> Netlist:

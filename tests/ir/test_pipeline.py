@@ -75,3 +75,9 @@ def test_options_out_of_range(text: str, message: str) -> None:
 def test_an_impossible_clock_is_refused() -> None:
     with pytest.raises(LgcError, match="A LUT of 2000 ps does not run at 600 MHz"):
         Pipeline(clock=600, delay=2000)(difflogic(16, [40], classes=2, seed=1))
+
+
+def test_more_stages_than_can_be_numbered_are_refused() -> None:
+    net = difflogic(16, [40] * 3, classes=2, seed=1)
+    with pytest.raises(LgcError, match="more than 65,535"):
+        Pipeline(levels=1, balanced=True, wires=60_000)(net)
