@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -70,8 +68,6 @@ class Encoder(wiring.Component):  # type: ignore[misc]
     Args:
         plan: thresholds and the bits to keep.
         held: see above.
-        fast: register thresholds that come from a memory once more, which takes a clock longer but lets
-            the comparators run at the fabric's clock.
         restartable: add the ports `restart` and `empty`, for sources whose frames can break off.
 
     Ports:
@@ -84,12 +80,12 @@ class Encoder(wiring.Component):  # type: ignore[misc]
         empty: no feature waits in stage A.
     """
 
-    def __init__(
-        self, plan: Plan, *, held: bool = False, fast: bool = False, restartable: bool = False
-    ) -> None:
+    latency = 3
+    """Clocks from accepting the last feature to `frame`."""
+
+    def __init__(self, plan: Plan, *, held: bool = False, restartable: bool = False) -> None:
         self.plan = plan
         self.held = held
-        self.early = fast and bool(plan.memory[1])
         self.restartable = restartable
         form = plan.encoder.format
         ports = {
@@ -102,33 +98,27 @@ class Encoder(wiring.Component):  # type: ignore[misc]
             ports |= {"restart": In(1), "empty": Out(1)}
         super().__init__(ports | {f"x{n}": Out(width) for n, width in enumerate(plan.chunks)})
 
-    @property
-    def latency(self) -> int:
-        """Clocks from accepting the last feature to `frame`."""
-        return 4 if self.early else 3
-
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
         del platform
         m = Module()
         form = self.plan.encoder.format
-        source = self._early(m) if self.early else self.features
         code = Signal(Shape(form.width, form.signed), reset_less=True)
         full = Signal()
         advance, stall, last = Signal(), Signal(), Signal()
         row, col, next_is_last = self._rings(m, advance)
-        accept = source.valid & source.ready
+        accept = self.features.valid & self.features.ready
         m.d.comb += [
             stall.eq(full & self.hold if self.held else full & self.hold & next_is_last),
             advance.eq(full & ~stall),
-            source.ready.eq(~stall),
+            self.features.ready.eq(~stall),
             self.taken.eq(advance & next_is_last),
         ]
-        m.d.sync += [full.eq(source.valid | stall), last.eq(self.taken), self.frame.eq(last)]
+        m.d.sync += [full.eq(self.features.valid | stall), last.eq(self.taken), self.frame.eq(last)]
         if self.restartable:
-            m.d.comb += self.empty.eq(~full & ~source.valid if self.early else ~full)
+            m.d.comb += self.empty.eq(~full)
         with m.If(accept):
-            m.d.sync += code.eq(source.payload)
+            m.d.sync += code.eq(self.features.payload)
         level = Signal(max(self.plan.levels.size, 1), reset_less=True)
         compared = Cat(code >= threshold for threshold in self._thresholds(m, accept))
         with m.If(advance):  # the feature that waits must not reach the bits of the one before it
@@ -138,15 +128,6 @@ class Encoder(wiring.Component):  # type: ignore[misc]
             "lgc_store", i_clk=ClockSignal(), i_row=row, i_col=col, i_level=level, **outputs
         )
         return m
-
-    def _early(self, m: Module) -> Any:
-        """One more register before stage A, while the thresholds of its feature are read."""
-        stage = stream.Signature(self.features.payload.shape()).create()
-        filled = Signal()
-        m.d.comb += [stage.valid.eq(filled), self.features.ready.eq(~filled | stage.ready)]
-        with m.If(self.features.ready):
-            m.d.sync += [filled.eq(self.features.valid), stage.payload.eq(self.features.payload)]
-        return stage
 
     def _rings(self, m: Module, advance: Value) -> tuple[Signal, Signal, Value]:
         """One-hot row and column of the feature in stage B; whether the next one ends the frame."""
@@ -171,28 +152,18 @@ class Encoder(wiring.Component):  # type: ignore[misc]
         """Threshold of each comparator for the feature in stage A: a constant, or read from a ROM."""
         own, table = self.plan.table
         shape = Shape(*span(table))
-        taken = self.features.valid & self.features.ready
         values = [Const(self.plan.constant(column) or 0) for column in range(self.plan.levels.size)]
         if own:
-            word = self._rom(m, table, shape, taken)
-            if self.early:
-                kept = Signal.like(word, reset_less=True)
-                with m.If(accept):
-                    m.d.sync += kept.eq(word)
-                word = kept
+            word = self._rom(m, accept)
             for n, column in enumerate(own):
                 part = word.word_select(n, shape.width)
                 values[column] = part.as_signed() if shape.signed else part
         return values
 
-    def _rom(self, m: Module, table: npt.NDArray[np.int64], shape: Shape, accept: Value) -> Value:
-        """Word of thresholds int64 `[features, columns]` of the feature accepted last."""
-        features, columns = table.shape
-        packed = [
-            sum((int(value) & ((1 << shape.width) - 1)) << (n * shape.width) for n, value in enumerate(row))
-            for row in table
-        ]
-        m.submodules.rom = rom = Memory(shape=unsigned(columns * shape.width), depth=features, init=packed)
+    def _rom(self, m: Module, accept: Value) -> Value:
+        """Thresholds of the feature accepted last."""
+        features, width = self.plan.memory
+        m.submodules.rom = rom = Memory(shape=unsigned(width), depth=features, init=self.plan.words)
         port = rom.read_port(domain="sync")
         position = Signal(range(features))
         m.d.comb += [port.addr.eq(position), port.en.eq(accept)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .compare import at_least, clocks
 from .fabric import CHUNK, FabricText
 from .plan import Plan
 from .top import Computing
@@ -17,6 +18,8 @@ class WideEncoder(wiring.Component):  # type: ignore[misc]
 
     Args:
         plan: thresholds and the bits to keep.
+        held: keep them until the next sample is taken; else they are new at every clock, and comparators
+            have a register behind each LUT.
 
     Ports:
         features: stream of samples, feature 0 in the lowest bits.
@@ -26,12 +29,10 @@ class WideEncoder(wiring.Component):  # type: ignore[misc]
         x<n>: used input bits, `CHUNK` per vector.
     """
 
-    latency = 1
-    """Clocks from accepting a sample to `frame`."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, *, held: bool) -> None:
+        self.plan, self.held = plan, held
         form = plan.encoder.format
+        self.latency = 1 if held else clocks(Shape(form.width, form.signed), None)
         ports = {
             "features": In(stream.Signature(plan.encoder.features * form.width)),
             "hold": In(1),
@@ -47,15 +48,21 @@ class WideEncoder(wiring.Component):  # type: ignore[misc]
         form = self.plan.encoder.format
         taken = self.features.valid & self.features.ready
         m.d.comb += [self.features.ready.eq(~self.hold), self.taken.eq(taken)]
-        m.d.sync += self.frame.eq(taken)
+        waits = Signal(self.latency)
+        m.d.sync += waits.eq(Cat(taken, waits))
+        m.d.comb += self.frame.eq(waits[-1])
         thresholds = self.plan.thresholds[self.plan.feature, self.plan.column].tolist()
         compared = []
         for feature, threshold in zip(self.plan.feature.tolist(), thresholds, strict=True):
             code = self.features.payload.word_select(feature, form.width)
-            compared.append((code.as_signed() if form.signed else code) >= threshold)
-        bits = Signal(max(len(compared), 1), reset_less=True)
-        with m.If(taken):
-            m.d.sync += bits.eq(Cat(compared))
+            code = code.as_signed() if form.signed else code
+            compared.append(code >= threshold if self.held else at_least(m, code, threshold))
+        bits = Signal(max(len(compared), 1), reset_less=self.held)
+        if self.held:
+            with m.If(taken):
+                m.d.sync += bits.eq(Cat(compared))
+        else:
+            m.d.comb += bits.eq(Cat(compared))
         for n, width in enumerate(self.plan.chunks):
             m.d.comb += getattr(self, f"x{n}").eq(bits[n * CHUNK : n * CHUNK + width])
         return m
@@ -94,19 +101,36 @@ class Queue(wiring.Component):  # type: ignore[misc]
         """Build the module."""
         del platform
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.width, depth=self.depth)
-        inside = Signal(range(self.depth + 1))  # on their way or waiting
         leaves = self.result.valid & self.result.ready
-        m.d.sync += inside.eq(inside + self.taken - leaves)
-        m.d.comb += [
-            self.full.eq(inside == self.depth),
-            fifo.w_data.eq(self.payload),
-            fifo.w_en.eq(self.done),
-            self.result.payload.eq(fifo.r_data),
-            self.result.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(leaves),
-        ]
+        # One is let in after the last that there is room for, as what was taken is counted a clock later.
+        room = Signal(signed(self.depth.bit_length() + 1), init=self.depth - 2)
+        more, less = Signal(), Signal()
+        m.d.sync += [more.eq(leaves), less.eq(self.taken), room.eq(_counted(room, more, less))]
+        m.d.comb += self.full.eq(room[-1])
+        self._keep(m)
         return m
+
+    def _keep(self, m: Module) -> None:
+        """Keep results in a memory. There is room for all, so writing asks for none."""
+        bits = (self.depth - 1).bit_length()
+        m.submodules.storage = storage = Memory(shape=unsigned(self.width), depth=1 << bits, init=[])
+        write, read = storage.write_port(), storage.read_port(domain="sync")
+        behind = Signal(signed(bits + 1), init=-1)  # results that wait behind the next one, -1 for none
+        reads = ~behind[-1] & (~self.result.valid | self.result.ready)
+        m.d.comb += [
+            write.en.eq(self.done),
+            write.data.eq(self.payload),
+            read.en.eq(reads),
+            self.result.payload.eq(read.data),
+        ]
+        m.d.sync += self.result.valid.eq(reads | (self.result.valid & ~self.result.ready))
+        m.d.sync += [write.addr.eq(write.addr + self.done), read.addr.eq(read.addr + reads)]
+        m.d.sync += behind.eq(_counted(behind, self.done, reads))
+
+
+def _counted(number: Signal, more: Value, less: Value) -> Value:
+    """Return a signed number after one more, one less or both, with one adder and no clock enable."""
+    return number + Cat(more ^ less, (less & ~more).replicate(len(number) - 1)).as_signed()
 
 
 class WideTop(wiring.Component):  # type: ignore[misc]
@@ -129,7 +153,7 @@ class WideTop(wiring.Component):  # type: ignore[misc]
         self, plan: Plan, fabric: FabricText, *, argmax_registers: bool, held: bool, scores: bool
     ) -> None:
         self.held, self.with_scores = held, scores
-        self.encoder = WideEncoder(plan)
+        self.encoder = WideEncoder(plan, held=held)
         self.computing = found = Computing(self.encoder, fabric, argmax_registers=argmax_registers)
         self.width = found.class_width + scores * found.scores_width
         super().__init__(

@@ -12,6 +12,9 @@ from lgc.ir.encoder import Thermometer
 
 from .fabric import CHUNK
 
+MOST = 64
+"""Constants with which a feature is compared rather than with thresholds from a memory."""
+
 _I64x1 = npt.NDArray[np.int64]
 
 
@@ -73,6 +76,30 @@ class Plan:
         """Words and bits per word of the threshold memory, 0 bits if there is none."""
         own, table = self.table
         return self.encoder.features, len(own) * span(table)[0]
+
+    def by_value(self) -> Plan:
+        """Return the same with a comparator for each value of a threshold, where these are few: no memory.
+
+        The used bits keep their order.
+        """
+        values = self.thresholds[self.feature, self.column]
+        distinct = np.unique(values)
+        if not self.memory[1] or distinct.size > MOST:
+            return self
+        encoder = Thermometer(
+            np.tile(distinct.astype(np.int32), (self.encoder.features, 1)), self.encoder.format
+        )
+        return Plan(encoder, self.feature * distinct.size + np.searchsorted(distinct, values))
+
+    @property
+    def words(self) -> list[int]:
+        """What is in the threshold memory: the thresholds of a feature, the first in the lowest bits."""
+        _, table = self.table
+        width = span(table)[0]
+        return [
+            sum((int(value) & ((1 << width) - 1)) << (n * width) for n, value in enumerate(row))
+            for row in table
+        ]
 
     @property
     def chunks(self) -> list[int]:

@@ -25,6 +25,9 @@ WIRE = 0.02
 ROUNDS, HOT, COLD = 20_000, 0.5, 0.01
 """Moves per cell, and temperatures in units of the cost."""
 
+_MEMORIES = ("ICESTORM_RAM", "ICESTORM_SPRAM", "DP16KD")
+"""Cells to and from which wires take time, but whose places are not in the tables."""
+
 LOOSE = {"ice40": 8, "ecp5": 6}
 """Cells of a tile, of eight, where there is room; fewer make wires of iCE40 longer, not easier to route."""
 
@@ -100,6 +103,9 @@ class Cells:
         wires, registered = [], []
         for bit, (name, port) in driver.items():
             for load, _ in loads.get(bit, ()):
+                for one, other in ((name, load), (load, name)):
+                    if one in of and cells[other]["type"] in _MEMORIES:
+                        plain[of[one]] = False  # whose place is none that is moved to
                 if name in of and load in of and of[name] != of[load]:
                     wires.append((of[name], of[load]))
                     registered.append(port == "Q" or _flag(cells[name], "DFF_ENABLE"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from lgc.ir.fabric import Fabric
 from .encoder import store_text
 from .fabric import fabric_text
 from .family import FAMILIES, Family
+from .free_running import FreeTop, closing
 from .interfaces import tops
 from .interfaces.settings import Core, Interface
 from .interfaces.words import CORE
@@ -208,9 +210,12 @@ def write_rtl(
     text = fabric_text(fabric, held=held, cells=family.cells)
     plan = Plan(encoder, text.inputs)
     wrapped, wide = interface.wraps, interface.name == "parallel"
-    design: StreamTop | WideTop
+    design: StreamTop | FreeTop | WideTop
     if wide:
         design = WideTop(plan, text, argmax_registers=argmax_registers, held=held, scores=interface.scores)
+    elif not held and closing(plan.by_value()) >= 0:
+        plan = plan.by_value()
+        design = FreeTop(plan, text, argmax_registers=argmax_registers, core=wrapped)
     else:
         design = StreamTop(plan, text, argmax_registers=argmax_registers, held=held, core=wrapped)
     facts = {
@@ -280,8 +285,25 @@ def write_shell(design: Component, name: str, shell: Path, header: str, yosys: T
     if not shell.is_file():
         raise LgcError(f"{yosys.name} ended without writing {shell.name}.", hint=f"See {log.name}.")
     # Yosys puts its version in a first line; the header replaces it, so that text stays comparable.
-    shell.write_text(header + shell.read_text().split("*/", 1)[1].lstrip())
+    shell.write_text(header + _started(shell.read_text().split("*/", 1)[1].lstrip()))
     return yosys.shell(args)
+
+
+def _started(verilog: str) -> str:
+    """Let every process of Yosys' Verilog run once at the start.
+
+    They read a constant for that. As its declaration sets it, Icarus never sees it change, so what a register
+    takes over is undefined until something else does.
+    """
+    named = _START.sub(r"started\1 ", verilog)
+    return re.sub(r"reg (started\d+)\s+= 0;", _STARTED, named)
+
+
+_STARTED = r"""reg \1;
+  // verilator lint_off INITIALDLY
+  initial \1 <= 0;
+  // verilator lint_on INITIALDLY"""
+_START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$(\d+) ")
 
 
 def make_directory(out: Path) -> None:

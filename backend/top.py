@@ -116,7 +116,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
         core: bool = False,
     ) -> None:
         self.core = core
-        self.encoder = Encoder(plan, held=held, fast=not held, restartable=core)
+        self.encoder = Encoder(plan, held=held, restartable=core)
         self.computing = Computing(self.encoder, fabric, argmax_registers=argmax_registers)
         ports = {
             "features": In(stream.Signature(self.encoder.features.payload.shape())),
@@ -133,7 +133,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
     def cycles_per_sample(self) -> int:
         """Clocks between results when features never wait for the source and results are taken at once."""
         features = self.encoder.plan.encoder.features
-        return features + self.latency - 1 if self.encoder.held else max(features, self.latency + 1)
+        return features + self.latency - 1 if self.encoder.held else max(features, self.latency)
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -158,16 +158,9 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
 
     def _result(self, m: Module, done: Value, index: Value) -> None:
         """Output register and the rule that only one frame is on its way."""
-        busy, left = Signal(), Signal()
-        leaves = self.result.valid & self.result.ready
-        if self.encoder.held:
-            m.d.comb += left.eq(leaves)
-        else:  # from the pins to the encoder is the longest way of a fast design: not without a register
-            m.d.sync += left.eq(leaves)
-        with m.If(leaves):
-            m.d.sync += self.result.valid.eq(0)
-        with m.If(left):
-            m.d.sync += busy.eq(0)
+        busy = Signal()
+        with m.If(self.result.valid & self.result.ready):
+            m.d.sync += [self.result.valid.eq(0), busy.eq(0)]
         with m.If(done):
             m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(index)]
         with m.If(self.encoder.taken):
