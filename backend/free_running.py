@@ -16,7 +16,7 @@ from .compare import at_least, clocks, delayed
 from .encoder import Grid
 from .fabric import FabricText
 from .plan import Plan, span
-from .top import Computing, core_ports
+from .top import Computing
 
 _SPARE = 5
 """Features after the one that closes the source, besides those that are between them by then."""
@@ -45,7 +45,8 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
     """Take features in order, compare them with their thresholds, keep the bits; without enables.
 
     Stage 0 is the input register. The rings of row and column point at the feature at `stage`; one clock
-    later, beside its level, no row is chosen where no feature is; one more, and the bit is stored.
+    later, beside its level, no row is chosen where no feature is. All three are registered once more, which
+    can be copied where the device has room (`replicate`): they have the most loads.
 
     Args:
         plan: thresholds and the bits to keep.
@@ -80,7 +81,7 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
     @property
     def latency(self) -> int:
         """Clocks from accepting the last feature to `frame`."""
-        return self.stage + 3
+        return self.stage + 4
 
     def elaborate(self, platform: object) -> Module:
         """Build the module."""
@@ -90,7 +91,7 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
         filled = Signal(self.stage + 1)
         accepted = self.features.valid & self.features.ready
         m.d.sync += [code.eq(self.features.payload), filled.eq(Cat(accepted, filled))]
-        near = Signal()
+        near = Signal(reset_less=True)
         ready = Signal(init=1, reset_less=True)
         m.d.sync += ready.eq(~near | self.go)
         m.d.comb += self.features.ready.eq(ready)
@@ -98,7 +99,7 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
         if self.restartable:
             self._empty(m, accepted, filled)
         outputs = {f"o_x{n}": getattr(self, f"x{n}") for n in range(len(self.plan.chunks))}
-        levels = Cat(self._levels(m, code, filled[0]))
+        levels = delayed(m, Cat(self._levels(m, code, filled[0])), 1)
         m.submodules.store = Instance(
             "lgc_store", i_clk=ClockSignal(), i_row=row, i_col=col, i_level=levels, **outputs
         )
@@ -108,16 +109,17 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
         """Row and column of the feature beside the level, no row without one."""
         features = self.plan.encoder.features
         grid = Grid.of(features)
-        row, col = Signal(grid.rows, init=1), Signal(grid.cols, init=1)
+        row, col = (Signal(size, init=1, reset_less=True) for size in (grid.rows, grid.cols))
         here, soon = filled[self.stage], filled[self.stage - 1]
 
         def at(feature: int) -> Value:
             return row[feature // grid.cols] & col[feature % grid.cols]
 
-        # what is true of the feature after this one is known before it comes
-        second, first, step, last, closes = (
-            Signal(name=n) for n in ("second", "first", "step", "last", "closes")
-        )
+        # What is true of the feature after this one is known before it comes. Few registers feel a reset,
+        # for those have their place in the device; by way of `begins` the rings start once more.
+        second, first, last = (Signal(name=name) for name in ("second", "first", "last"))
+        step, closes = (Signal(name=name, reset_less=True) for name in ("step", "closes"))
+        begins = Signal(init=1)
         turns = col[-2] & ~last if (features - 1) % grid.cols == grid.cols - 2 else col[-2]
         m.d.sync += [
             second.eq(chosen(here, at(features - 3), second)),
@@ -125,19 +127,20 @@ class FreeEncoder(wiring.Component):  # type: ignore[misc]
             last.eq(soon & chosen(here, second, first)),
             step.eq(soon & chosen(here, turns, col[-1])),
             closes.eq(here & at(closing(self.plan))),
-            near.eq((near | closes) & ~last),
-            col.eq(self._turned(col, here, last)),
-            row.eq(self._turned(row, step, last)),
+            near.eq((near | closes) & ~begins),
+            begins.eq(soon & chosen(here, second, first)),
+            col.eq(self._turned(col, here, begins)),
+            row.eq(self._turned(row, step, begins)),
         ]
         if self.restartable:
             with m.If(self.restart):
-                m.d.sync += [s.eq(s.init) for s in (second, first, last, step, closes, near, col, row)]
+                m.d.sync += [second.eq(0), first.eq(0), begins.eq(1)]
         m.d.comb += self.last.eq(last)
-        passed = Signal()
-        m.d.sync += [passed.eq(last), self.frame.eq(passed)]
+        passed = Signal(2)
+        m.d.sync += [passed.eq(Cat(last, passed)), self.frame.eq(passed[-1])]
         written = Signal(grid.rows, reset_less=True)
         m.d.sync += written.eq(row & here.replicate(grid.rows))
-        return written, delayed(m, col, 1)
+        return delayed(m, written, 1), delayed(m, col, 2)
 
     @staticmethod
     def _turned(ring: Signal, turns: Value, ends: Value) -> Value:
@@ -212,10 +215,13 @@ class Waiting(wiring.Component):  # type: ignore[misc]
         kept = [Signal(self.width, name=f"kept{n}", reset_less=True) for n in range(self.places)]
         left = Signal(reset_less=True)  # all places are free then, whatever has left
         m.d.sync += left.eq(self.result.valid & self.result.ready)
-        before: list[tuple[Value, Value]] = [(self.done, self.payload), *zip(full, kept, strict=True)]
+        # A register of its own, which stands in the cell of the LUT that finds the class.
+        comes, found = Signal(), Signal(self.width, reset_less=True)
+        m.d.sync += [comes.eq(self.done), found.eq(self.payload)]
+        before = [(comes, found), *zip(full, kept, strict=True)]
         ahead: list[Value] = [*full[1:], ~self.result.ready]
-        for here, value, (comes, new), blocked in zip(full, kept, before[:-1], ahead, strict=True):
-            m.d.sync += [here.eq(chosen(here, blocked, comes)), value.eq(chosen(here, value, new))]
+        for here, value, (moves, new), blocked in zip(full, kept, before[:-1], ahead, strict=True):
+            m.d.sync += [here.eq(chosen(here, blocked, moves)), value.eq(chosen(here, value, new))]
         m.d.comb += [self.result.valid.eq(full[-1]), self.result.payload.eq(kept[-1])]
         # free places, in unary
         free = Signal(self.places, init=-1)
@@ -238,21 +244,17 @@ class FreeTop(wiring.Component):  # type: ignore[misc]
         self.core = core
         self.encoder = FreeEncoder(plan, restartable=core)
         self.computing = Computing(self.encoder, fabric, argmax_registers=argmax_registers)
-        ports = {
-            "features": In(stream.Signature(self.encoder.features.payload.shape())),
-            "result": Out(stream.Signature(self.computing.class_width)),
-        }
-        super().__init__(ports | (core_ports(self.computing.scores_width) if self.core else {}))
+        super().__init__(self.computing.ports(core=core))
 
     @property
     def places(self) -> int:
         """Results that can be on their way or wait, so many that no source has to wait for them."""
-        return -(-(self.computing.clocks + self.encoder.stage + 6) // (self.cycles_per_sample - 1))
+        return -(-(self.computing.clocks + self.encoder.stage + 8) // (self.cycles_per_sample - 1))
 
     @property
     def latency(self) -> int:
         """Clocks from accepting a frame's last feature to `result.valid`."""
-        return self.encoder.latency + self.computing.clocks + self.places
+        return self.encoder.latency + self.computing.clocks + 1 + self.places
 
     @property
     def cycles_per_sample(self) -> int:

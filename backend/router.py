@@ -37,7 +37,7 @@ CERTAIN = 15
 ROUNDS, RELAX, MANY = 2000, 40, 0.02
 """Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
 
-PATIENCE = 600
+PATIENCE, HOPELESS = 600, 400
 """Rounds without anything better than what there is."""
 
 STEP, AIM = 0.005, 1.08
@@ -287,6 +287,8 @@ class Router:
                 raised = goal if slowest <= goal else goal * (1 + STEP)
                 goal, since = max(bound, min(raised, (1 - STEP) * slowest)), 0
             if best[2] is not None and (best[0] <= bound or r - best[1] > PATIENCE):
+                break
+            if best[2] is None and r > HOPELESS:
                 break
             late = self.taken > goal
             over = np.flatnonzero(self.occupied > 1)

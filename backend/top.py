@@ -37,6 +37,14 @@ class Computing:
         self.class_width = len(self.argmax.index) if self.argmax else fabric.index_bits
         self.scores_width = sum(map(len, fabric.scores))
 
+    def ports(self, *, core: bool) -> dict[str, Any]:
+        """Ports of a top between two streams; with `core` those of a design with an interface around it."""
+        ports = {
+            "features": In(stream.Signature(self.encoder.features.payload.shape())),
+            "result": Out(stream.Signature(self.class_width)),
+        }
+        return ports | (core_ports(self.scores_width) if core else {})
+
     @property
     def clocks(self) -> int:
         """Clocks of fabric and argmax."""
@@ -118,11 +126,7 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
         self.core = core
         self.encoder = Encoder(plan, held=held, restartable=core)
         self.computing = Computing(self.encoder, fabric, argmax_registers=argmax_registers)
-        ports = {
-            "features": In(stream.Signature(self.encoder.features.payload.shape())),
-            "result": Out(stream.Signature(self.computing.class_width)),
-        }
-        super().__init__(ports | (core_ports(self.computing.scores_width) if core else {}))
+        super().__init__(self.computing.ports(core=core))
 
     @property
     def latency(self) -> int:

@@ -85,10 +85,13 @@ def test_as_many_stages_as_asked_for(stages: int) -> None:
 
 
 @needs_tools
-@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(
-    ("throughput", "levels", "wires"),
-    [*((throughput, levels, 0) for throughput in ("held", "full") for levels in range(3)), ("full", 1, 1)],
+    ("throughput", "levels", "wires", "shared"),
+    [
+        *(("held", levels, 0, shared) for levels in range(3) for shared in (True, False)),
+        *(("full", levels, 0, False) for levels in range(3)),
+        ("full", 1, 1, True),
+    ],
 )
 def test_designs_of_every_pace(
     throughput: str, levels: int, wires: int, shared: bool, tmp_path: Path

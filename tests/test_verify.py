@@ -249,15 +249,18 @@ def test_mnist_images_through_the_pins_of_an_hx8k(
     "options",
     [
         pytest.param({"interface": "stream", "board": "ice40-hx8k-b-evn"}, marks=pytest.mark.slow),
-        pytest.param({"interface": "words", "word": 16, "with_scores": True}, marks=pytest.mark.slow),
+        {"interface": "words", "word": 16, "with_scores": True},
         pytest.param({"interface": "axi", "word": 32}, marks=pytest.mark.slow),
-        {
-            "interface": "uart",
-            "board": "icebreaker",
-            "clock": "24MHz",
-            "baud": 1_000_000,
-            "with_scores": True,
-        },
+        pytest.param(
+            {
+                "interface": "uart",
+                "board": "icebreaker",
+                "clock": "24MHz",
+                "baud": 1_000_000,
+                "with_scores": True,
+            },
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"interface": "spi", "pack": "codes", "with_scores": True}, marks=pytest.mark.slow),
     ],
     ids=lambda options: str(options["interface"]),

@@ -1,9 +1,14 @@
 """Delays read from SDF and added up along paths, on a netlist small enough to do it by hand."""
 
+from pathlib import Path
+
 import pytest
 
+from lgc.backend import tools
 from lgc.errors import LgcError
-from lgc.verification import sta
+from lgc.verification import sta, timing
+
+from .needs import needs
 
 SDF = """\
 (DELAYFILE
@@ -65,3 +70,27 @@ def test_damaged_delays_and_loops_are_named() -> None:
     looped["cells"]["g/1"]["connections"]["O"] = [3]  # type: ignore[index]
     with pytest.raises(LgcError, match="combinational loop"):
         sta.Paths(looped, sta.read_sdf(SDF), {}).longest()
+
+
+@needs("iverilog", "vvp")
+def test_what_is_shorter_than_a_wire_gets_through_it(tmp_path: Path) -> None:
+    """A level that lasts a clock, on a wire that takes longer than one."""
+    bench = """`timescale 1ps / 1ps
+module bench;
+  reg i = 1;
+  wire o;
+  lgc_wire #(10) w (.I(i), .O(o));
+  always @(o) $display("%0d %b", $time, o);
+  initial begin
+    #50 i = 0;
+    #3 i = 1;
+    #50 $finish;
+  end
+endmodule
+"""
+    (tmp_path / "bench.v").write_text(bench + timing._WIRE)
+    log = tmp_path / "log"
+    compiler, simulator = (tools.find(name) for name in ("iverilog", "vvp"))
+    tools.run(compiler, ["-g2012", "-o", "bench", "bench.v"], cwd=tmp_path, log=log, timeout_s=60)
+    tools.run(simulator, ["-n", "bench"], cwd=tmp_path, log=log, timeout_s=60)
+    assert log.read_text().split("\n")[:3] == ["10 1", "60 0", "63 1"]

@@ -25,11 +25,7 @@ class FoldedTop(StreamTop):
     def __init__(self, front: Front, fabric: FabricText, timing: Timing) -> None:
         self.core, self.encoder, self.timing = front.chain.core, front, timing
         self.computing = Computing(front, fabric, argmax_registers=False)
-        features = front.features.payload.shape()
-        result = stream.Signature(fabric.index_bits)
-        ports = {"features": In(stream.Signature(features)), "result": Out(result)}
-        more = core_ports(self.computing.scores_width) if self.core else {}
-        wiring.Component.__init__(self, ports | more)
+        wiring.Component.__init__(self, self.computing.ports(core=self.core))
 
     @property
     def latency(self) -> int:

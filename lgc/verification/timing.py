@@ -50,8 +50,11 @@ _BUFFER = "USER_SIGNAL_TO_GLOBAL_BUFFER", "GLOBAL_BUFFER_OUTPUT"
 _RESULT = re.compile(r"^(\d+) wrong, first output (\d+) in clock (\d+)$", re.MULTILINE)
 
 _WIRE = """\
-module lgc_wire #(parameter D = 0) (input I, output O);
-  assign #D O = I;
+module lgc_wire #(parameter D = 0) (input I, output reg O);
+  always begin  // what is shorter than the delay gets through, too
+    O <= #D I;
+    @(I);
+  end
 endmodule
 """
 
