@@ -187,10 +187,17 @@ async def _send_all(dut: Any, frames: list[list[int]], rng: np.random.Generator)
 
 
 async def _receive(dut: Any, frames: int, rng: np.random.Generator, longest: int) -> list[int | None]:
-    """Take `frames` results; some wait for `longest` clocks, longer than a frame lasts."""
+    """Take `frames` results; some wait for `longest` clocks, longer than a frame lasts.
+
+    One waits until the design lets nothing in any more, or much longer.
+    """
     got: list[int | None] = []
     while len(got) < frames:
         dut.drive_ready.value = 0
+        for _ in range(10 * longest * (len(got) == 1)):
+            await FallingEdge(dut.clk)
+            if bool(dut.drive_valid.value) and not bool(dut.ready.value):
+                break
         for _ in range(int(rng.choice([0, 3, longest]))):
             await FallingEdge(dut.clk)
         dut.drive_ready.value = 1

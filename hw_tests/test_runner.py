@@ -134,7 +134,7 @@ def test_a_design_that_never_answers(design: RtlFiles, tmp_path: Path) -> None:
 
 @needs_icarus
 def test_a_design_that_loses_results_under_back_pressure(design: RtlFiles, tmp_path: Path) -> None:
-    hasty = with_top(design, tmp_path, "hold <= ", "hold <= 0 & ")
+    hasty = with_top(design, tmp_path, "assign go = free[0];", "assign go = 1'h1;")
     with pytest.raises(
         MismatchError, match=r"^Right at full rate, wrong with gaps and back-pressure \(seed 4\)"
     ):
