@@ -162,9 +162,14 @@ class StreamTop(wiring.Component):  # type: ignore[misc]
 
     def _result(self, m: Module, done: Value, index: Value) -> None:
         """Output register and the rule that only one frame is on its way."""
-        busy = Signal()
-        with m.If(self.result.valid & self.result.ready):
-            m.d.sync += [self.result.valid.eq(0), busy.eq(0)]
+        busy, left = Signal(), Signal()
+        leaves = self.result.valid & self.result.ready
+        # With one signal for both nextpnr's router1 does not end on a small design in our tests.
+        m.d.comb += left.eq(leaves)
+        with m.If(leaves):
+            m.d.sync += self.result.valid.eq(0)
+        with m.If(left):
+            m.d.sync += busy.eq(0)
         with m.If(done):
             m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(index)]
         with m.If(self.encoder.taken):
