@@ -126,6 +126,21 @@ def test_frames_follow_each_other_without_a_gap(
     assert cycles <= 40 * features + rtl.latency + 8  # the reset and the last result
 
 
+@needs_tools
+@pytest.mark.parametrize("features", [1, 3])
+def test_short_frames_go_one_at_a_time(features: int, tmp_path: Path) -> None:
+    sample = random_sample(
+        seed=3, features=features, shared=False, layers=(20, 15), classes=3, luts_per_stage=1
+    )
+    rtl = write_rtl(sample.encoder, sample.fabric, out=tmp_path / "rtl", argmax_registers=True)
+    assert rtl.cycles_per_sample == rtl.latency > features
+    codes = sample.codes(12, seed=2)
+    scores = sample.fabric.scores(sample.bits(codes))
+    want = {"codes": codes, "expected_class": scores.argmax(axis=1), "expected_scores": scores}
+    found = simulate(rtl, out=tmp_path / "sim", simulator="icarus", **want)
+    assert (found.matching_classes, found.cycles_per_sample) == (12, rtl.cycles_per_sample)
+
+
 def test_short_frames_are_held_up() -> None:
     """Features pass the gate before it closes: a frame must be longer than that."""
     for features, free in ((5, False), (6, True)):
