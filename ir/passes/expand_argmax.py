@@ -15,15 +15,15 @@ from lgc.errors import LgcError
 from .._typing import Bool1, Bool2, I32x1, I64x2
 from ..builder import Builder
 from ..carry import Chains
-from ..carry_cells import CarryCells, no_carries
+from ..carry_cells import CarryCells
 from ..equivalence import Comparison, compare, patterns
 from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove_argmax
 from ..simulate import outputs
 from ..sites import sites
-from ._carry_argmax import Tournament, invertible
-from ._compare import Number
+from ._carry_argmax import Tournament, inverted_classes, invertible
+from ._compare import Carry, Number
 from ._meet import MOST, Player, meet
 from ._polarity import invert
 from ._squeeze import size, squeeze
@@ -35,6 +35,9 @@ _LEVELS = 400
 
 _SLACKS = (0, 1, 8)
 """Levels later than needed at which the duels of a round may end."""
+
+_MIXED = [(before, last) for before in (0, 1, 8) for last in (*range(5), 8)]
+"""The same where carries are compared in chains, of the last round and of those before."""
 
 _AT_ONCE = 16
 """Classes up to which all may meet in one round where scores that wait cost registers."""
@@ -137,7 +140,7 @@ def expand_argmax(
     carry: bool = False,
     three: bool = False,
     rounds: tuple[int, ...] | None = None,
-    slack: int = 0,
+    slack: int | tuple[int, int] = 0,
     bounds: I64x2 | None = None,
     chains: Chains | None = None,
 ) -> Argmax:
@@ -149,9 +152,11 @@ def expand_argmax(
         k: pins per LUT.
         carry: use carry chains; with k=4.
         three: with `carry`, the last three players meet at once: a round less, for a few more cells.
-        rounds: without `carry`, the players left after each round, which meet in groups of nearly equal
-            size, each with each; see `possible_rounds`. `usual_rounds` if None.
-        slack: levels that the duels of a round may take more than the slowest needs.
+        rounds: the players left after each round, which meet in groups of nearly equal size, each with each;
+            see `possible_rounds`. `usual_rounds` if None, and with `carry` pairs in carry chains alone. With
+            `carry` and rounds each duel is compared in carries, LUTs or both.
+        slack: levels that the duels of a round may take more than the slowest needs; for the last round and
+            for those before where it is a pair.
         bounds: see `Argmax`; by the constants among the score bits if None.
         chains: carry chains in `net`; each CARRY4 on the way is a level.
     """
@@ -163,23 +168,25 @@ def expand_argmax(
     literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
     scores = [literals[c * width : (c + 1) * width] for c in range(classes)]
     if carry:
-        chosen = invertible(net, [scores[c] for c in playing])
+        wanted = inverted_classes(0, len(playing)) if rounds is None else odd(len(playing), rounds)
+        chosen = invertible(net, [scores[c] for c in playing], wanted)
         net = invert(net, chosen)
         scores = [[x ^ int(chosen[x >> 1]) if x > 1 else x for x in score] for score in scores]
-        builder = Builder(net, k=k)
+    builder = Builder(net, k=k, level=None if chains is None else chains.levels(net, carry=True))
+    rows: list[Carry] = []
+    if carry and rounds is None:
         tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=three)
-        index, round_of, carries = tournament.index(), tournament.round_of, tournament.carries()
+        index, round_of = tournament.index(), tournament.round_of
+        rows = tournament.rows
     else:
-        builder = Builder(net, k=k, level=None if chains is None else chains.levels(net, carry=True))
         players = [Player(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
         if rounds is None:
             rounds = usual_rounds(len(players), k - 2)
-        index, round_of = _tournament(builder, players, rounds, slack)
-        carries = no_carries()
+        index, round_of = _tournament(builder, players, rounds, slack, rows if carry else None)
     full = builder.netlist(index)
     round_of += [max(round_of, default=0)] * (full.luts - net.luts - len(round_of))
     literal = np.array(scores, np.int64).reshape(classes, width)
-    return Argmax(full, literal, carries, np.array(round_of, np.int32), bounds)
+    return Argmax(full, literal, CarryCells.beside_luts(full, rows), np.array(round_of, np.int32), bounds)
 
 
 def beaten(bounds: I64x2) -> Bool1:
@@ -281,6 +288,12 @@ def argmaxes(
     built = [build(rounds=rounds, slack=slack) for rounds, slack in plans]
     if carry:
         chained = [build(carry=True, three=three) for three in (False, True)]
+        if net.luts <= _SMALL:
+            chained += [
+                build(carry=True, rounds=rounds, slack=slack)
+                for rounds in possible_rounds(playing)
+                for slack in (_MIXED if len(rounds) > 1 else [(0, last) for last in range(8)])
+            ]
         built += [argmax for argmax in chained if argmax.carries.carry.size]
     found = []
     for argmax in built:
@@ -375,15 +388,43 @@ def prove_expanded(before: Netlist, full: Argmax, *, levels: int = 1) -> str:
 
 
 def _tournament(
-    builder: Builder, players: list[Player], rounds: tuple[int, ...], slack: int
+    builder: Builder,
+    players: list[Player],
+    rounds: tuple[int, ...],
+    slack: int | tuple[int, int],
+    carries: list[Carry] | None,
 ) -> tuple[Number, list[int]]:
     """Play `rounds`; returns the winner's number and the round of each new LUT."""
     round_of: list[int] = []
+    before, at_last = (slack, slack) if isinstance(slack, int) else slack
     for number, left in enumerate(rounds):
-        groups = [players[g * len(players) // left : (g + 1) * len(players) // left] for g in range(left)]
-        players = meet(builder, groups, last=left == 1, slack=slack)
+        groups = [players[first:stop] for first, stop in _groups(len(players), left)]
+        players = meet(
+            builder,
+            groups,
+            last=left == 1,
+            slack=at_last if left == 1 else before,
+            carries=carries,
+            inverted=odd(left, rounds[number + 1 :]),
+        )
         round_of += [number] * (builder.new - len(round_of))
     return players[0].index, round_of
+
+
+def _groups(players: int, left: int) -> list[tuple[int, int]]:
+    return [(g * players // left, (g + 1) * players // left) for g in range(left)]
+
+
+def odd(players: int, rounds: tuple[int, ...]) -> list[bool]:
+    """Whether each player has an odd place in the first group of several in which it plays."""
+    if not rounds:
+        return [False] * players
+    later = odd(rounds[0], rounds[1:])
+    return [
+        bool(place % 2) if stop - first > 1 else later[group]
+        for group, (first, stop) in enumerate(_groups(players, rounds[0]))
+        for place in range(stop - first)
+    ]
 
 
 def usual_rounds(players: int, group: int) -> tuple[int, ...]:
