@@ -63,7 +63,10 @@ def shapes(builder: Builder, a: Number, b: Number, *, chained: bool = False) -> 
             shape
             for flip in (False, True)
             for shape in _results(
-                level, builder.k, tuple((x & 1 != flip) + (y & 1 == flip) for x, y in zip(a, b, strict=True)), flip
+                level,
+                builder.k,
+                tuple((x & 1 != flip) + (y & 1 == flip) for x, y in zip(a, b, strict=True)),
+                flip,
             )
         ]
     )
@@ -137,7 +140,7 @@ class _Comparator:
         return self.builder.lut(function, 0, *pins) ^ flip, self.builder.lut(function, 1, *pins) ^ flip
 
     def wired(self, x: Literal, flip: int) -> Literal:
-        """A signal that is x, or the complement if `flip`."""
+        """Return x driven by a signal, or if `flip` its complement."""
         return x if x & 1 == flip else 2 * self.builder.plain(x ^ flip) ^ flip
 
 
@@ -211,7 +214,14 @@ def _chains(
                 level, luts, carries = (below.level, below.luts, below.carries) if below else (0, 0, 0)
                 found.append(
                     Shape(
-                        1 + max(level, part.level), luts + part.luts, 0, below, (part,), carries + 1, True, flip
+                        1 + max(level, part.level),
+                        luts + part.luts,
+                        0,
+                        below,
+                        (part,),
+                        carries + 1,
+                        True,
+                        flip,
                     )
                 )
         carried.append(_pareto(found))

@@ -86,14 +86,16 @@ def _early(
     builder: Builder, group: list[Player], numbers: list[tuple[Literal, ...]], latest: int, *, chained: bool
 ) -> tuple[int, int] | None:
     """Which duel of three should end a level before the others, for a LUT to choose by it: the cheapest."""
-    wide = [bits for bits in numbers if len({x >> 1 for x in bits} - {0}) + 3 > builder.k]
-    if len(group) != 3 or not wide:
+    wide = [bits for bits in numbers if len({x >> 1 for x in bits} - {0}) > 1]
+    if len(group) != 3 or builder.k > 4 or not wide:
         return None
     cost = {}
     for i, j in ((0, 1), (0, 2)):
         if all(_fits(builder, bits, j) for bits in wide):
             found = shapes(builder, group[j].score, group[i].score, chained=chained)
-            luts = [min((s.luts for s in found if s.level <= by), default=1 << 30) for by in (latest - 1, latest)]
+            luts = [
+                min((s.luts for s in found if s.level <= by), default=1 << 30) for by in (latest - 1, latest)
+            ]
             cost[i, j] = luts[0] - luts[1]
     return min(cost, key=lambda duel: cost[duel]) if cost else None
 
@@ -111,6 +113,7 @@ def chooser(
     A LUT that reads all duels and bits is `shallow`; one that reads the winner's place has a pin to spare.
     """
     spare = builder.k - len(duels)
+    by_place = players + 2 <= builder.k and len(duels) <= builder.k
 
     def choose(bits: list[Literal], *, flip: bool = False) -> Literal:
         distinct = len({x >> 1 for x in bits} - {0})
@@ -118,12 +121,11 @@ def chooser(
             return bits[0]
         if distinct <= (spare if shallow or players < 3 else min(spare, 1)):
             return _driven(builder, _of_duels(players), [*duels, *bits], flip=flip)
-        if players == 3 and (first := [j for j in (1, 2) if _fits(builder, bits, j)]):
+        if players == 3 and not by_place and (first := [j for j in (1, 2) if _fits(builder, bits, j)]):
             return _of_three(builder, duels, bits, first, flip=flip)
         return pick(bits, flip=flip)
 
     if players <= 4:
-        by_place = players + 2 <= builder.k and len(duels) <= builder.k
         pick = (_by_place if by_place else _by_halves)(builder, players, duels)
     else:
         pick = _by_wins(builder, players, duels)
@@ -143,7 +145,7 @@ def _fits(builder: Builder, bits: Sequence[Literal], first: int) -> bool:
 def _of_three(
     builder: Builder, duels: list[Literal], bits: list[Literal], first: list[int], *, flip: bool
 ) -> Literal:
-    """The winner's bit of three, that of the better one of two being known.
+    """Return the winner's bit of three, that of the better one of two being known.
 
     If b beats c, it is that of a and b; if not, c beats a whenever b does: a's bit, or c's.
     """

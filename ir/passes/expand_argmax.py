@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -269,6 +269,15 @@ Cost = tuple[int, int]
 """Levels, and LUTs or sites."""
 
 
+class Play(NamedTuple):
+    """A way to play, see `expand_argmax`."""
+
+    rounds: tuple[int, ...] | None
+    slack: int | tuple[int, int] = 0
+    carry: bool = False
+    three: bool = False
+
+
 def argmaxes(
     net: Netlist,
     *,
@@ -278,28 +287,35 @@ def argmaxes(
     fractured: bool = False,
     chains: Chains | None = None,
     bounds: I64x2 | None = None,
+    plays: Sequence[Play] | None = None,
 ) -> list[tuple[Cost, Argmax, Netlist]]:
-    """Return every argmax that `best_argmax` looks at, what it costs, and the netlist with its outputs."""
-    build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds, chains=chains)
-    playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
-    plans: list[tuple[tuple[int, ...], int]] = [(usual_rounds(playing, k - 2), 0)]
-    if net.luts <= _SMALL:
-        plans = list(product(possible_rounds(playing), _SLACKS))
-    built = [build(rounds=rounds, slack=slack) for rounds, slack in plans]
-    if carry:
-        chained = [build(carry=True, three=three) for three in (False, True)]
-        if net.luts <= _SMALL:
-            chained += [
-                build(carry=True, rounds=rounds, slack=slack)
-                for rounds in possible_rounds(playing)
-                for slack in (_MIXED if len(rounds) > 1 else [(0, last) for last in range(8)])
-            ]
-        built += [argmax for argmax in chained if argmax.carries.carry.size]
+    """Return every argmax that `best_argmax` looks at, what it costs, and the netlist with its outputs.
+
+    Those of `plays` if that is given, in the same order.
+    """
+    if plays is None:
+        playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
+        plays = every_play(playing, k=k, carry=carry, usual=net.luts > _SMALL)
     found = []
-    for argmax in built:
+    for play in plays:
+        argmax = expand_argmax(net, classes=classes, k=k, bounds=bounds, chains=chains, **play._asdict())
         cells = chains is not None or argmax.carries.carry.size
         mapped = argmax.netlist if cells else Dce()(argmax.netlist)
         found.append((cost_of(argmax, mapped, chains, fractured=fractured), argmax, mapped))
+    return found
+
+
+def every_play(playing: int, *, k: int, carry: bool, usual: bool = False) -> list[Play]:
+    """Return the ways to play that are tried, with `usual` a few only."""
+    found = [Play(usual_rounds(playing, k - 2))]
+    if not usual:
+        found = [Play(*way) for way in product(possible_rounds(playing), _SLACKS)]
+    if carry:
+        found += [Play(None, carry=True, three=three) for three in (False, True)]
+    if carry and not usual:
+        for rounds in possible_rounds(playing):
+            slacks = _MIXED if len(rounds) > 1 else [(0, last) for last in range(8)]
+            found += [Play(rounds, slack, carry=True) for slack in slacks]
     return found
 
 

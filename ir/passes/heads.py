@@ -9,12 +9,16 @@ from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove, same_outputs
 from ._around import squeeze_around
+from ._classwise import Classwise, climb
 from .expand_argmax import (
     Argmax,
     Cost,
+    Play,
     argmaxes,
+    beaten,
     best_argmax,
     cost_of,
+    every_play,
     promising,
     prove_expanded,
     rank,
@@ -24,6 +28,12 @@ from .expand_readout import expand, expand_each
 
 _SMALL = 20_000
 """LUTs up to which a network is also mapped for fewer levels where it need not be."""
+
+_TINY = 2_000
+"""LUTs of a fabric up to which ways are drawn for each class."""
+
+_PLAYS = 16
+"""Ways to compare that are tried behind each of these."""
 
 _LIKELY = 4
 """Ways to compare behind one fabric that are mapped once more."""
@@ -67,6 +77,7 @@ def best_head(
     carry: bool = False,
     cells: bool = False,
     levels: int | None = None,
+    tries: int = 120,
 ) -> Head:
     """Return the cheapest head of at most so many levels, or the one of the fewest if there is none.
 
@@ -78,6 +89,8 @@ def best_head(
         cells: compare in carry chains of iCE40, with k=4.
         levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs. Where counters
             and comparators do not get by with so many, the network is mapped for levels.
+        tries: ways to group and count a single class that are drawn, for up to 2,000 LUTs and with neither
+            `fractured` nor `carry`.
     """
 
     def order(head: Head) -> tuple[float, ...]:
@@ -87,23 +100,48 @@ def best_head(
         if carry and not fractured:
             each = expand_each(net, k=k, deepest=deepest)
             return min((head for fabric in each for head in _behind(fabric, k, levels)), key=order)
-        found = []
-        for shallow in (False,) if levels is None or k == 6 else (False, True):
-            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
-            argmax, mapped = best_argmax(
-                fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
-                chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
-            )  # fmt: skip
-            found.append(Head(fabric, argmax, mapped, fabric.chains))
-        return min(found, key=order)
+        return min(
+            (
+                compared(expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest))
+                for shallow in ((False,) if levels is None or k == 6 else (False, True))
+            ),
+            key=order,
+        )
 
-    head = best(None)
+    def compared(fabric: Fabric) -> Head:
+        argmax, mapped = best_argmax(
+            fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
+            chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
+        )  # fmt: skip
+        return Head(fabric, argmax, mapped, fabric.chains)
+
+    def values(fabric: Fabric, plays: list[Play]) -> list[tuple[float, ...]]:
+        found = argmaxes(
+            fabric.netlist, classes=fabric.classes, k=k, carry=cells, bounds=score_bounds(fabric), plays=plays
+        )
+        return [rank(cost, levels) for cost, _, _ in found]
+
+    def climbed(deepest: int | None) -> Head:
+        classwise = Classwise(net, k=k, deepest=deepest)
+        plays = every_play(int((~beaten(head.argmax.bounds)).sum()), k=k, carry=cells)
+        starts = [(ways, values(classwise.fabric(ways), plays)) for ways in classwise.alike()]
+        ways, cost = min(starts, key=lambda start: min(start[1]))
+        likely = [
+            play for _, play in sorted(zip(cost, plays, strict=True), key=lambda each: each[0])[:_PLAYS]
+        ]
+        return compared(climb(classwise, ways, lambda fabric: min(values(fabric, likely)), tries))
+
+    head, chosen = best(None), None
     if levels is not None and (net.luts <= _SMALL or head.cost()[0] > levels):
         for deepest in range(_network_levels(head) - 1, 0, -1):
             other = best(deepest)
-            head = min((head, other), key=order)
+            if order(other) < order(head):
+                head, chosen = other, deepest
             if _network_levels(other) > deepest:
                 break
+    if tries and head.fabric.netlist.luts <= _TINY and not (fractured or carry):
+        for deepest in dict.fromkeys((None, chosen)):
+            head = min((head, climbed(deepest)), key=order)
     return head
 
 
