@@ -71,19 +71,19 @@ def _best(
     if len(group) == 1:
         return group[0]
     numbers = list(zip(*(player.index for player in group), strict=True))
-    early = _early(builder, group, numbers, latest, chained=carries is not None) if last else None
+    early = _early(builder, group, numbers, latest) if last and carries is not None else None
     duels = [
         greater(builder, group[j].score, group[i].score, latest - ((i, j) == early), carries)
         for i, j in _pairs(len(group))
     ]
-    choose = chooser(builder, len(group), duels, shallow=shallow)
+    choose = chooser(builder, len(group), duels, shallow=shallow, two_first=carries is not None)
     index = [choose(list(bits)) for bits in numbers]
     scores = [] if last else zip(*(player.score for player in group), strict=True)
     return Player(index, [choose(list(bits), flip=flip) for bits in scores])
 
 
 def _early(
-    builder: Builder, group: list[Player], numbers: list[tuple[Literal, ...]], latest: int, *, chained: bool
+    builder: Builder, group: list[Player], numbers: list[tuple[Literal, ...]], latest: int
 ) -> tuple[int, int] | None:
     """Which duel of three should end a level before the others, for a LUT to choose by it: the cheapest."""
     wide = [bits for bits in numbers if len({x >> 1 for x in bits} - {0}) > 1]
@@ -92,7 +92,7 @@ def _early(
     cost = {}
     for i, j in ((0, 1), (0, 2)):
         if all(_fits(builder, bits, j) for bits in wide):
-            found = shapes(builder, group[j].score, group[i].score, chained=chained)
+            found = shapes(builder, group[j].score, group[i].score, chained=True)
             luts = [
                 min((s.luts for s in found if s.level <= by), default=1 << 30) for by in (latest - 1, latest)
             ]
@@ -106,11 +106,18 @@ def _pairs(players: int) -> Iterator[tuple[int, int]]:
 
 
 def chooser(
-    builder: Builder, players: int, duels: list[Literal], *, shallow: bool = True
+    builder: Builder,
+    players: int,
+    duels: list[Literal],
+    *,
+    shallow: bool = True,
+    two_first: bool = False,
 ) -> Callable[..., Literal]:
     """Return what picks the winner's of as many bits as there are players, its complement driven if `flip`.
 
     A LUT that reads all duels and bits is `shallow`; one that reads the winner's place has a pin to spare.
+    With `two_first` two of three bits may go through a LUT before all duels are over, which saves one, though
+    not where all is mapped once more.
     """
     spare = builder.k - len(duels)
     by_place = players + 2 <= builder.k and len(duels) <= builder.k
@@ -121,7 +128,12 @@ def chooser(
             return bits[0]
         if distinct <= (spare if shallow or players < 3 else min(spare, 1)):
             return _driven(builder, _of_duels(players), [*duels, *bits], flip=flip)
-        if players == 3 and not by_place and (first := [j for j in (1, 2) if _fits(builder, bits, j)]):
+        if (
+            two_first
+            and players == 3
+            and not by_place
+            and (first := [j for j in (1, 2) if _fits(builder, bits, j)])
+        ):
             return _of_three(builder, duels, bits, first, flip=flip)
         return pick(bits, flip=flip)
 

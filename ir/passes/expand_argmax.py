@@ -349,7 +349,7 @@ def promising(found: list[tuple[Cost, Argmax, Netlist]]) -> list[tuple[Cost, Arg
 
 
 def add_argmax(
-    fabric: Fabric, *, carry: bool = False, three: bool = False, registered: int = 0
+    fabric: Fabric, *, carry: bool = False, play: Play | None = None, registered: int = 0
 ) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
 
@@ -358,12 +358,12 @@ def add_argmax(
     Args:
         fabric: LUTs of four pins at most.
         carry: see `ExpandArgmax`.
-        three: see `expand_argmax`.
+        play: another way to play.
         registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
     """
     net = fabric.netlist
     build = partial(expand_argmax, net, classes=fabric.classes, k=net.k, bounds=score_bounds(fabric))
-    argmax = build(carry=carry, three=three)
+    argmax = build(**(play or Play(None, carry=carry))._asdict())
     if registered and fabric.classes <= _AT_ONCE:
         argmax = min(
             (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),

@@ -32,6 +32,9 @@ _SMALL = 20_000
 _TINY = 2_000
 """LUTs of a fabric up to which ways are drawn for each class."""
 
+TRIES = 120
+"""How often a class gets another way to be grouped and counted."""
+
 _PLAYS = 16
 """Ways to compare that are tried behind each of these."""
 
@@ -77,7 +80,7 @@ def best_head(
     carry: bool = False,
     cells: bool = False,
     levels: int | None = None,
-    tries: int = 120,
+    tries: int = TRIES,
 ) -> Head:
     """Return the cheapest head of at most so many levels, or the one of the fewest if there is none.
 

@@ -119,7 +119,7 @@ def test_three_choose_by_the_better_of_two(bits: tuple[int | str, ...]) -> None:
     names = {"a": 6, "b": 8, "c": 10}
     own = [names[bit] if isinstance(bit, str) else bit for bit in bits]
     ab, ac, bc = 12, 14, builder.lut(lambda x, y: x & y, 4, 6)
-    winner = chooser(builder, 3, [ab, ac, bc])(own)
+    winner = chooser(builder, 3, [ab, ac, bc], two_first=True)(own)
     assert builder.new == 3
     net = builder.netlist([winner, bc])
     rows = patterns(net.inputs, samples=0, seed=0)
