@@ -56,11 +56,11 @@ class CarryCells:
         own = {row[0] for row in rows}
         readers = _readers(net, {row[1] for row in rows})
         used, found = set[int](), []
-        for carry, *pins in sorted(rows):
-            fitting = (lut for lut in readers[pins[0]] if lut not in used and _fits(net, lut, pins, own))
+        for carry, i0, i1, ci in sorted(rows):
+            fitting = (lut for lut in readers[i0] if lut not in used and _fits(net, lut, [i0, i1, ci], own))
             beside = next(fitting, ALONE)
             used.add(beside)
-            found.append((carry, *pins, beside))
+            found.append((carry, i0, i1, ci, beside))
         return cls.of(found)
 
     def rows(self) -> list[list[int]]:

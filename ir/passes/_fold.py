@@ -66,7 +66,8 @@ def fold(
             by_pins: dict[int, list[Literal]] = {}
             for x in bits:
                 by_pins.setdefault(pins[x >> 1], []).append(x)
-            sorted_bits = _Bits(*(by_pins.get(n, []) for n in (2, 3, 4, 0)), run)
+            two, three, four, other = (by_pins.get(n, []) for n in (2, 3, 4, 0))
+            sorted_bits = _Bits(two, three, four, other, run)
             column.singles = [x for x in column.singles if x == 1 or x >= 2 * len(place)]
             grouping(tally, w, sorted_bits)
             column.singles += sorted_bits.any(len(bits))

@@ -36,14 +36,17 @@ _LEVELS = 400
 _SLACKS = (0, 1, 8)
 """Levels later than needed at which the duels of a round may end."""
 
-_MIXED = [(before, last) for before in (0, 1, 8) for last in (*range(5), 8)]
-"""The same where carries are compared in chains, of the last round and of those before."""
+_LAST = (*range(5), 8)
+"""The same for the last round where carries are compared in chains."""
 
 _AT_ONCE = 16
 """Classes up to which all may meet in one round where scores that wait cost registers."""
 
 _NEAR = 1.01
 """Times the LUTs of another of no more levels that are still mapped again, which may turn the tables."""
+
+_MEDIUM = 3_000
+"""LUTs up to which `_LAST` is tried."""
 
 _SMALL = 10_000
 """LUTs up to which every kind is tried and mapped again: in larger netlists SAT may not prove that."""
@@ -295,7 +298,7 @@ def argmaxes(
     """
     if plays is None:
         playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
-        plays = every_play(playing, k=k, carry=carry, usual=net.luts > _SMALL)
+        plays = every_play(playing, net.luts, k=k, carry=carry)
     found = []
     for play in plays:
         argmax = expand_argmax(net, classes=classes, k=k, bounds=bounds, chains=chains, **play._asdict())
@@ -305,17 +308,18 @@ def argmaxes(
     return found
 
 
-def every_play(playing: int, *, k: int, carry: bool, usual: bool = False) -> list[Play]:
-    """Return the ways to play that are tried, with `usual` a few only."""
-    found = [Play(usual_rounds(playing, k - 2))]
-    if not usual:
-        found = [Play(*way) for way in product(possible_rounds(playing), _SLACKS)]
+def every_play(playing: int, luts: int, *, k: int, carry: bool) -> list[Play]:
+    """Return the ways to play that are tried behind so many LUTs, fewer where these are many."""
+    every = list(possible_rounds(playing)) if luts <= _SMALL else []
+    found = [Play(*way) for way in product(every, _SLACKS)] or [Play(usual_rounds(playing, k - 2))]
     if carry:
         found += [Play(None, carry=True, three=three) for three in (False, True)]
-    if carry and not usual:
-        for rounds in possible_rounds(playing):
-            slacks = _MIXED if len(rounds) > 1 else [(0, last) for last in range(8)]
-            found += [Play(rounds, slack, carry=True) for slack in slacks]
+        slacks = [(before, last) for before in _SLACKS for last in (_LAST if luts <= _MEDIUM else _SLACKS)]
+        found += [
+            Play(rounds, slack, carry=True)
+            for rounds, slack in product(every, slacks)
+            if len(rounds) > 1 or not slack[0]
+        ]
     return found
 
 

@@ -126,7 +126,8 @@ def best_head(
 
     def climbed(deepest: int | None) -> Head:
         classwise = Classwise(net, k=k, deepest=deepest)
-        plays = every_play(int((~beaten(head.argmax.bounds)).sum()), k=k, carry=cells)
+        playing = int((~beaten(head.argmax.bounds)).sum())
+        plays = every_play(playing, head.fabric.netlist.luts, k=k, carry=cells)
         starts = [(ways, values(classwise.fabric(ways), plays)) for ways in classwise.alike()]
         ways, cost = min(starts, key=lambda start: min(start[1]))
         likely = [
@@ -143,8 +144,8 @@ def best_head(
             if _network_levels(other) > deepest:
                 break
     if tries and head.fabric.netlist.luts <= _TINY and not (fractured or carry):
-        for deepest in dict.fromkeys((None, chosen)):
-            head = min((head, climbed(deepest)), key=order)
+        for most in dict.fromkeys((None, chosen)):
+            head = min((head, climbed(most)), key=order)
     return head
 
 

@@ -152,7 +152,7 @@ def test_the_argmax_of_the_fabric(
     fabric = random_fabric(rng, inputs=12, layers=(20, classes * group), classes=classes)
     if per_stage:
         fabric = replace(fabric, netlist=staged(fabric.netlist, per_stage))
-    plays = [each for each in every_play(classes, k=4, carry=True) if each.carry]
+    plays = [each for each in every_play(classes, 0, k=4, carry=True) if each.carry]
     full, _ = add_argmax(fabric, play=play.draw(st.sampled_from(plays)))
     text = fabric_text(full, held=held)
     assert text.verilog.count("lgc_carry carry_") == len(full.carries.carry)
