@@ -158,8 +158,8 @@ def expand_argmax(
         rounds: the players left after each round, which meet in groups of nearly equal size, each with each;
             see `possible_rounds`. `usual_rounds` if None, and with `carry` pairs in carry chains alone. With
             `carry` and rounds each duel is compared in carries, LUTs or both.
-        slack: levels that the duels of a round may take more than the slowest needs; for the last round and
-            for those before where it is a pair.
+        slack: levels that the duels of a round may take more than the slowest needs; of a pair the second is
+            for the last round.
         bounds: see `Argmax`; by the constants among the score bits if None.
         chains: carry chains in `net`; each CARRY4 on the way is a level.
     """
@@ -425,7 +425,7 @@ def _tournament(
             last=left == 1,
             slack=at_last if left == 1 else before,
             carries=carries,
-            inverted=odd(left, rounds[number + 1 :]),
+            inverted=None if carries is None else odd(left, rounds[number + 1 :]),
         )
         round_of += [number] * (builder.new - len(round_of))
     return players[0].index, round_of
