@@ -130,7 +130,7 @@ def weigh(
                     if d > limit:
                         sum_ = np.inf
                         break
-                    sum_ += (d / limit) ** power
+                    sum_ += float((d / limit) ** power)
             if sum_ == np.inf:
                 break
             m = np.int64(b)

@@ -62,7 +62,7 @@ class Exchange:
             self.drives[cell].append(net)
         for sink, cell in enumerate(self.reader.tolist()):
             self.reads[cell].append(sink)
-        self.place = tuple(cells.place[:, axis].copy() for axis in range(3))
+        self.x, self.y, self.z = (cells.place[:, axis].copy() for axis in range(3))
         self.slots = np.array(
             [(x, y, z) for x, y in sorted(tiles - cells.taken) for z in range(SLOTS)], np.int32
         )
@@ -106,10 +106,10 @@ class Exchange:
         for cell in (int(self.driver[self.net_of[sink]]), int(self.reader[sink])):
             if not self.cells.plain[cell]:
                 continue
-            stay.append((cell, self.slot[tuple(int(axis[cell]) for axis in self.place)]))
+            stay.append((cell, self.slot[self._place(cell)]))
             weigh(
-                cell, *self.place, self.slots, self.cell, self.start, self.other, self.leaves, self.delay,
-                float(self.limit[sink]), POWER, cost,
+                cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
+                self.delay, float(self.limit[sink]), POWER, cost,
             )  # fmt: skip
             best = np.argsort(cost, kind="stable")[: TRIED * (window + 1)]
             found += [(cost[s], cell, s) for s in best.tolist() if np.isfinite(cost[s])]
@@ -126,7 +126,7 @@ class Exchange:
         self.tried += 1
         if router.used > len(router.tree_wire) // 2:
             router.compact()
-        here = tuple(int(axis[cell]) for axis in self.place)
+        here = self._place(cell)
         there = tuple(self.slots[slot].tolist())
         other = int(self.cell[slot])
         moved = [(cell, here, there)]
@@ -201,12 +201,14 @@ class Exchange:
             router.history[wires_] = 1
         return done
 
+    def _place(self, cell: int) -> tuple[int, ...]:
+        return int(self.x[cell]), int(self.y[cell]), int(self.z[cell])
+
     def _stand(self, cell: int, place: tuple[int, ...]) -> None:
         """Let a cell be at a place, with its pins."""
         router, nets = self.router, self.nets
-        for axis, at in zip(self.place, place, strict=True):
-            axis[cell] = at
         x, y, z = place
+        self.x[cell], self.y[cell], self.z[cell] = place
         for net in self.drives[cell]:
             nets.source[net] = pin(router.wires, nets.drives[net][1], x, y, z)
         for sink in self.reads[cell]:
@@ -252,7 +254,9 @@ def exchange(
     found = Exchange(router, cells, tiles, delay)
     before = int(router.taken[~router.nets.urgent].max(initial=0))
     found.run(np.random.default_rng(seed))
-    put(module, cells, np.flatnonzero(cells.plain), np.stack(found.place, axis=1)[cells.plain])
+    put(
+        module, cells, np.flatnonzero(cells.plain), np.stack([found.x, found.y, found.z], axis=1)[cells.plain]
+    )
     _LOG.info(
         "%d of %d exchanges: %d ps, then %d.", found.made, found.tried, before, router.taken.max(initial=0)
     )

@@ -314,5 +314,5 @@ def test_an_exchange_that_helps_nothing_leaves_everything_as_it_was() -> None:
     assert before == [
         found.tree_size.tolist(), found.occupied.tolist(), found.taken.tolist(), found.nets.source.tolist()
     ]  # fmt: skip
-    assert [axis.tolist() for axis in state.place] == state.cells.place.T.tolist()
+    assert [axis.tolist() for axis in (state.x, state.y, state.z)] == state.cells.place.T.tolist()
     assert (found.history == 1).all()
