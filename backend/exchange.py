@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ._exchange import lay, lift, meet, own, weigh
 from ._settle import SLOTS
 from .refine import Cells, joined, put
-from .router import HIGHEST, HISTORY, URGENT, Router, pin
+from .router import HIGHEST, HISTORY, IDLE, Router, pin
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ TRIED, WINDOWS = 40, 2
 
 EFFORT = 400_000
 """Nets that may be routed in all."""
+
+PIN, STAY = -1, -1
+"""What is no cell here, and no slot."""
 
 POWER = 12.0
 """Places are tried in the order of the sum of their wires' delays to this power."""
@@ -54,14 +57,14 @@ class Exchange:
         self.fan = np.diff(nets.first)
         self.net_of = np.repeat(np.arange(len(self.fan), dtype=np.int32), self.fan)
         number = {name: i for i, names in enumerate(cells.members) for name in names}
-        self.driver = np.array([number[cell] for cell, _ in nets.drives])
-        self.reader = np.array([number[cell] for cell, _ in nets.reads])
+        self.driver = np.array([number.get(cell, PIN) for cell, _ in nets.drives])
+        self.reader = np.array([number.get(cell, PIN) for cell, _ in nets.reads])
         self.drives: list[list[int]] = [[] for _ in cells.members]
         self.reads: list[list[int]] = [[] for _ in cells.members]
-        for net, cell in enumerate(self.driver.tolist()):
-            self.drives[cell].append(net)
-        for sink, cell in enumerate(self.reader.tolist()):
-            self.reads[cell].append(sink)
+        for net in np.flatnonzero(self.driver != PIN).tolist():
+            self.drives[self.driver[net]].append(net)
+        for sink in np.flatnonzero(self.reader != PIN).tolist():
+            self.reads[self.reader[sink]].append(sink)
         self.x, self.y, self.z = (cells.place[:, axis].copy() for axis in range(3))
         self.slots = np.array(
             [(x, y, z) for x, y in sorted(tiles - cells.taken) for z in range(SLOTS)], np.int32
@@ -76,7 +79,8 @@ class Exchange:
         self._own(everything)
         router.measure(everything)
         # how long the rest of such a path may take is not known: it becomes no longer
-        self.limit = np.where(nets.urgent, router.taken, 0)
+        self.timed = nets.timed
+        self.limit = np.where(nets.weight == np.float32(IDLE), np.iinfo(np.int32).max, router.taken)
         self.weight = np.ones(len(nets.sink), np.float32)
         self.inside, self.shares = np.zeros(len(self.fan), np.bool_), np.zeros(len(self.fan), np.bool_)
         self.met, self.raised = np.empty(len(self.fan), np.int32), np.empty(1 << 16, np.int32)
@@ -84,12 +88,12 @@ class Exchange:
 
     def run(self, rng: np.random.Generator) -> None:
         """Exchange until nothing that is tried helps any more."""
-        router, ordinary = self.router, ~self.nets.urgent
+        router, timed = self.router, self.timed
         cost = np.empty(len(self.slots))
         window = 0
         while window < WINDOWS and self.routed < EFFORT:
-            slowest = int(router.taken[ordinary].max(initial=0))
-            self.limit[ordinary] = slowest - 1
+            slowest = int(router.taken[timed].max(initial=0))
+            self.limit[timed] = slowest - 1
             before = self.made
             for sink in rng.permutation(np.flatnonzero(router.taken > self.limit)).tolist():
                 if router.taken[sink] <= self.limit[sink]:
@@ -98,15 +102,14 @@ class Exchange:
                     if self.routed >= EFFORT or self.exchange(cell, slot):
                         break
             window = window + 1 if self.made == before else 0
-        router.taken[self.nets.urgent] = 0
+        router.taken[~timed] = 0
 
     def _candidates(self, sink: int, cost: npt.NDArray[np.float64], window: int) -> list[tuple[int, int]]:
-        """Return cells at the ends of a wire and slots that they might go to; at first where one is."""
-        found, stay = [], []
+        """Return cells at the ends of a wire and slots that they might go to, at first one that stays."""
+        found, stay = [], (int(self.reader[sink]), STAY)
         for cell in (int(self.driver[self.net_of[sink]]), int(self.reader[sink])):
-            if not self.cells.plain[cell]:
+            if cell == PIN or not self.cells.plain[cell]:
                 continue
-            stay.append((cell, self.slot[self._place(cell)]))
             weigh(
                 cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
                 self.delay, float(self.limit[sink]), POWER, cost,
@@ -114,7 +117,7 @@ class Exchange:
             best = np.argsort(cost, kind="stable")[: TRIED * (window + 1)]
             found += [(cost[s], cell, s) for s in best.tolist() if np.isfinite(cost[s])]
         tried = [(cell, slot) for _, cell, slot in sorted(found)]
-        return (stay[-1:] if not window else []) + tried[TRIED * window : TRIED * (window + 1)]
+        return ([] if window else [stay]) + tried[TRIED * window : TRIED * (window + 1)]
 
     def exchange(self, cell: int, slot: int) -> bool:
         """Let a cell and what is in a slot change places if no sink is later than its limit then.
@@ -126,17 +129,17 @@ class Exchange:
         self.tried += 1
         if router.used > len(router.tree_wire) // 2:
             router.compact()
-        here = self._place(cell)
-        there = tuple(self.slots[slot].tolist())
-        other = int(self.cell[slot])
-        moved = [(cell, here, there)]
-        if other >= 0 and other != cell:
-            moved.append((other, there, here))
-        touched = {net for c, _, _ in moved for net in self.drives[c]}
-        touched |= {int(self.net_of[sink]) for c, _, _ in moved for sink in self.reads[c]}
+        moved = []
+        if slot != STAY:
+            here, there, other = self._place(cell), tuple(self.slots[slot].tolist()), int(self.cell[slot])
+            moved = [(cell, here, there)] + ([(other, there, here)] if other >= 0 else [])
+        around = [c for c, _, _ in moved] or [cell]
+        touched = {net for c in around for net in self.drives[c]}
+        touched |= {int(self.net_of[sink]) for c in around for sink in self.reads[c]}
         group = np.array(sorted(touched), np.int32)
         used, kept = router.used, [self._copy(group)]
-        self.weight[self._sinks(group)] = FIRST
+        sinks = self._sinks(group)
+        self.weight[sinks] = np.where(self.timed[sinks], FIRST, self.nets.weight[sinks])
         lift(group, router.tree_at, router.tree_size, router.tree_wire, router.occupied)
         for c, _, to in moved:
             self._stand(c, to)
@@ -147,8 +150,8 @@ class Exchange:
                 for a, n in zip(at.tolist(), size.tolist(), strict=True):
                     self.owner[router.tree_wire[a : a + n]] = -1
             self._own(group)
-            self.cell[self.slot[here]] = other
-            self.cell[slot] = cell
+            if slot != STAY:
+                self.cell[self.slot[here]], self.cell[slot] = other, cell
             self.made += 1
             return True
         lift(group, router.tree_at, router.tree_size, router.tree_wire, router.occupied)
@@ -183,7 +186,7 @@ class Exchange:
                 kept.append(self._copy(more))
                 sinks = self._sinks(more)
                 ratio = 2.0 * (router.taken[sinks] / np.maximum(self.limit[sinks], 1)) ** 3
-                self.weight[sinks] = np.where(self.nets.urgent[sinks], URGENT, ratio)
+                self.weight[sinks] = np.where(self.timed[sinks], ratio, self.nets.weight[sinks])
                 self.shares[more] = True
                 group = np.concatenate([group, more])
                 if len(group) > NETS:
@@ -252,7 +255,7 @@ def exchange(
         How many exchanges were made.
     """
     found = Exchange(router, cells, tiles, delay)
-    before = int(router.taken[~router.nets.urgent].max(initial=0))
+    before = int(router.taken[router.nets.timed].max(initial=0))
     found.run(np.random.default_rng(seed))
     put(
         module, cells, np.flatnonzero(cells.plain), np.stack([found.x, found.y, found.z], axis=1)[cells.plain]

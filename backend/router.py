@@ -9,6 +9,7 @@ everything and reports the clock.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ._pathfinder import contested, measure, reach, route
 from ._settle import SLOTS
 from .refine import PLACE, chained, number
-from .wires import BEHIND, Ice40Chip, Wires
+from .wires import BEHIND, Wires
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,6 +60,12 @@ URGENT = 20.0
 MARGIN = {"ice40": 13, "ecp5": 5}
 """Tiles around a net in which wires may be; those of iCE40 are called after their first tile."""
 
+IDLE = 0.1
+"""Weight of what leads to a pin or from one, which no clock waits for here."""
+
+PAD = re.compile(r"X(\d+)/Y(\d+)/io(\d)")
+"""Places of pins of iCE40: column, row and number. On a full device nextpnr would find no way for them."""
+
 _BEHIND = {f"I{n}": delay for n, delay in enumerate(BEHIND)} | dict.fromkeys("ABCD", 366)
 """Picoseconds from a LUT's input into its register on iCE40 HX and on ECP5 of grade 6."""
 
@@ -76,7 +83,7 @@ class Nets:
         first: `[nets + 1]`, where its sinks begin.
         sink: wires to be reached.
         extra: picoseconds behind each.
-        urgent: whether each is part of a longer path, to be reached as soon as can be, `[sinks]`.
+        weight: of each that is not timed, else 0: `URGENT` or `IDLE`, `[sinks]`.
         drives: the cell at each source, and its pin, for `pin`.
         reads: at each sink; inputs of LUTs of iCE40 that may be permuted end in `_LUT`.
     """
@@ -86,9 +93,14 @@ class Nets:
     first: I32
     sink: I32
     extra: I32
-    urgent: npt.NDArray[np.bool_]
+    weight: F32
     drives: list[tuple[str, str]]
     reads: list[tuple[str, str]]
+
+    @property
+    def timed(self) -> npt.NDArray[np.bool_]:
+        """Whether each sink ends a path of one wire from register to register."""
+        return self.weight == 0
 
     @property
     def free(self) -> dict[int, tuple[str, int]]:
@@ -98,7 +110,7 @@ class Nets:
 
     @classmethod
     def of(cls, module: dict[str, Any], wires: Wires, slow: set[str]) -> Nets:
-        """Find nets from LUTs and flip-flops to others in nextpnr's netlist, without carry chains.
+        """Find nets from LUTs, flip-flops and pins to others in nextpnr's netlist, without carry chains.
 
         Args:
             module: the netlist.
@@ -107,13 +119,18 @@ class Nets:
         """
         driver: dict[int, tuple[int, str, str]] = {}
         through: set[int] = set()
+        pads: set[int] = set()
         pins: dict[str, list[tuple[int, str, str]]] = {}
         at: dict[str, tuple[int, int, int]] = {}
         for name, cell in module["cells"].items():
-            place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
-            if place is None or chained(cell):
+            where = cell["attributes"].get("NEXTPNR_BEL", "")
+            place, pad = PLACE.fullmatch(where), PAD.fullmatch(where)
+            if place is not None and not chained(cell):
+                at[name] = int(place[1]), int(place[2]), number(place)
+            elif pad is not None:
+                at[name] = int(pad[1]), int(pad[2]), int(pad[3])
+            else:
                 continue
-            at[name] = int(place[1]), int(place[2]), number(place)
             for port, bits in cell["connections"].items():
                 named = _PINS[cell["type"]].get(port)
                 if bits and named:
@@ -121,9 +138,11 @@ class Nets:
                         driver[bits[0]] = pin(wires, named, *at[name]), name, named
                         if name in slow:
                             through.add(bits[0])
+                        if pad:
+                            pads.add(bits[0])
                     else:
                         pins.setdefault(name, []).append((bits[0], port, named))
-        loads: dict[int, list[tuple[int, int, bool]]] = {}
+        loads: dict[int, list[tuple[int, int, float]]] = {}
         readers: dict[int, list[tuple[str, str]]] = {}
         for name, inputs in pins.items():
             nets = {bit for bit, _, _ in inputs}
@@ -134,7 +153,9 @@ class Nets:
                 )  # what others drive takes the pin that it has
                 extra = 0 if named.endswith(_LUT) else _BEHIND.get(port, 0)
                 end = pin(wires, named, *at[name])
-                loads.setdefault(bit, []).append((end, extra, name in slow or bit in through))
+                weight = URGENT if name in slow or bit in through else 0
+                weight = IDLE if bit in pads or its.startswith("io") else weight
+                loads.setdefault(bit, []).append((end, extra, weight))
                 readers.setdefault(bit, []).append((name, named))
         names, source, first, sink = [], [], [0], []
         drives, reads = [], []
@@ -147,10 +168,10 @@ class Nets:
                 sink += loads.pop(bit)
                 reads += readers[bit]
                 first.append(len(sink))
-        ends, behind, urgent = np.array(sink, np.int32).reshape(-1, 3).T.copy()
+        ends, behind, weights = np.array(sink).reshape(-1, 3).T
         return cls(
-            names, np.array(source, np.int32), np.array(first, np.int32), ends, behind, urgent > 0, drives,
-            reads,
+            names, np.array(source, np.int32), np.array(first, np.int32), ends.astype(np.int32),
+            behind.astype(np.int32), weights.astype(np.float32), drives, reads,
         )  # fmt: skip
 
 
@@ -160,6 +181,7 @@ def pin(wires: Wires, named: str, x: int, y: int, number: int) -> int:
 
 
 _PINS = {
+    "SB_IO": {"D_IN_0": "io_{}:D_IN_0", "D_OUT_0": "io_{}:D_OUT_0"},
     "ICESTORM_LC": {"O": "lutff_{}:out"} | {f"I{n}": f"lutff_{{}}:in_{n}_lut" for n in range(4)},
     "TRELLIS_COMB": {port: port + "{}_SLICE" for port in "ABCDF"},
     "TRELLIS_FF": {port: port + "{}_SLICE" for port in ("DI", "M", "Q")},
@@ -240,7 +262,7 @@ class Router:
             return missed
         self.measure(np.arange(len(self.nets.source), dtype=np.int32) if self._stale else order)
         self._stale = False
-        self.taken[self.nets.urgent] = 0  # how long the path may take is not known
+        self.taken[~self.nets.timed] = 0  # how long the path may take is not known
         return 0
 
     def route(self, order: I32, crit: F32, pressure: float) -> int:
@@ -302,7 +324,7 @@ class Router:
             late = self.taken > goal
             change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
             weight = np.clip(weight * change, 1.0, HEAVIEST)
-            ratio = np.where(nets.urgent, URGENT, 2.0 * (self.taken / goal) ** 3 * weight)
+            ratio = np.where(nets.timed, 2.0 * (self.taken / goal) ** 3 * weight, nets.weight)
             key = np.zeros(len(nets.source))
             np.maximum.at(key, net_of, ratio)
             order = order[np.argsort(-key[order], kind="stable")]
@@ -360,7 +382,8 @@ class Router:
         """Put what was found into nextpnr's netlist, and LUT inputs of iCE40 where their wires arrive."""
         chip, switch = self.wires.chip, self.wires.switch
         free = self.nets.free
-        fixed = {int(wire) for wire in self.nets.sink.tolist()} - free.keys()
+        ends = zip(self.nets.sink.tolist(), self.nets.reads, strict=True)
+        fixed = {wire for wire, (_, pin) in ends if _LUT_PIN.fullmatch(pin)}
         turned: dict[str, dict[int, int]] = {}
         for name, at, size in zip(
             self.nets.names, self.tree_at.tolist(), self.tree_size.tolist(), strict=True
@@ -377,7 +400,7 @@ class Router:
                     parts += [end, chip.pip(int(switch[straight])), _WEAK]
                     continue
                 parts += [chip.wire(wire), chip.pip(int(switch[edge])) if edge >= 0 else "", _WEAK]
-                if wire in fixed and isinstance(chip, Ice40Chip):
+                if wire in fixed:
                     straight = self._straight(wire)
                     end = chip.wire(int(self.wires.target[straight]))
                     parts += [end, chip.pip(int(switch[straight])), _WEAK]
@@ -402,6 +425,9 @@ def _turn(cell: dict[str, Any], pins: dict[int, int]) -> None:
     bits = sum((table >> old & 1) << row for row, old in enumerate(rows))
     cell["parameters"]["LUT_INIT"] = f"{bits:0{len(cell['parameters']['LUT_INIT'])}b}"
 
+
+_LUT_PIN = re.compile(r"lutff_.*:in_\d")
+"""Pins of LUTs of iCE40, before the permutation."""
 
 _LUT = "_lut"
 """How wires end that are inputs of LUTs, behind the permutation of its pins."""

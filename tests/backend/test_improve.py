@@ -142,7 +142,7 @@ def negotiated(edges: list[tuple[int, int, int]], ends: list[tuple[int, int]], w
     source, sink = np.array(ends, np.int32).T.copy()
     nets = router.Nets(
         [f"n{i}" for i in range(len(ends))], source, np.arange(len(ends) + 1, dtype=np.int32), sink,
-        np.zeros(len(ends), np.int32), np.zeros(len(ends), np.bool_), [], [],
+        np.zeros(len(ends), np.int32), np.zeros(len(ends), np.float32), [], [],
     )  # fmt: skip
     return router.Router(graph, nets, np.zeros((1, 3, 3), np.float32), margin=1)
 
