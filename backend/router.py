@@ -39,7 +39,7 @@ ROUNDS, RELAX, MANY = 2000, 40, 0.02
 """Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
 
 PATIENCE, HOPELESS = 600, 400
-"""Rounds without anything better than what there is."""
+"""Rounds without anything better than what there is, and with nothing while many nets are in trouble."""
 
 STEP, AIM = 0.005, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
@@ -339,7 +339,8 @@ class Router:
                 goal, since = max(bound, min(raised, (1 - STEP) * slowest)), 0
             if best[2] is not None and (best[0] <= bound or r - best[1] > PATIENCE):
                 break
-            if best[2] is None and r > HOPELESS:
+            many = len(order) > MANY * len(nets.source)
+            if best[2] is None and r > HOPELESS and many:
                 break
             late = self.taken > goal
             over = np.flatnonzero(self.occupied > 1)
@@ -350,7 +351,6 @@ class Router:
                 bad[net_of[late]] = True
                 order = np.flatnonzero(bad).astype(np.int32)
             since += 1
-            many = len(order) > MANY * len(nets.source)
             if r > CERTAIN and since > (RELAX // 2 if many else RELAX):
                 goal, since = min(goal * (1 + STEP), max(bound, (1 - STEP) * best[0])), 0
         taken, rounds, kept = best
