@@ -320,7 +320,12 @@ def promising(found: list[tuple[Cost, Argmax, Netlist]]) -> list[tuple[Cost, Arg
 
 
 def add_argmax(
-    fabric: Fabric, *, carry: bool = False, three: bool = False, registered: int = 0
+    fabric: Fabric,
+    *,
+    carry: bool = False,
+    three: bool = False,
+    registered: int = 0,
+    argmax: Argmax | None = None,
 ) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
 
@@ -331,11 +336,13 @@ def add_argmax(
         carry: see `ExpandArgmax`.
         three: see `expand_argmax`.
         registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
+        argmax: one that was built behind the fabric before it had stages, in place of all other arguments.
     """
     net = fabric.netlist
     build = partial(expand_argmax, net, classes=fabric.classes, k=net.k, bounds=score_bounds(fabric))
-    argmax = build(carry=carry, three=three)
-    if registered and fabric.classes <= _AT_ONCE:
+    given = argmax is not None
+    argmax = build(carry=carry, three=three) if argmax is None else argmax
+    if registered and not given and fabric.classes <= _AT_ONCE:
         argmax = min(
             (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),
             key=lambda found: registered_cells(found.netlist, registered),

@@ -274,7 +274,7 @@ def _squeezed(fabric: Fabric, k: int) -> Fabric:
     before, chains, ledger = fabric.netlist, fabric.chains, fabric.ledger
     assert ledger is not None
     if chains is not None:
-        after, chains = squeeze_around(before, chains, k, first=fabric.network_luts)
+        after, chains = squeeze_around(before, chains, k, parts=(fabric.network_luts,))
         if after is before:
             return fabric
     else:

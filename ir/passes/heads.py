@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..carry import Chains
 from ..fabric import Fabric
@@ -49,6 +51,45 @@ class Head:
         """Levels, each CARRY4 on the way being one, and LUTs or with `fractured` sites."""
         return cost_of(self.argmax, self.netlist, self.chains, fractured=fractured)
 
+    def parts(self) -> tuple[Fabric, Argmax]:
+        """Return network and counters, and the argmax behind them, for a design that wants the scores, too.
+
+        With carry chains all of it is mapped once more, as `netlist` is, but nothing across the scores.
+        """
+        fabric, argmax = self.fabric, self.argmax
+        counted, whole = fabric.netlist, argmax.netlist
+        if fabric.chains is None or self.netlist is whole:
+            return fabric, argmax
+        both = replace(whole, outputs=np.concatenate([counted.outputs, whole.outputs]))
+        after, chains = squeeze_around(
+            both, fabric.chains, whole.k, parts=(fabric.network_luts, counted.luts)
+        )
+        if after is both:
+            return fabric, argmax
+        assert after.origin is not None
+        assert fabric.ledger is not None
+        luts = int((after.origin < counted.luts).sum())
+        scores, index = np.split(after.outputs, [counted.outputs.size])
+        if scores.max(initial=0) >= after.first_lut + luts:  # an inverter, which comes last
+            return fabric, argmax
+        behind = after.origin[luts:] - counted.luts
+        ledger = fabric.ledger
+        smaller = replace(
+            fabric,
+            netlist=Netlist(after.inputs, after.fanin[:luts], after.table[:luts], scores),
+            network_luts=int((after.origin < fabric.network_luts).sum()),
+            chains=chains,
+            ledger=ledger if ledger.counting is not None else replace(ledger, counting=counted),
+        )
+        literals = np.where(scores < 2, scores, 2 * scores.astype(np.int64))
+        played = replace(
+            argmax,
+            netlist=replace(after, outputs=index, origin=None),
+            scores=literals.reshape(argmax.scores.shape),
+            round_of=np.append(argmax.round_of, argmax.round_of.max(initial=0))[behind],
+        )
+        return smaller, played
+
     def prove(self, net: Netlist) -> bool:
         """Prove that the index is that of the highest score of `net`, the lowest of equals."""
         full = self.argmax.netlist
@@ -84,10 +125,12 @@ def best_head(
         return rank(head.cost(fractured=fractured), levels)
 
     def best(deepest: int | None) -> Head:
-        if carry and not fractured:
+        found = list[Head]()
+        if carry and (levels is not None or not fractured):
             each = expand_each(net, k=k, deepest=deepest)
-            return min((head for fabric in each for head in _behind(fabric, k, levels)), key=order)
-        found = []
+            found = [head for fabric in each for head in _behind(fabric, k, levels)]
+            if not fractured:
+                return min(found, key=order)
         for shallow in (False,) if levels is None or k == 6 else (False, True):
             fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
             argmax, mapped = best_argmax(
