@@ -128,6 +128,11 @@ class Argmax:
     round_of: I32x1
     bounds: I64x2
 
+    @property
+    def luts(self) -> int:
+        """LUTs of the argmax itself."""
+        return len(self.round_of)
+
 
 def expand_argmax(
     net: Netlist,

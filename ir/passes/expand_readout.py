@@ -8,9 +8,10 @@ See docs/readout.md for the blocks and what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,10 +31,12 @@ from ..readout import Readout
 from ..simulate import scores
 from ..sites import absorb_twins, sites
 from ._around import squeeze_around
-from ._arrival import Plan, count_by_plan, ways_to_count, within
+from ._arrival import Plan, count_by_plan, within
 from ._count import count
 from ._fold import PACKED, STRATEGIES, fold, foldable
 from ._places import places
+from ._polarity import invert
+from ._search import least, searched_ways
 from ._slices import count_in_chains
 from ._squeeze import parted, size, squeeze
 from ._staged_count import count_in_stages
@@ -50,6 +53,10 @@ _SMALL = 20_000
 
 _LARGE = 50_000
 """LUTs of a network above which it is not mapped once more with its counters: its proof takes minutes."""
+
+_PROMISING, _REACHED = 1.03, 1.02
+"""Plans are searched for fronts whose least LUTs are at most so many times those of any other, and so many
+times which are fewer than there are already."""
 
 _LIKELY = ("chains", "packed-all", "adders-all")
 """Strategies that were best most often, one for each k and kind of LUT."""
@@ -157,7 +164,7 @@ def expand(
     """
     if carry and k != 6:
         raise LgcError("Carry chains are built with 6-input LUTs only.", hint="Give k=6.")
-    net = _prepared(net, k)
+    net = prepared(net, k)
     place, pins = places(net, position), _pins(net)
     every = [name for name in STRATEGIES[k] if name not in PACKED or (fractured and pins <= PACKED[name])]
     names = every if strategy == "auto" else [strategy]
@@ -176,7 +183,8 @@ def expand(
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     if carry:
-        ways = [(front, _plans(front, k, draws=levels is not None)) for front in chosen]
+        wanted = None if levels is None else (levels,)
+        ways = [(front, _plans(front, k, wanted)) for front in map(_plain, chosen)]
         return _by_arrival(net, k, ways, levels)
     built = (_build(net, front, k, shallow=shallow) for front in chosen)
     if net.luts <= _LARGE:
@@ -188,15 +196,33 @@ def expand(
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
-def expand_each(net: Netlist, *, k: int = 6, deepest: int | None = None) -> Iterator[Fabric]:
-    """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs."""
-    net = _prepared(net, k)
+def expand_each(
+    net: Netlist,
+    *,
+    k: int = 6,
+    deepest: int | None = None,
+    levels: Sequence[int] = (),
+    below: float = inf,
+) -> Iterator[Fabric]:
+    """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs.
+
+    Plans are searched for scores that can be compared by each of `levels`. Fronts that cannot lead to fewer
+    than `below` LUTs are left out.
+    """
+    net = prepared(net, k)
     mapper = partial(_mapped, deepest=deepest)
     place, narrow = places(net, None), cache(partial(mapper, net))
-    fronts = [_front(net, k, name, place, mapper, narrow) for name in STRATEGIES[k] if name not in PACKED]
+    names = [name for name in STRATEGIES[k] if name not in PACKED]
+    fronts = [_plain(_front(net, k, name, place, mapper, narrow)) for name in names]
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
-    ways = [(front, _plans(front, k, draws=True)) for front in fronts]
+    bound = [_least(front, k) for front in fronts]
+    most = min(_PROMISING * min(bound), below / _REACHED)
+    ways = [
+        (front, _plans(front, k, levels if luts <= most else ()))
+        for front, luts in zip(fronts, bound, strict=True)
+        if luts < below
+    ]
     every = {plan.compared for _, of_class in ways for found in of_class for plan in found}
     before: list[Plan] = []
     for level in sorted(every):
@@ -206,7 +232,7 @@ def expand_each(net: Netlist, *, k: int = 6, deepest: int | None = None) -> Iter
         before = chosen
 
 
-def _prepared(net: Netlist, k: int) -> Netlist:
+def prepared(net: Netlist, k: int) -> Netlist:
     """Return the network with its readout, simplified, of LUTs of at most k pins."""
     if net.readout is None or net.outputs.size:
         raise LgcError("Only a netlist with a readout and no other outputs can be expanded.")
@@ -241,10 +267,30 @@ def _legal(net: Netlist, front: _Front, k: int, *, plans: list[Plan] | None = No
     return fabric
 
 
-def _plans(front: _Front, k: int, *, draws: bool) -> list[list[Plan]]:
+def _least(front: _Front, k: int) -> float:
+    """LUTs that a front and its counters take in any case."""
+    return front.mapped.luts + sum(map(least, _tallies(front, Builder(front.mapped, k=k))))
+
+
+def _plain(front: _Front) -> _Front:
+    """Let LUTs whose bits are counted inverted drive the complement: beside a carry there is no inverter."""
+    here = front.crossing[1]
+    odd, even = np.zeros(front.mapped.signals, np.bool_), np.zeros(front.mapped.signals, np.bool_)
+    odd[here[here & 1 == 1] >> 1] = True
+    even[here[here & 1 == 0] >> 1] = True
+    flipped = odd & ~even
+    flipped[: front.mapped.first_lut] = False
+    return replace(
+        front,
+        mapped=invert(front.mapped, flipped),
+        crossing=(front.crossing[0], here ^ flipped[here >> 1]),
+    )
+
+
+def _plans(front: _Front, k: int, levels: Iterable[int] | None) -> list[list[Plan]]:
     """Ways to count each class by arrival, from the fewest levels to the fewest LUTs."""
     builder = Builder(front.mapped, k=k)
-    return [ways_to_count(tally, builder.level, draws=draws) for tally in _tallies(front, builder)]
+    return [searched_ways(tally, builder.level, levels) for tally in _tallies(front, builder)]
 
 
 _Ways = list[tuple["_Front", list[list[Plan]]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove, same_outputs
 from ._around import squeeze_around
+from ._meet import MOST
 from .expand_argmax import (
     Argmax,
     Cost,
     argmaxes,
+    beaten,
     best_argmax,
     cost_of,
     promising,
@@ -22,10 +25,13 @@ from .expand_argmax import (
     rank,
     score_bounds,
 )
-from .expand_readout import expand, expand_each
+from .expand_readout import expand, expand_each, prepared
 
 _SMALL = 20_000
 """LUTs up to which a network is also mapped for fewer levels where it need not be."""
+
+_FIRST, _ROUND = 2, 3
+"""Levels of an argmax of one round behind the last LUT that compares scores, and of each round more."""
 
 _LIKELY = 4
 """Ways to compare behind one fabric that are mapped once more."""
@@ -124,13 +130,15 @@ def best_head(
     def order(head: Head) -> tuple[float, ...]:
         return rank(head.cost(fractured=fractured), levels)
 
-    def best(deepest: int | None) -> Head:
+    wanted = () if levels is None or not carry else _compared(net, k, levels)
+
+    def ways(deepest: int | None, below: float = inf) -> list[Head]:
         found = list[Head]()
         if carry and (levels is not None or not fractured):
-            each = expand_each(net, k=k, deepest=deepest)
+            each = expand_each(net, k=k, deepest=deepest, levels=wanted, below=below)
             found = [head for fabric in each for head in _behind(fabric, k, levels)]
             if not fractured:
-                return min(found, key=order)
+                return found
         for shallow in (False,) if levels is None or k == 6 else (False, True):
             fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
             argmax, mapped = best_argmax(
@@ -138,16 +146,29 @@ def best_head(
                 chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
             )  # fmt: skip
             found.append(Head(fabric, argmax, mapped, fabric.chains))
-        return min(found, key=order)
+        return found
 
-    head = best(None)
+    head = min(ways(None), key=order)
     if levels is not None and (net.luts <= _SMALL or head.cost()[0] > levels):
         for deepest in range(_network_levels(head) - 1, 0, -1):
-            other = best(deepest)
-            head = min((head, other), key=order)
-            if _network_levels(other) > deepest:
+            depth, luts = head.cost()
+            below = inf if fractured or depth > levels else luts - head.argmax.luts
+            others = ways(deepest, below)
+            head = min((head, *others), key=order)
+            if not others or _network_levels(min(others, key=order)) > deepest:
                 break
     return head
+
+
+def _compared(net: Netlist, k: int, levels: int) -> range:
+    """Levels by which scores are to be compared for an argmax of at most so many levels in all."""
+    head = prepared(net, k).readout
+    assert head is not None
+    players, rounds = int((~beaten(np.stack(head.bounds(), axis=1))).sum()), 1
+    while players > MOST:
+        players, rounds = -(-players // (k - 2)), rounds + 1
+    last = levels - _FIRST - _ROUND * (rounds - 1)
+    return range(max(1, last - 1), last + 1)
 
 
 def _network_levels(head: Head) -> int:
