@@ -35,7 +35,7 @@ from ._arrival import Plan, count_by_plan, within
 from ._count import count
 from ._fold import PACKED, STRATEGIES, fold, foldable
 from ._places import places
-from ._polarity import invert
+from ._polarity import plainer
 from ._search import least, searched_ways
 from ._slices import count_in_chains
 from ._squeeze import parted, size, squeeze
@@ -274,17 +274,8 @@ def _least(front: _Front, k: int) -> float:
 
 def _plain(front: _Front) -> _Front:
     """Let LUTs whose bits are counted inverted drive the complement: beside a carry there is no inverter."""
-    here = front.crossing[1]
-    odd, even = np.zeros(front.mapped.signals, np.bool_), np.zeros(front.mapped.signals, np.bool_)
-    odd[here[here & 1 == 1] >> 1] = True
-    even[here[here & 1 == 0] >> 1] = True
-    flipped = odd & ~even
-    flipped[: front.mapped.first_lut] = False
-    return replace(
-        front,
-        mapped=invert(front.mapped, flipped),
-        crossing=(front.crossing[0], here ^ flipped[here >> 1]),
-    )
+    mapped, here = plainer(front.mapped, front.crossing[1])
+    return replace(front, mapped=mapped, crossing=(front.crossing[0], here))
 
 
 def _plans(front: _Front, k: int, levels: Iterable[int] | None) -> list[list[Plan]]:
