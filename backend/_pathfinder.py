@@ -230,14 +230,14 @@ def _left(table: F32, kind: I32, x: I32, y: I32, n: int, goal_x: int, goal_y: in
 
 @njit(cache=True, nogil=True)
 def measure(
-    origin: I32, delay: I32, adder: F32, first: I32, sink: I32, extra: I32,
+    order: I32, origin: I32, delay: I32, adder: F32, first: I32, sink: I32, extra: I32,
     tree_at: I64, tree_size: I32, tree_wire: I32, tree_edge: I32, arrival: F32, fan: I32, found: I32,
 ) -> None:  # fmt: skip
     """Write picoseconds from source to sink, and `extra`, into `found` `[sinks]`; see `route`.
 
-    `fan` is work space, zeros `[wires]`.
+    Nets of `order` are measured. `fan` is work space, zeros `[wires]`.
     """
-    for net in range(len(first) - 1):
+    for net in order:
         at, end = tree_at[net], tree_at[net] + tree_size[net]
         for i in range(at + 1, end):
             fan[origin[tree_edge[i]]] += 1

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._settle import SLOTS
+from .exchange import exchange
 from .refine import ROUNDS, Cells, refine
 from .replicate import FAN_OUT, replicate
 from .router import MARGIN, Nets, Router, logic_tiles, tables
@@ -88,6 +89,7 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     if not router.run():
         _LOG.info("No way without shared wires was found.")
         return False
+    exchange(module, router, Cells.of(module), tiles, between, seed=seed)
     router.write(module)
     for cell in module["cells"].values():
         _constrain(cell)

@@ -178,14 +178,19 @@ def refine(
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order))
     result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, family, seed, rounds)
-    for i, (column, row, n) in zip(moving.tolist(), result.tolist(), strict=True):
+    put(module, cells, moving, result)
+    return len(moving)
+
+
+def put(module: dict[str, Any], cells: Cells, moved: npt.NDArray[Any], places: I32) -> None:
+    """Write into nextpnr's netlist that cells stand at `places` `[moved, 3]`."""
+    for i, (column, row, n) in zip(moved.tolist(), places.tolist(), strict=True):
         for name in cells.members[i]:
             attributes = module["cells"][name]["attributes"]
             place = PLACE.fullmatch(attributes["NEXTPNR_BEL"])
             assert place is not None
             within = f"lc{n}" if place[3] else f"SLICE{'ABCD'[n // 2]}.{place[5]}{n % 2}"
             attributes["NEXTPNR_BEL"] = f"X{column}/Y{row}/{within}"
-    return len(moving)
 
 
 def _annealed(
@@ -222,15 +227,20 @@ def _annealed(
         slot[i] = room * t + left[t]
     cell[slot] = np.arange(moving)
     x[:moving], y[:moving], z[:moving] = slot_x[slot], slot_y[slot], slot_z[slot]
-    ends = np.concatenate([wires, wires[:, ::-1]])
-    leaves = np.arange(len(ends)) < len(wires)
-    sort = np.argsort(ends[:, 0], kind="stable")
-    start = np.searchsorted(ends[sort, 0], np.arange(len(x) + 1)).astype(np.int32)
     settle(
-        x, y, z, slot, cell, slot_z, first, count, start, ends[sort, 1].astype(np.int32), leaves[sort],
+        x, y, z, slot, cell, slot_z, first, count, *joined(wires, len(x)),
         _cost(delay, width, height, POWER[family]), rounds, HOT, COLD, np.random.default_rng(seed),
     )  # fmt: skip
     return np.stack([x[:moving], y[:moving], z[:moving]], axis=1)
+
+
+def joined(wires: I32, cells: int) -> tuple[I32, I32, npt.NDArray[np.bool_]]:
+    """Return where the wires of each cell begin, the other cell, and whether the wire leads there."""
+    ends = np.concatenate([wires, wires[:, ::-1]])
+    leaves = np.arange(len(ends)) < len(wires)
+    sort = np.argsort(ends[:, 0], kind="stable")
+    start = np.searchsorted(ends[sort, 0], np.arange(cells + 1)).astype(np.int32)
+    return start, ends[sort, 1].astype(np.int32), leaves[sort]
 
 
 def _cost(delay: npt.NDArray[np.float32], width: int, height: int, power: float) -> npt.NDArray[np.float32]:

@@ -77,7 +77,8 @@ class Nets:
         sink: wires to be reached.
         extra: picoseconds behind each.
         urgent: whether each is part of a longer path, to be reached as soon as can be, `[sinks]`.
-        free: sinks that are inputs of LUTs of iCE40 which may be permuted, by wire: cell and input.
+        drives: the cell at each source, and its pin, for `pin`.
+        reads: at each sink; inputs of LUTs of iCE40 that may be permuted end in `_LUT`.
     """
 
     names: list[str]
@@ -86,7 +87,14 @@ class Nets:
     sink: I32
     extra: I32
     urgent: npt.NDArray[np.bool_]
-    free: dict[int, tuple[str, int]]
+    drives: list[tuple[str, str]]
+    reads: list[tuple[str, str]]
+
+    @property
+    def free(self) -> dict[int, tuple[str, int]]:
+        """Inputs of LUTs of iCE40 which may be permuted, by wire: cell and input."""
+        ends = zip(self.sink.tolist(), self.reads, strict=True)
+        return {wire: (cell, int(pin[-5])) for wire, (cell, pin) in ends if pin.endswith(_LUT)}
 
     @classmethod
     def of(cls, module: dict[str, Any], wires: Wires, slow: set[str]) -> Nets:
@@ -97,50 +105,58 @@ class Nets:
             wires: of the device.
             slow: cells that paths may lead through.
         """
-        driver: dict[int, int] = {}
+        driver: dict[int, tuple[int, str, str]] = {}
         through: set[int] = set()
         pins: dict[str, list[tuple[int, str, str]]] = {}
+        at: dict[str, tuple[int, int, int]] = {}
         for name, cell in module["cells"].items():
             place = PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", ""))
             if place is None or chained(cell):
                 continue
-            at = f"X{place[1]}/Y{place[2]}/"
+            at[name] = int(place[1]), int(place[2]), number(place)
             for port, bits in cell["connections"].items():
-                pin = _PINS[cell["type"]].get(port)
-                if bits and pin:
-                    wire = at + pin.format(number(place))
+                named = _PINS[cell["type"]].get(port)
+                if bits and named:
                     if cell["port_directions"][port] == "output":
-                        driver[bits[0]] = wires.chip.number[wire]
+                        driver[bits[0]] = pin(wires, named, *at[name]), name, named
                         if name in slow:
                             through.add(bits[0])
                     else:
-                        pins.setdefault(name, []).append((bits[0], port, wire))
+                        pins.setdefault(name, []).append((bits[0], port, named))
         loads: dict[int, list[tuple[int, int, bool]]] = {}
-        free: dict[int, tuple[str, int]] = {}
+        readers: dict[int, list[tuple[str, str]]] = {}
         for name, inputs in pins.items():
             nets = {bit for bit, _, _ in inputs}
             turns = len(nets) == len(inputs) and nets <= driver.keys()
-            for bit, port, wire in inputs:
-                end = wires.chip.number[wire]
-                if wire.endswith(_LUT):
-                    if turns:
-                        free[end] = name, int(port[1])
-                    else:  # what others drive takes the pin that it has
-                        end = wires.chip.number[wire.removesuffix(_LUT)]
-                extra = 0 if end in free else _BEHIND.get(port, 0)
+            for bit, port, its in inputs:
+                named = (
+                    its if turns else its.removesuffix(_LUT)
+                )  # what others drive takes the pin that it has
+                extra = 0 if named.endswith(_LUT) else _BEHIND.get(port, 0)
+                end = pin(wires, named, *at[name])
                 loads.setdefault(bit, []).append((end, extra, name in slow or bit in through))
+                readers.setdefault(bit, []).append((name, named))
         names, source, first, sink = [], [], [0], []
+        drives, reads = [], []
         for name, net in module["netnames"].items():
             bit = net["bits"][0]
             if bit in driver and bit in loads and "ECP5_IS_GLOBAL" not in net["attributes"]:
                 names.append(name)
-                source.append(driver[bit])
+                source.append(driver[bit][0])
+                drives.append(driver[bit][1:])
                 sink += loads.pop(bit)
+                reads += readers[bit]
                 first.append(len(sink))
         ends, behind, urgent = np.array(sink, np.int32).reshape(-1, 3).T.copy()
         return cls(
-            names, np.array(source, np.int32), np.array(first, np.int32), ends, behind, urgent > 0, free
+            names, np.array(source, np.int32), np.array(first, np.int32), ends, behind, urgent > 0, drives,
+            reads,
         )  # fmt: skip
+
+
+def pin(wires: Wires, named: str, x: int, y: int, number: int) -> int:
+    """Return the wire at a pin of the cell with a number in a tile."""
+    return int(wires.chip.number[f"X{x}/Y{y}/{named.format(number)}"])
 
 
 _PINS = {
@@ -211,29 +227,42 @@ class Router:
             np.zeros(count + 1, np.int32), np.zeros(count, np.int32),
             np.empty(1 << 20, np.float32), np.empty(1 << 20, np.int32),
         )  # fmt: skip
-        self.taken = np.zeros(len(nets.sink), np.int32)
+        self.taken, self._stale = np.zeros(len(nets.sink), np.int32), True
         self.at_x, self.at_y = wires.x[nets.sink], wires.y[nets.sink]
 
     def step(self, order: I32, crit: F32, pressure: float) -> int:
-        """Route nets anew and measure all; return how many sinks were not reached."""
-        w, nets = self.wires, self.nets
+        """Route nets anew and measure them; return how many sinks were not reached."""
         if self.used > len(self.tree_wire) // 2:
-            self._compact()
+            self.compact()
+        missed = self.route(order, crit, pressure)
+        if missed:
+            self._stale = True
+            return missed
+        self.measure(np.arange(len(self.nets.source), dtype=np.int32) if self._stale else order)
+        self._stale = False
+        self.taken[self.nets.urgent] = 0  # how long the path may take is not known
+        return 0
+
+    def route(self, order: I32, crit: F32, pressure: float) -> int:
+        """Route nets anew; return how many sinks were not reached."""
+        w, nets = self.wires, self.nets
         self.used, missed = route(
             w.start, w.target, w.origin, w.delay, w.adder, w.kind, w.x, w.y, self.table,
             nets.source, nets.first, nets.sink, self.at_x, self.at_y,
             self.occupied, self.history, self.tree_at, self.tree_size, self.tree_wire, self.tree_edge,
             order, crit, pressure, self.margin, self.used, self.state,
         )  # fmt: skip
-        if not missed:
-            measure(
-                w.origin, w.delay, w.adder, nets.first, nets.sink, nets.extra, self.tree_at, self.tree_size,
-                self.tree_wire, self.tree_edge, self.arrival, self.fan, self.taken,
-            )  # fmt: skip
-            self.taken[nets.urgent] = 0  # how long the path may take is not known
         return int(missed)
 
-    def _compact(self) -> None:
+    def measure(self, order: I32) -> None:
+        """Write what the sinks of nets take."""
+        w, nets = self.wires, self.nets
+        measure(
+            order, w.origin, w.delay, w.adder, nets.first, nets.sink, nets.extra, self.tree_at,
+            self.tree_size, self.tree_wire, self.tree_edge, self.arrival, self.fan, self.taken,
+        )  # fmt: skip
+
+    def compact(self) -> None:
         """Drop what was ripped up."""
         sizes = self.tree_size.astype(np.int64)
         at = np.cumsum(sizes) - sizes
@@ -305,8 +334,7 @@ class Router:
         taken, rounds, kept = best
         if kept is None:
             return False
-        self.tree_at, self.tree_size, self.tree_wire, self.tree_edge, self.taken = kept
-        self.used = len(self.tree_wire)
+        self._restore(kept)
         _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
         return True
 
@@ -317,10 +345,22 @@ class Router:
             self.tree_at.copy(), self.tree_size.copy(), trees[0].copy(), trees[1].copy(), self.taken.copy()
         )  # fmt: skip
 
+    def _restore(self, kept: _Trees) -> None:
+        """Return to what was copied."""
+        self.tree_at, self.tree_size, tree_wire, tree_edge, self.taken = kept
+        self.used = len(tree_wire)
+        self.tree_wire[: self.used], self.tree_edge[: self.used] = tree_wire, tree_edge
+        self.compact()
+        self.occupied = np.bincount(self.tree_wire[: self.used], minlength=len(self.occupied)).astype(
+            np.int32
+        )
+        self.history[:] = 1
+
     def write(self, module: dict[str, Any]) -> None:
         """Put what was found into nextpnr's netlist, and LUT inputs of iCE40 where their wires arrive."""
         chip, switch = self.wires.chip, self.wires.switch
-        fixed = {int(wire) for wire in self.nets.sink.tolist()} - self.nets.free.keys()
+        free = self.nets.free
+        fixed = {int(wire) for wire in self.nets.sink.tolist()} - free.keys()
         turned: dict[str, dict[int, int]] = {}
         for name, at, size in zip(
             self.nets.names, self.tree_at.tolist(), self.tree_size.tolist(), strict=True
@@ -329,11 +369,11 @@ class Router:
             for wire, edge in zip(
                 self.tree_wire[at : at + size].tolist(), self.tree_edge[at : at + size].tolist(), strict=True
             ):
-                if wire in self.nets.free:
-                    cell, pin = self.nets.free[wire]
+                if wire in free:
+                    cell, number = free[wire]
                     straight = self._straight(int(self.wires.origin[edge]))
                     end = chip.wire(int(self.wires.target[straight]))
-                    turned.setdefault(cell, {})[pin] = int(end.removesuffix(_LUT)[-1])
+                    turned.setdefault(cell, {})[number] = int(end.removesuffix(_LUT)[-1])
                     parts += [end, chip.pip(int(switch[straight])), _WEAK]
                     continue
                 parts += [chip.wire(wire), chip.pip(int(switch[edge])) if edge >= 0 else "", _WEAK]

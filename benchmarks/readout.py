@@ -44,7 +44,7 @@ import numpy as np
 from lgc.ir.carry import Chains
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.heads import Head, best_head
+from lgc.ir.passes.heads import TRIES, Head, best_head
 from lgc.ir.simulate import outputs, scores
 from lgc.ir.sites import sites
 
@@ -221,13 +221,14 @@ def compile(
     carry: bool = False,
     cells: bool = False,
     most: int | None = None,
+    tries: int = TRIES,
 ) -> tuple[Size, Chains | None]:
     """lgc's result, from the network as it comes to the class in binary, with at most so many levels if it can.
 
-    `cells` are iCE40's carries.
+    `cells` are iCE40's carries, for `tries` see `best_head`.
     """
     before = time.process_time()
-    head = best_head(net, k=k, fractured=fractured, carry=carry, cells=cells, levels=most)
+    head = best_head(net, k=k, fractured=fractured, carry=carry, cells=cells, levels=most, tries=tries)
     seconds = time.process_time() - before
     assert head.prove(net)
     result = head.netlist
@@ -256,14 +257,20 @@ def measured(head: Head, *, fractured: bool) -> Size:
 
 
 def compare(
-    name: str, net: Netlist, targets: list[str], timeout: float, cache: Path | None, levels: int | None
+    name: str,
+    net: Netlist,
+    targets: list[str],
+    timeout: float,
+    cache: Path | None,
+    levels: int | None,
+    tries: int,
 ) -> None:
     """Print a line per target, ours with at most so many levels, half of Yosys' if None."""
     text = plain_verilog(net)
     for target in targets:
         theirs = remembered(text, target, timeout, cache)
         most = levels or (theirs.levels // 2 if theirs else None)
-        ours, _ = compile(net, PINS[target], cells=target == "ice40", most=most)
+        ours, _ = compile(net, PINS[target], cells=target == "ice40", most=most, tries=tries)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
             print(f"{line}   Yosys: none within {timeout:.0f} s", flush=True)
@@ -332,6 +339,7 @@ def main() -> None:
     arguments.add_argument("--cache", type=Path, metavar="DIR", help="keep what Yosys made, for the next run")
     arguments.add_argument("--checkpoints", type=Path, metavar="DIR", help="third-party networks")
     arguments.add_argument("--levels", type=int, help="levels at most, in place of half of Yosys'")
+    arguments.add_argument("--tries", type=int, default=TRIES, help="ways drawn for single classes")
     options = arguments.parse_args()
     known = nets_of(options.checkpoints)
     wanted = known if options.nets == "all" else options.nets.split(",")
@@ -339,7 +347,15 @@ def main() -> None:
         arguments.error(f"no network {unknown[0]!r}; there are: {', '.join(known)}")
     nets = {name: known[name] for name in wanted if name} | dict(networks.trained(options.models))
     for name, net in nets.items():
-        compare(name, net, options.targets.split(","), options.timeout, options.cache, options.levels)
+        compare(
+            name,
+            net,
+            options.targets.split(","),
+            options.timeout,
+            options.cache,
+            options.levels,
+            options.tries,
+        )
 
 
 if __name__ == "__main__":

@@ -61,8 +61,13 @@ class Builder:
         self._table: list[int] = []
         self._known: dict[tuple[int, tuple[int, ...]], int] = {}
 
-    def lut(self, function: Callable[..., int], *literals: Literal) -> Literal:
-        """Return `function` of up to k distinct signals, as a new LUT unless it is trivial.
+    def lut(self, function: Callable[..., int], *literals: Literal, own: bool = False) -> Literal:
+        """Return `function` of up to k distinct signals, as a new LUT unless it is trivial or there is one.
+
+        Args:
+            function: of 0 and 1.
+            literals: its arguments.
+            own: another LUT of the same function does not do.
 
         Raises:
             ValueError: more than k distinct signals.
@@ -82,6 +87,8 @@ class Builder:
         if len(pins) > self.k:
             raise ValueError(f"a function of {len(pins)} signals does not fit a {self.k}-input LUT")
         key = (table, tuple(pins))
+        if own:
+            return 2 * self._append(table, tuple(pins))
         if key not in self._known:
             self._known[key] = self._append(table, tuple(pins))
         return 2 * self._known[key]

@@ -50,6 +50,19 @@ class CarryCells:
         columns = np.array(sorted(rows), np.int32).reshape(-1, 5).T
         return cls(*(np.ascontiguousarray(column) for column in columns))
 
+    @classmethod
+    def beside_luts(cls, net: Netlist, rows: list[tuple[int, int, int, int]]) -> CarryCells:
+        """Build from rows of (carry, i0, i1, ci), each in the cell of a LUT of `net` that fits there."""
+        own = {row[0] for row in rows}
+        readers = _readers(net, {row[1] for row in rows})
+        used, found = set[int](), []
+        for carry, i0, i1, ci in sorted(rows):
+            fitting = (lut for lut in readers[i0] if lut not in used and _fits(net, lut, [i0, i1, ci], own))
+            beside = next(fitting, ALONE)
+            used.add(beside)
+            found.append((carry, i0, i1, ci, beside))
+        return cls.of(found)
+
     def rows(self) -> list[list[int]]:
         """Return the rows that `of` takes, as plain integers."""
         columns = (self.carry, self.i0, self.i1, self.ci, self.beside)
@@ -66,10 +79,7 @@ class CarryCells:
     def check(self, net: Netlist) -> None:
         """Raise `LgcError` unless the device and nextpnr can build every cell."""
         own = set(self.carry.tolist())
-        readers: dict[int, list[int]] = {carry: [] for carry in own}
-        for lut, pins in enumerate(net.fanin.tolist()):
-            for s in own.intersection(pins):
-                readers[s].append(net.first_lut + lut)
+        readers = _readers(net, own)
         roots = set(net.roots().tolist())
         used: set[int] = set()
         for carry, i0, i1, ci, beside in self.rows():
@@ -77,7 +87,7 @@ class CarryCells:
                 raise LgcError(f"Carry %{carry} is not the majority of %{i0}, %{i1} and %{ci}.")
             if ci >= FIRST_INPUT and ci not in own:
                 raise LgcError(f"Carry %{carry} continues %{ci}, which is no carry.")
-            if beside != ALONE and not self._shares(net, (i0, i1, ci), beside, used):
+            if beside != ALONE and (beside in used or not _fits(net, beside, [i0, i1, ci], own)):
                 raise LgcError(f"Carry %{carry} cannot share the logic cell of LUT %{beside}.")
             used.add(beside)
             above = self.carry[self.ci == carry].tolist()
@@ -85,18 +95,24 @@ class CarryCells:
             if carry in roots or len(above) + len(outside) != 1 or i0 in own or i1 in own:
                 raise LgcError(f"Carry %{carry} is read by something else than the logic cell above it.")
 
-    def _shares(self, net: Netlist, pins: tuple[int, int, int], beside: int, used: set[int]) -> bool:
-        """Whether LUT `beside` fits into the cell of a carry with these pins."""
-        i0, i1, ci = pins
-        if beside < net.first_lut or beside in used or ci < FIRST_INPUT or beside in self.carry:
-            return False
-        read = {s for s in net.fanin[beside - net.first_lut].tolist() if s}
-        return {i0, i1} <= read and len(read - {i0, i1}) <= 1
+
+def _readers(net: Netlist, signals: set[int]) -> dict[int, list[int]]:
+    """LUTs that read each of some signals."""
+    found: dict[int, list[int]] = {s: [] for s in signals}
+    for lut in np.flatnonzero(np.isin(net.fanin, list(signals)).any(axis=1)).tolist():
+        for s in signals.intersection(net.fanin[lut].tolist()):
+            found[s].append(net.first_lut + lut)
+    return found
 
 
-def no_carries() -> CarryCells:
-    """Return no cells."""
-    return CarryCells.of([])
+def _fits(net: Netlist, lut: int, pins: list[int], carries: set[int]) -> bool:
+    """Whether a LUT fits into the cell of a carry with these pins."""
+    i0, i1, ci = pins
+    if lut < net.first_lut or ci < FIRST_INPUT or lut in carries:
+        return False
+    read = {s for s in net.fanin[lut - net.first_lut].tolist() if s}
+    others = read - {i0, i1}
+    return {i0, i1} <= read and len(others) <= 1 and others.isdisjoint(carries)
 
 
 def _is_majority(net: Netlist, carry: int, of: tuple[int, int, int]) -> bool:

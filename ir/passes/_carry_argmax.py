@@ -13,13 +13,9 @@ import numpy as np
 
 from .._typing import Bool1
 from ..builder import Builder, Literal
-from ..carry_cells import ALONE, CarryCells
 from ..netlist import Netlist
-from ._compare import Number, greater
+from ._compare import Carry, Number, greater
 from ._meet import Player, chooser, select
-
-_Carry = tuple[Literal, Literal, Literal, Literal]
-"""Carry, the two bits compared, the carry below."""
 
 _LEAST_BITS = 4
 """Narrower numbers are compared in LUTs, which takes no more cells."""
@@ -32,7 +28,7 @@ class Tournament:
         self, builder: Builder, scores: list[Number], index: list[Number], *, meet: bool = False
     ) -> None:
         self.builder, self.scores, self.numbers, self.meet = builder, scores, index, meet
-        self.rows: list[tuple[int, int, int, int, int]] = []
+        self.rows: list[Carry] = []
         self.round_of: list[int] = []
 
     def index(self) -> Number:
@@ -52,10 +48,6 @@ class Tournament:
         self._count(1 + max(self.round_of, default=-1))
         return index
 
-    def carries(self) -> CarryCells:
-        """Return the carry cells that were built."""
-        return CarryCells.of(self.rows)
-
     def _play(self, first: int, stop: int, *, inverted: bool, last: bool = False) -> tuple[Player, int]:
         """Best of some classes, its score in one polarity, and the rounds that took."""
         if stop - first == 1:
@@ -73,38 +65,24 @@ class Tournament:
         self.round_of += [number] * (self.builder.new - len(self.round_of))
 
     def _duel(self, a: Player, b: Player) -> Literal:
-        """Whether b beats a; a chain has its cells to itself."""
-        second, carries = self._judge(a, b)
-        self._enter(carries, {})
-        return second
+        """Whether b beats a."""
+        pairs = [(x, y) for x, y in zip(a.score, b.score, strict=True) if x != y]
+        return self._chain(pairs) if _fits(pairs) else self._ripple(pairs)
 
     def _match(self, a: Player, b: Player, *, inverted: bool, last: bool) -> Player:
-        second, carries = self._judge(a, b)
+        second = self._duel(a, b)
         index = [self._chosen(second, x, y) for x, y in zip(a.index, b.index, strict=True)]
         bits = [] if last else list(zip(a.score, b.score, strict=True))
-        score = [self._chosen(second, x, y, inverted=inverted) for x, y in bits]
-        self._enter(carries, dict(zip(bits, score, strict=True)))
-        return Player(index, score)
+        return Player(index, [self._chosen(second, x, y, inverted=inverted) for x, y in bits])
 
-    def _judge(self, a: Player, b: Player) -> tuple[Literal, list[_Carry]]:
-        pairs = [(x, y) for x, y in zip(a.score, b.score, strict=True) if x != y]
-        return self._chain(pairs) if _fits(pairs) else (self._ripple(pairs), [])
-
-    def _enter(self, carries: list[_Carry], chosen: dict[tuple[Literal, Literal], Literal]) -> None:
-        """Record carries; each but the lowest shares the cell of its bits' multiplexer."""
-        for carry, a, b, below in carries:
-            beside = chosen[a, b] >> 1 if below > 1 and chosen else ALONE
-            self.rows.append((carry >> 1, a >> 1, b >> 1, below >> 1 if below > 1 else below, beside))
-
-    def _chain(self, pairs: list[tuple[Literal, Literal]]) -> tuple[Literal, list[_Carry]]:
-        """Whether b > a, and the carries from the bottom; the last bits are judged in a LUT."""
+    def _chain(self, pairs: list[tuple[Literal, Literal]]) -> Literal:
+        """Whether b > a; the last bits are judged in a LUT."""
         carry: Literal = 1
-        carries = []
         for a, b in pairs[:-1]:
             above = self.builder.lut(_majority, a, b ^ 1, carry)
-            carries.append((above, a, b, carry))
+            self.rows.append((above >> 1, a >> 1, b >> 1, carry >> 1 if carry > 1 else carry))
             carry = above
-        return self.builder.lut(_less, *pairs[-1], carry), carries
+        return self.builder.lut(_less, *pairs[-1], carry)
 
     def _ripple(self, pairs: list[tuple[Literal, Literal]]) -> Literal:
         """Whether b > a, in LUTs of four pins."""
@@ -140,13 +118,13 @@ def inverted_classes(first: int, stop: int, *, inverted: bool = False) -> list[b
     return inverted_classes(first, middle) + inverted_classes(middle, stop, inverted=True)
 
 
-def invertible(net: Netlist, scores: list[Number]) -> Bool1:
-    """Score bits that a LUT can drive inverted, bool `[signals]`: those of one class that wants it."""
+def invertible(net: Netlist, scores: list[Number], flips: list[bool]) -> Bool1:
+    """Score bits that a LUT can drive inverted, bool `[signals]`: those of one class that `flips` names."""
     signals = [x >> 1 for score in scores for x in score if x > 1]
     found = np.bincount(signals, minlength=net.signals) == 1
     found[: net.first_lut] = False
     wanted = np.zeros(net.signals, np.bool_)
-    for score, flip in zip(scores, inverted_classes(0, len(scores)), strict=True):
+    for score, flip in zip(scores, flips, strict=True):
         wanted[[x >> 1 for x in score if x > 1 and flip]] = True
     chosen: Bool1 = found & wanted
     return chosen

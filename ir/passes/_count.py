@@ -14,17 +14,17 @@ from typing import NamedTuple
 from ._cells import add_pairs, counter, full_adder, half_adder, twin_adders, xor
 from ._tally import Tally
 
-_CHAIN = 3
+CHAIN = 3
 """Blocks one after the other in a column: longer saves LUTs, shorter levels."""
 
 Heights = tuple[tuple[int, int], ...]
 """Singles and pairs per column, from the least significant."""
 
 
-def count(tally: Tally, k: int, *, shallow: bool = False) -> None:
+def count(tally: Tally, k: int, *, chain: int = CHAIN) -> None:
     """Reduce every column to one bit, its carries going to the columns above.
 
-    With `shallow` blocks of encoded pairs stand side by side, not one after the other.
+    Up to `chain` blocks of encoded pairs stand one after the other, all others side by side.
     """
     for w in range(tally.width):
         tally.settle(w)
@@ -34,7 +34,7 @@ def count(tally: Tally, k: int, *, shallow: bool = False) -> None:
         elif k == 6:
             _finish_counters(tally, w)
         else:
-            _finish_pairs(tally, w, 1 if shallow else _CHAIN)
+            _finish_pairs(tally, w, chain)
 
 
 def _parity(tally: Tally, w: int, k: int) -> None:

@@ -19,7 +19,7 @@ from ..netlist import Netlist
 from ._cells import chain, encode, full_adder, twin_adders
 from ._tally import Pair, Tally
 
-_CHAIN = 6
+RUN = 6
 """Blocks one after the other on one running bit."""
 
 
@@ -27,13 +27,14 @@ _CHAIN = 6
 class _Bits:
     """The bits of one column by the pins of the LUT behind them, those that cannot be folded last.
 
-    Each list is in the order of places and is used up from its end.
+    Each list is in the order of places and is used up from its end; `run` blocks follow each other at most.
     """
 
     two: list[Literal]
     three: list[Literal]
     four: list[Literal]
     other: list[Literal]
+    run: int
 
     def any(self, count: int) -> list[Literal]:
         """Take `count` bits, the least foldable first."""
@@ -51,10 +52,12 @@ Grouping = Callable[[Tally, int, _Bits], None]
 """Lays out first counters of one column; bits it leaves are counted one by one."""
 
 
-def fold(tallies: Iterable[Tally], grouping: Grouping, pins: list[int], place: list[Any]) -> None:
+def fold(
+    tallies: Iterable[Tally], grouping: Grouping, pins: list[int], place: list[Any], *, run: int = RUN
+) -> None:
     """Apply `grouping` to every column; `pins` `[signals]` as `foldable` returns them.
 
-    Bits are grouped with those that are near in `place` `[signals]`.
+    Bits are grouped with those that are near in `place` `[signals]`, at most `run` blocks in a row.
     """
     for tally in tallies:
         for w, column in enumerate(tally.columns[:-1]):
@@ -63,7 +66,8 @@ def fold(tallies: Iterable[Tally], grouping: Grouping, pins: list[int], place: l
             by_pins: dict[int, list[Literal]] = {}
             for x in bits:
                 by_pins.setdefault(pins[x >> 1], []).append(x)
-            sorted_bits = _Bits(*(by_pins.get(n, []) for n in (2, 3, 4, 0)))
+            two, three, four, other = (by_pins.get(n, []) for n in (2, 3, 4, 0))
+            sorted_bits = _Bits(two, three, four, other, run)
             column.singles = [x for x in column.singles if x == 1 or x >= 2 * len(place)]
             grouping(tally, w, sorted_bits)
             column.singles += sorted_bits.any(len(bits))
@@ -98,7 +102,7 @@ def plain(tally: Tally, w: int, bits: _Bits) -> None:
 def pairs(tally: Tally, w: int, bits: _Bits) -> None:
     """Encode pairs: XOR gates of two or three pins with any other bit; for 4-input LUTs."""
     _twins(tally, w, bits)
-    _encode(tally, w, bits, keep=_starts(len(bits)))
+    _encode(tally, w, bits, keep=_starts(bits))
 
 
 def chains(tally: Tally, w: int, bits: _Bits) -> None:
@@ -106,7 +110,7 @@ def chains(tally: Tally, w: int, bits: _Bits) -> None:
     _twins(tally, w, bits)
     spare = len(bits.two) + len(bits.three) - len(bits.other) - len(bits.four)
     _chains(tally, w, bits, gates=min(len(bits.two), spare) if spare > 8 else 0, size=4)
-    _encode(tally, w, bits, keep=_starts(len(bits)))
+    _encode(tally, w, bits, keep=_starts(bits))
 
 
 def adders(tally: Tally, w: int, bits: _Bits) -> None:
@@ -170,7 +174,7 @@ def _chains(tally: Tally, w: int, bits: _Bits, *, gates: int, size: int) -> None
     """Add `gates` two-pin gates in blocks of `size`, a few blocks to a running bit."""
     while gates >= size + 1:
         z = (bits.any(1) if bits.other or bits.four else [bits.two.pop()])[0]
-        for _ in range(_CHAIN):
+        for _ in range(bits.run):
             if gates >= size + 1 and len(bits.two) >= size:
                 z = chain(tally, w, z, [bits.two.pop() for _ in range(size)])
                 gates -= size
@@ -185,9 +189,9 @@ def _encode(tally: Tally, w: int, bits: _Bits, *, keep: int) -> None:
         encode(tally, w, bits.any(1)[0], y)
 
 
-def _starts(count: int) -> int:
-    """Single bits to keep in a column of `count` bits as starts of parallel chains."""
-    return max(1, count // (6 * _CHAIN))
+def _starts(bits: _Bits) -> int:
+    """Single bits to keep in a column as starts of parallel chains."""
+    return max(1, len(bits) // (6 * bits.run))
 
 
 _NARROW: dict[str, Grouping] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from lgc.errors import LgcError
 from .._typing import Bool1, Bool2, I32x1, I64x2
 from ..builder import Builder
 from ..carry import Chains
-from ..carry_cells import CarryCells, no_carries
+from ..carry_cells import CarryCells
 from ..equivalence import Comparison, compare, patterns
 from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove_argmax
 from ..simulate import outputs
 from ..sites import sites
-from ._carry_argmax import Tournament, invertible
-from ._compare import Number
+from ._carry_argmax import Tournament, inverted_classes, invertible
+from ._compare import Carry, Number
 from ._meet import MOST, Player, meet
 from ._polarity import invert
 from ._squeeze import size, squeeze
@@ -36,11 +36,17 @@ _LEVELS = 400
 _SLACKS = (0, 1, 8)
 """Levels later than needed at which the duels of a round may end."""
 
+_LAST = (*range(5), 8)
+"""The same for the last round where carries are compared in chains."""
+
 _AT_ONCE = 16
 """Classes up to which all may meet in one round where scores that wait cost registers."""
 
 _NEAR = 1.01
 """Times the LUTs of another of no more levels that are still mapped again, which may turn the tables."""
+
+_MEDIUM = 3_000
+"""LUTs up to which `_LAST` is tried."""
 
 _SMALL = 10_000
 """LUTs up to which every kind is tried and mapped again: in larger netlists SAT may not prove that."""
@@ -142,7 +148,7 @@ def expand_argmax(
     carry: bool = False,
     three: bool = False,
     rounds: tuple[int, ...] | None = None,
-    slack: int = 0,
+    slack: int | tuple[int, int] = 0,
     bounds: I64x2 | None = None,
     chains: Chains | None = None,
 ) -> Argmax:
@@ -154,9 +160,11 @@ def expand_argmax(
         k: pins per LUT.
         carry: use carry chains; with k=4.
         three: with `carry`, the last three players meet at once: a round less, for a few more cells.
-        rounds: without `carry`, the players left after each round, which meet in groups of nearly equal
-            size, each with each; see `possible_rounds`. `usual_rounds` if None.
-        slack: levels that the duels of a round may take more than the slowest needs.
+        rounds: the players left after each round, which meet in groups of nearly equal size, each with each;
+            see `possible_rounds`. `usual_rounds` if None, and with `carry` pairs in carry chains alone. With
+            `carry` and rounds each duel is compared in carries, LUTs or both.
+        slack: levels that the duels of a round may take more than the slowest needs; of a pair the second is
+            for the last round.
         bounds: see `Argmax`; by the constants among the score bits if None.
         chains: carry chains in `net`; each CARRY4 on the way is a level.
     """
@@ -168,23 +176,25 @@ def expand_argmax(
     literals = [s if s < 2 else 2 * s for s in net.outputs.tolist()]
     scores = [literals[c * width : (c + 1) * width] for c in range(classes)]
     if carry:
-        chosen = invertible(net, [scores[c] for c in playing])
+        wanted = inverted_classes(0, len(playing)) if rounds is None else odd(len(playing), rounds)
+        chosen = invertible(net, [scores[c] for c in playing], wanted)
         net = invert(net, chosen)
         scores = [[x ^ int(chosen[x >> 1]) if x > 1 else x for x in score] for score in scores]
-        builder = Builder(net, k=k)
+    builder = Builder(net, k=k, level=None if chains is None else chains.levels(net, carry=True))
+    rows: list[Carry] = []
+    if carry and rounds is None:
         tournament = Tournament(builder, [scores[c] for c in playing], numbers, meet=three)
-        index, round_of, carries = tournament.index(), tournament.round_of, tournament.carries()
+        index, round_of = tournament.index(), tournament.round_of
+        rows = tournament.rows
     else:
-        builder = Builder(net, k=k, level=None if chains is None else chains.levels(net, carry=True))
         players = [Player(number, scores[c]) for number, c in zip(numbers, playing, strict=True)]
         if rounds is None:
             rounds = usual_rounds(len(players), k - 2)
-        index, round_of = _tournament(builder, players, rounds, slack)
-        carries = no_carries()
+        index, round_of = _tournament(builder, players, rounds, slack, rows if carry else None)
     full = builder.netlist(index)
     round_of += [max(round_of, default=0)] * (full.luts - net.luts - len(round_of))
     literal = np.array(scores, np.int64).reshape(classes, width)
-    return Argmax(full, literal, carries, np.array(round_of, np.int32), bounds)
+    return Argmax(full, literal, CarryCells.beside_luts(full, rows), np.array(round_of, np.int32), bounds)
 
 
 def beaten(bounds: I64x2) -> Bool1:
@@ -267,6 +277,15 @@ Cost = tuple[int, int]
 """Levels, and LUTs or sites."""
 
 
+class Play(NamedTuple):
+    """A way to play, see `expand_argmax`."""
+
+    rounds: tuple[int, ...] | None
+    slack: int | tuple[int, int] = 0
+    carry: bool = False
+    three: bool = False
+
+
 def argmaxes(
     net: Netlist,
     *,
@@ -276,22 +295,36 @@ def argmaxes(
     fractured: bool = False,
     chains: Chains | None = None,
     bounds: I64x2 | None = None,
+    plays: Sequence[Play] | None = None,
 ) -> list[tuple[Cost, Argmax, Netlist]]:
-    """Return every argmax that `best_argmax` looks at, what it costs, and the netlist with its outputs."""
-    build = partial(expand_argmax, net, classes=classes, k=k, bounds=bounds, chains=chains)
-    playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
-    plans: list[tuple[tuple[int, ...], int]] = [(usual_rounds(playing, k - 2), 0)]
-    if net.luts <= _SMALL:
-        plans = list(product(possible_rounds(playing), _SLACKS))
-    built = [build(rounds=rounds, slack=slack) for rounds, slack in plans]
-    if carry:
-        chained = [build(carry=True, three=three) for three in (False, True)]
-        built += [argmax for argmax in chained if argmax.carries.carry.size]
+    """Return every argmax that `best_argmax` looks at, what it costs, and the netlist with its outputs.
+
+    Those of `plays` if that is given, in the same order.
+    """
+    if plays is None:
+        playing = int((~beaten(_bounds(net, classes) if bounds is None else bounds)).sum())
+        plays = every_play(playing, net.luts, k=k, carry=carry)
     found = []
-    for argmax in built:
+    for play in plays:
+        argmax = expand_argmax(net, classes=classes, k=k, bounds=bounds, chains=chains, **play._asdict())
         cells = chains is not None or argmax.carries.carry.size
         mapped = argmax.netlist if cells else Dce()(argmax.netlist)
         found.append((cost_of(argmax, mapped, chains, fractured=fractured), argmax, mapped))
+    return found
+
+
+def every_play(playing: int, luts: int, *, k: int, carry: bool) -> list[Play]:
+    """Return the ways to play that are tried behind so many LUTs, fewer where these are many."""
+    every = list(possible_rounds(playing)) if luts <= _SMALL else []
+    found = [Play(*way) for way in product(every, _SLACKS)] or [Play(usual_rounds(playing, k - 2))]
+    if carry:
+        found += [Play(None, carry=True, three=three) for three in (False, True)]
+        slacks = [(before, last) for before in _SLACKS for last in (_LAST if luts <= _MEDIUM else _SLACKS)]
+        found += [
+            Play(rounds, slack, carry=True)
+            for rounds, slack in product(every, slacks)
+            if len(rounds) > 1 or not slack[0]
+        ]
     return found
 
 
@@ -328,7 +361,7 @@ def add_argmax(
     fabric: Fabric,
     *,
     carry: bool = False,
-    three: bool = False,
+    play: Play | None = None,
     registered: int = 0,
     argmax: Argmax | None = None,
 ) -> tuple[Fabric, Argmax]:
@@ -339,14 +372,14 @@ def add_argmax(
     Args:
         fabric: LUTs of four pins at most.
         carry: see `ExpandArgmax`.
-        three: see `expand_argmax`.
+        play: another way to play.
         registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
         argmax: one that was built behind the fabric before it had stages, in place of all other arguments.
     """
     net = fabric.netlist
     build = partial(expand_argmax, net, classes=fabric.classes, k=net.k, bounds=score_bounds(fabric))
     given = argmax is not None
-    argmax = build(carry=carry, three=three) if argmax is None else argmax
+    argmax = build(**(play or Play(None, carry=carry))._asdict()) if argmax is None else argmax
     if registered and not given and fabric.classes <= _AT_ONCE:
         argmax = min(
             (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),
@@ -387,15 +420,43 @@ def prove_expanded(before: Netlist, full: Argmax, *, levels: int = 1) -> str:
 
 
 def _tournament(
-    builder: Builder, players: list[Player], rounds: tuple[int, ...], slack: int
+    builder: Builder,
+    players: list[Player],
+    rounds: tuple[int, ...],
+    slack: int | tuple[int, int],
+    carries: list[Carry] | None,
 ) -> tuple[Number, list[int]]:
     """Play `rounds`; returns the winner's number and the round of each new LUT."""
     round_of: list[int] = []
+    before, at_last = (slack, slack) if isinstance(slack, int) else slack
     for number, left in enumerate(rounds):
-        groups = [players[g * len(players) // left : (g + 1) * len(players) // left] for g in range(left)]
-        players = meet(builder, groups, last=left == 1, slack=slack)
+        groups = [players[first:stop] for first, stop in _groups(len(players), left)]
+        players = meet(
+            builder,
+            groups,
+            last=left == 1,
+            slack=at_last if left == 1 else before,
+            carries=carries,
+            inverted=None if carries is None else odd(left, rounds[number + 1 :]),
+        )
         round_of += [number] * (builder.new - len(round_of))
     return players[0].index, round_of
+
+
+def _groups(players: int, left: int) -> list[tuple[int, int]]:
+    return [(g * players // left, (g + 1) * players // left) for g in range(left)]
+
+
+def odd(players: int, rounds: tuple[int, ...]) -> list[bool]:
+    """Whether each player has an odd place in the first group of several in which it plays."""
+    if not rounds:
+        return [False] * players
+    later = odd(rounds[0], rounds[1:])
+    return [
+        bool(place % 2) if stop - first > 1 else later[group]
+        for group, (first, stop) in enumerate(_groups(players, rounds[0]))
+        for place in range(stop - first)
+    ]
 
 
 def usual_rounds(players: int, group: int) -> tuple[int, ...]:

@@ -8,32 +8,32 @@ See docs/readout.md for the blocks and what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import inf
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from lgc.errors import LgcError
 
 from .. import _kernels
-from .._typing import Bool1, F64x2, I32x1, I64x1
+from .._typing import Bool1, F64x2, I64x1
 from ..builder import Builder
 from ..carry import ChainBuilder
 from ..equivalence import Comparison, patterns
 from ..fabric import Fabric
-from ..ledger import SINGLE, Ledger, Term, renumber
+from ..ledger import Ledger, renumber
 from ..netlist import Netlist
 from ..proof import prove
-from ..readout import Readout
 from ..simulate import scores
-from ..sites import absorb_twins, sites
+from ..sites import sites
 from ._around import squeeze_around
 from ._arrival import Plan, count_by_plan, within
-from ._count import count
-from ._fold import PACKED, STRATEGIES, fold, foldable
+from ._count import CHAIN, count
+from ._fold import PACKED, STRATEGIES
+from ._front import Front, literals, map_gates, mapped_front
 from ._places import places
 from ._polarity import plainer
 from ._search import least, searched_ways
@@ -44,7 +44,7 @@ from ._tally import Tally
 from .absorb import Absorb
 from .base import run
 from .dce import Dce, keep_luts
-from .lut_map import LutMap, decompose
+from .lut_map import decompose
 from .pipeline import registered_cells
 from .strash import Strash
 
@@ -170,14 +170,14 @@ def expand(
     names = every if strategy == "auto" else [strategy]
     if quick:
         names = [next(name for name in _LIKELY if name in every)]
-    mapper = partial(_mapped, deepest=deepest, once=quick)
+    mapper = partial(map_gates, deepest=deepest, once=quick)
     narrow = cache(partial(mapper, net))
-    fronts = (_front(net, k, name, place, mapper, narrow) for name in names)
+    fronts = (mapped_front(net, k, name, place, mapper, narrow) for name in names)
     if fractured and quick:
         likely = next(fronts)
         if carry:
             return _legal(net, likely, k)
-        return _build(net, likely, k)
+        return build(net, likely, k)
     if fractured:
         built = (fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry))
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
@@ -186,13 +186,14 @@ def expand(
         wanted = None if levels is None else (levels,)
         ways = [(front, _plans(front, k, wanted)) for front in map(_plain, chosen)]
         return _by_arrival(net, k, ways, levels)
-    built = (_build(net, front, k, shallow=shallow) for front in chosen)
+    chain = [1 if shallow else CHAIN]
+    built = (build(net, front, k, chain=chain) for front in chosen)
     if net.luts <= _LARGE:
-        built = (_squeezed(fabric, k) for fabric in built)
+        built = (squeezed(fabric, k) for fabric in built)
     best = min(built, key=lambda fabric: size(fabric.netlist))
     if not registered:
         return best
-    flat = _build(net, _front(net, k, "plain", place, mapper, narrow), k, staged=True, shallow=shallow)
+    flat = build(net, mapped_front(net, k, "plain", place, mapper, narrow), k, staged=True)
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
@@ -210,10 +211,10 @@ def expand_each(
     than `below` LUTs are left out.
     """
     net = prepared(net, k)
-    mapper = partial(_mapped, deepest=deepest)
+    mapper = partial(map_gates, deepest=deepest)
     place, narrow = places(net, None), cache(partial(mapper, net))
     names = [name for name in STRATEGIES[k] if name not in PACKED]
-    fronts = [_plain(_front(net, k, name, place, mapper, narrow)) for name in names]
+    fronts = [_plain(mapped_front(net, k, name, place, mapper, narrow)) for name in names]
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
     bound = [_least(front, k) for front in fronts]
@@ -246,49 +247,49 @@ def _pins(net: Netlist) -> int:
     return int((net.fanin != 0).sum(axis=1).max(initial=0))
 
 
-def _fractured(net: Netlist, front: _Front, k: int, *, carry: bool) -> Iterator[Fabric]:
+def _fractured(net: Netlist, front: Front, k: int, *, carry: bool) -> Iterator[Fabric]:
     """Yield ways to count for few sites."""
-    plain = _build(net, front, k)
+    plain = build(net, front, k)
     yield plain
     if net.luts <= _SMALL:
-        yield _squeezed(plain, k)
+        yield squeezed(plain, k)
     if carry:
         yield _legal(net, front, k)
 
 
-def _legal(net: Netlist, front: _Front, k: int, *, plans: list[Plan] | None = None) -> Fabric:
+def _legal(net: Netlist, front: Front, k: int, *, plans: list[Plan] | None = None) -> Fabric:
     """Count in chains, or without where constants and complements would make a carry leave one."""
-    fabric = _build(net, front, k, carry=True, plans=plans)
+    fabric = build(net, front, k, carry=True, plans=plans)
     try:
         if fabric.chains is not None:
             fabric.chains.check(fabric.netlist)
     except LgcError:
-        return _build(net, front, k)
+        return build(net, front, k)
     return fabric
 
 
-def _least(front: _Front, k: int) -> float:
+def _least(front: Front, k: int) -> float:
     """LUTs that a front and its counters take in any case."""
     return front.mapped.luts + sum(map(least, _tallies(front, Builder(front.mapped, k=k))))
 
 
-def _plain(front: _Front) -> _Front:
+def _plain(front: Front) -> Front:
     """Let LUTs whose bits are counted inverted drive the complement: beside a carry there is no inverter."""
     mapped, here = plainer(front.mapped, front.crossing[1])
     return replace(front, mapped=mapped, crossing=(front.crossing[0], here))
 
 
-def _plans(front: _Front, k: int, levels: Iterable[int] | None) -> list[list[Plan]]:
+def _plans(front: Front, k: int, levels: Iterable[int] | None) -> list[list[Plan]]:
     """Ways to count each class by arrival, from the fewest levels to the fewest LUTs."""
     builder = Builder(front.mapped, k=k)
     return [searched_ways(tally, builder.level, levels) for tally in _tallies(front, builder)]
 
 
-_Ways = list[tuple["_Front", list[list[Plan]]]]
+_Ways = list[tuple["Front", list[list[Plan]]]]
 """Fronts, and for each the plans of each class."""
 
 
-def _cheapest(ways: _Ways, levels: int | None) -> tuple[tuple[int, int], _Front, list[Plan]]:
+def _cheapest(ways: _Ways, levels: int | None) -> tuple[tuple[int, int], Front, list[Plan]]:
     """Levels above those asked for and LUTs of the best front, that front and a plan for each class."""
     best = []
     for front, of_class in ways:
@@ -303,10 +304,10 @@ def _by_arrival(net: Netlist, k: int, ways: _Ways, levels: int | None) -> Fabric
     """Count with the fewest LUTs by a level, or in the fewest levels if there is no such way."""
     _, front, chosen = _cheapest(ways, levels)
     fabric = _legal(net, front, k, plans=chosen)
-    return _squeezed(fabric, k) if net.luts <= _SMALL else fabric
+    return squeezed(fabric, k) if net.luts <= _SMALL else fabric
 
 
-def _squeezed(fabric: Fabric, k: int) -> Fabric:
+def squeezed(fabric: Fabric, k: int) -> Fabric:
     """Map network and counters once more, together."""
     before, chains, ledger = fabric.netlist, fabric.chains, fabric.ledger
     assert ledger is not None
@@ -327,17 +328,17 @@ def _squeezed(fabric: Fabric, k: int) -> Fabric:
     )
 
 
-def _build(
+def build(
     net: Netlist,
-    front: _Front,
+    front: Front,
     k: int,
     *,
     carry: bool = False,
     plans: list[Plan] | None = None,
     staged: bool = False,
-    shallow: bool = False,
+    chain: Sequence[int] = (CHAIN,),
 ) -> Fabric:
-    """Count what is left of the terms, and write the ledger."""
+    """Count what is left of the terms, and write the ledger; `chain` for each class, or one for all."""
     mapped, crossing, folds, width = front.mapped, front.crossing, front.folds, front.folds[0].width
     builder = ChainBuilder(mapped, k=k) if carry else Builder(mapped, k=k)
     tallies = _tallies(front, builder)
@@ -349,7 +350,7 @@ def _build(
         elif staged:
             count_in_stages(tally, k)
         else:
-            count(tally, k, shallow=shallow)
+            count(tally, k, chain=chain[c % len(chain)])
     full = builder.netlist([bit for tally in tallies for bit in tally.finish()])
     live = _live(full, tallies)
     smaller = keep_luts(full, live)
@@ -362,7 +363,7 @@ def _build(
         folded=tuple(block for fold in folds for block in fold.blocks),
         crossing=(crossing[0], literal[crossing[1]]),
         counted=renumber((block for tally in tallies for block in tally.blocks), literal),
-        outputs=_literals(smaller.outputs).reshape(-1, width),
+        outputs=literals(smaller.outputs).reshape(-1, width),
     )
     return Fabric(
         netlist=smaller,
@@ -375,7 +376,7 @@ def _build(
     )
 
 
-def _tallies(front: _Front, builder: Builder) -> list[Tally]:
+def _tallies(front: Front, builder: Builder) -> list[Tally]:
     """Return the terms that first counters left, as literals of the mapped netlist."""
     over = dict(zip(*(side.tolist() for side in front.crossing), strict=True))
     return [
@@ -399,114 +400,3 @@ def _renumbered(net: Netlist, live: Bool1) -> I64x1:
     signal = np.arange(net.signals, dtype=np.int64)
     signal[net.first_lut :] = np.where(live, net.first_lut + np.cumsum(live) - 1, -1)
     return np.where(signal < 0, -1, 2 * signal + np.array([[0], [1]])).T.ravel()
-
-
-def _literals(signals: I32x1) -> I64x1:
-    """Literals of signals; constant 1 is constant 0, inverted."""
-    return np.where(signals == 1, 1, 2 * signals.astype(np.int64))
-
-
-def first_terms(head: Readout) -> tuple[list[list[Term]], I64x1, int, int]:
-    """Return the terms of each class, constants, offset and score width; see `Ledger`."""
-    negative = np.zeros(head.classes, np.int64)
-    np.add.at(negative, head.class_of_entry, np.minimum(head.weight, 0))
-    constant = head.bias + negative
-    offset = int(constant.min())
-    width = max(1, int((head.bounds()[1] - offset).max()).bit_length())
-    terms: list[list[Term]] = []
-    for c, extra in enumerate((constant - offset).tolist()):
-        entries = slice(int(head.start[c]), int(head.start[c + 1]))
-        signals, weights = head.signal[entries].tolist(), head.weight[entries].tolist()
-        terms.append(
-            [
-                (w, 2 * signal + (weight < 0), SINGLE)
-                for signal, weight in zip(signals, weights, strict=True)
-                for w in range(abs(weight).bit_length())
-                if abs(weight) >> w & 1
-            ]
-        )
-        terms[-1] += [(w, 1, SINGLE) for w in range(extra.bit_length()) if extra >> w & 1]
-    return terms, constant, offset, width
-
-
-@dataclass(frozen=True)
-class _Front:
-    """The network, mapped together with its first counters.
-
-    Attributes:
-        extended: the network and the counters before mapping.
-        mapped: after mapping.
-        crossing: literals of `extended` and of `mapped`, see `Ledger`.
-        folds: per class, the terms that are left, over `extended`.
-        constant: see `Ledger`.
-        offset: see `Ledger`.
-        estimate: LUTs of `mapped` and of the counters that follow.
-    """
-
-    extended: Netlist
-    mapped: Netlist
-    crossing: tuple[I64x1, I64x1]
-    folds: list[Tally]
-    constant: I64x1
-    offset: int
-    estimate: float
-
-
-def _mapped(net: Netlist, k: int, *, deepest: int | None, once: bool = False) -> Netlist:
-    options = LutMap(k=k, depth=deepest is not None, levels=deepest or 0)
-    return options.once(net) if once else options(net)
-
-
-def _front(
-    net: Netlist,
-    k: int,
-    strategy: str,
-    place: list[Any],
-    mapper: Callable[[Netlist, int], Netlist],
-    narrow: Callable[[int], Netlist],
-) -> _Front:
-    """Fold first counters into `net` and map both; `narrow` returns `net` mapped to so many pins."""
-    assert net.readout is not None
-    terms, constant, offset, width = first_terms(net.readout)
-    pack = strategy in PACKED
-    pins = PACKED.get(strategy, k)
-    extension = Builder(net, k=max(net.k, pins))
-    folds = [Tally(extension, c, width, first) for c, first in enumerate(terms)]
-    seen = net if strategy.endswith("-all") else narrow(pins)
-    fold(folds, STRATEGIES[k][strategy], foldable(net, seen, folds), place)
-    extended = extension.netlist([])
-    mapped, crossing = _map(extended, [list(tally.terms()) for tally in folds], pins, mapper, pack=pack)
-    singles = sum(len(column.singles) for tally in folds for column in tally.columns)
-    pairs = sum(len(column.pairs) for tally in folds for column in tally.columns)
-    estimate = mapped.luts + (singles if k == 6 else (14 * singles + 24 * pairs) / 9)
-    return _Front(extended, mapped, crossing, folds, constant, offset, estimate)
-
-
-def _map(
-    extended: Netlist,
-    remaining: list[list[Term]],
-    k: int,
-    mapper: Callable[[Netlist, int], Netlist],
-    *,
-    pack: bool,
-) -> tuple[Netlist, tuple[I64x1, I64x1]]:
-    """Map `extended`; returns it and where the literals of the remaining terms went.
-
-    They pass through as readout entries, where an inverter is a sign and costs nothing.
-    """
-    literal = np.unique(np.array([x for terms in remaining for _, *pair in terms for x in pair], np.int64))
-    literal = literal[literal >= 0]
-    signal = np.where(literal == 1, 1, literal >> 1).astype(np.int32)
-    observed = Readout(
-        bias=np.zeros(1, np.int64),
-        start=np.array([0, len(literal)], np.int64),
-        signal=signal,
-        weight=np.where(literal & (signal > 1), -1, 1).astype(np.int32),
-    )
-    mapped = mapper(replace(extended, readout=observed, stage=None, origin=None), k)
-    if pack:
-        mapped = Dce()(absorb_twins(mapped))
-    head = mapped.readout
-    assert head is not None
-    crossed = _literals(head.signal) ^ (head.weight < 0)
-    return replace(mapped, readout=None, origin=None), (literal, crossed)

@@ -12,14 +12,17 @@ from ..fabric import Fabric
 from ..netlist import Netlist
 from ..proof import prove, same_outputs
 from ._around import squeeze_around
+from ._classwise import Classwise, climb
 from ._meet import MOST
 from .expand_argmax import (
     Argmax,
     Cost,
+    Play,
     argmaxes,
     beaten,
     best_argmax,
     cost_of,
+    every_play,
     promising,
     prove_expanded,
     rank,
@@ -29,6 +32,15 @@ from .expand_readout import expand, expand_each, prepared
 
 _SMALL = 20_000
 """LUTs up to which a network is also mapped for fewer levels where it need not be."""
+
+_TINY = 2_000
+"""LUTs of a fabric up to which ways are drawn for each class."""
+
+TRIES = 120
+"""How often a class gets another way to be grouped and counted."""
+
+_PLAYS = 16
+"""Ways to compare that are tried behind each of these."""
 
 _FIRST, _ROUND = 2, 3
 """Levels of an argmax of one round behind the last LUT that compares scores, and of each round more."""
@@ -114,6 +126,7 @@ def best_head(
     carry: bool = False,
     cells: bool = False,
     levels: int | None = None,
+    tries: int = TRIES,
 ) -> Head:
     """Return the cheapest head of at most so many levels, or the one of the fewest if there is none.
 
@@ -125,6 +138,8 @@ def best_head(
         cells: compare in carry chains of iCE40, with k=4.
         levels: None for the cheapest, a level being worth a quarter of a per cent of the LUTs. Where counters
             and comparators do not get by with so many, the network is mapped for levels.
+        tries: ways to group and count a single class that are drawn, for up to 2,000 LUTs and with neither
+            `fractured` nor `carry`.
     """
 
     def order(head: Head) -> tuple[float, ...]:
@@ -132,7 +147,7 @@ def best_head(
 
     wanted = () if levels is None or not carry else _compared(net, k, levels)
 
-    def ways(deepest: int | None, below: float = inf) -> list[Head]:
+    def heads(deepest: int | None, below: float = inf) -> list[Head]:
         found = list[Head]()
         if carry and (levels is not None or not fractured):
             each = expand_each(net, k=k, deepest=deepest, levels=wanted, below=below)
@@ -141,22 +156,46 @@ def best_head(
                 return found
         for shallow in (False,) if levels is None or k == 6 else (False, True):
             fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
-            argmax, mapped = best_argmax(
-                fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
-                chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
-            )  # fmt: skip
-            found.append(Head(fabric, argmax, mapped, fabric.chains))
+            found.append(compared(fabric))
         return found
 
-    head = min(ways(None), key=order)
+    def compared(fabric: Fabric) -> Head:
+        argmax, mapped = best_argmax(
+            fabric.netlist, classes=fabric.classes, k=k, carry=cells, fractured=fractured,
+            chains=fabric.chains, bounds=score_bounds(fabric), levels=levels,
+        )  # fmt: skip
+        return Head(fabric, argmax, mapped, fabric.chains)
+
+    def values(fabric: Fabric, plays: list[Play]) -> list[tuple[float, ...]]:
+        found = argmaxes(
+            fabric.netlist, classes=fabric.classes, k=k, carry=cells, bounds=score_bounds(fabric), plays=plays
+        )
+        return [rank(cost, levels) for cost, _, _ in found]
+
+    def climbed(deepest: int | None) -> Head:
+        classwise = Classwise(net, k=k, deepest=deepest)
+        playing = int((~beaten(head.argmax.bounds)).sum())
+        plays = every_play(playing, head.fabric.netlist.luts, k=k, carry=cells)
+        starts = [(ways, values(classwise.fabric(ways), plays)) for ways in classwise.alike()]
+        ways, cost = min(starts, key=lambda start: min(start[1]))
+        likely = [
+            play for _, play in sorted(zip(cost, plays, strict=True), key=lambda each: each[0])[:_PLAYS]
+        ]
+        return compared(climb(classwise, ways, lambda fabric: min(values(fabric, likely)), tries))
+
+    head, chosen = min(heads(None), key=order), None
     if levels is not None and (net.luts <= _SMALL or head.cost()[0] > levels):
         for deepest in range(_network_levels(head) - 1, 0, -1):
             depth, luts = head.cost()
             below = inf if fractured or depth > levels else luts - head.argmax.luts
-            others = ways(deepest, below)
-            head = min((head, *others), key=order)
-            if not others or _network_levels(min(others, key=order)) > deepest:
+            other = min(heads(deepest, below), key=order, default=None)
+            if other is not None and order(other) < order(head):
+                head, chosen = other, deepest
+            if other is None or _network_levels(other) > deepest:
                 break
+    if tries and head.fabric.netlist.luts <= _TINY and not (fractured or carry):
+        for most in dict.fromkeys((None, chosen)):
+            head = min((head, climbed(most)), key=order)
     return head
 
 

@@ -19,7 +19,7 @@ from lgc.backend.target import Target, load, names
 from lgc.errors import DoesNotFitError, LgcError, UsageError
 from lgc.hw_tests.samples import Sample, random_sample
 from lgc.ir.carry_cells import ALONE
-from lgc.ir.passes.expand_argmax import add_argmax
+from lgc.ir.passes.expand_argmax import Play, add_argmax
 
 from ..needs import lacking, needs, needs_yosys
 
@@ -107,10 +107,11 @@ def test_thresholds_of_their_own_go_to_block_ram(tmp_path: Path) -> None:
 
 
 @needs_all
-def test_nextpnr_puts_carries_beside_their_multiplexers(tmp_path: Path) -> None:
-    """Its count of carries with a logic cell to themselves is that of `CarryCells`."""
-    sample = draw(features=40, levels=2, layers=(60, 120), classes=4)
-    fabric, argmax = add_argmax(sample.fabric, carry=True)
+@pytest.mark.parametrize("play", [Play(None, carry=True), Play((3, 1), slack=(0, 1), carry=True)])
+def test_nextpnr_puts_carries_beside_their_multiplexers(play: Play, tmp_path: Path) -> None:
+    """Its count of carries with a logic cell to themselves is that of `CarryCells`, behind LUTs as well."""
+    sample = draw(features=40, levels=2, layers=(60, 120), classes=6)
+    fabric, argmax = add_argmax(sample.fabric, play=play)
     files = write_rtl(sample.encoder, fabric, out=tmp_path / "rtl", argmax_registers=False, held=True)
     found = synthesise(files, load("ice40-hx1k"), out=tmp_path / "synth")
     cells = json.loads(found.netlist.read_text())["modules"]["lgc_top"]["cells"]

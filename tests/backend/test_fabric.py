@@ -17,7 +17,7 @@ from lgc.errors import LgcError
 from lgc.hw_tests.samples import random_fabric, staged
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import Netlist
-from lgc.ir.passes.expand_argmax import add_argmax
+from lgc.ir.passes.expand_argmax import add_argmax, every_play
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 
@@ -137,7 +137,7 @@ def test_random_fabrics_compute_the_scores(
     group=st.integers(1, 30),
     per_stage=st.integers(0, 3),
     held=st.booleans(),
-    three=st.booleans(),
+    play=st.data(),
 )
 def test_the_argmax_of_the_fabric(
     tmp_path_factory: pytest.TempPathFactory,
@@ -146,13 +146,14 @@ def test_the_argmax_of_the_fabric(
     group: int,
     per_stage: int,
     held: bool,
-    three: bool,
+    play: st.DataObject,
 ) -> None:
     rng = np.random.default_rng(seed)
     fabric = random_fabric(rng, inputs=12, layers=(20, classes * group), classes=classes)
     if per_stage:
         fabric = replace(fabric, netlist=staged(fabric.netlist, per_stage))
-    full, _ = add_argmax(fabric, carry=True, three=three)
+    plays = [each for each in every_play(classes, 0, k=4, carry=True) if each.carry]
+    full, _ = add_argmax(fabric, play=play.draw(st.sampled_from(plays)))
     text = fabric_text(full, held=held)
     assert text.verilog.count("lgc_carry carry_") == len(full.carries.carry)
     bits = rng.random((40, 12)) < 0.5

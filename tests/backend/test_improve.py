@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lgc.backend import improve, pnr, refine, router
+from lgc.backend.exchange import Exchange, exchange
 from lgc.backend.pnr import BETTER, place_and_route
 from lgc.backend.replicate import replicate
 from lgc.backend.rtl import write_rtl
@@ -141,7 +142,7 @@ def negotiated(edges: list[tuple[int, int, int]], ends: list[tuple[int, int]], w
     source, sink = np.array(ends, np.int32).T.copy()
     nets = router.Nets(
         [f"n{i}" for i in range(len(ends))], source, np.arange(len(ends) + 1, dtype=np.int32), sink,
-        np.zeros(len(ends), np.int32), np.zeros(len(ends), np.bool_), {},
+        np.zeros(len(ends), np.int32), np.zeros(len(ends), np.bool_), [], [],
     )  # fmt: skip
     return router.Router(graph, nets, np.zeros((1, 3, 3), np.float32), margin=1)
 
@@ -228,3 +229,90 @@ def test_what_is_on_a_longer_path_stays() -> None:
     of = {names[0]: i for i, names in enumerate(found.members)}
     assert {name for name, i in of.items() if found.plain[i]} == {"d", "e"}
     assert {name for name, i in of.items() if found.slow[i]} == {"b"}
+
+
+def row() -> tuple[Wires, dict[str, Any]]:
+    """Return a device of four tiles, and a design in which two wires want the same track.
+
+    Between any two tiles there is one track, of 100 ps for each step and 50 more, and eight of 900 ps. Two wires
+    lead from tile 0 to tile 2.
+    """
+    names: list[str] = []
+    for x in range(4):
+        names += [f"X{x}/Y1/lutff_{n}:out" for n in range(8)]
+        names += [f"X{x}/Y1/lutff_{n}:in_0_lut" for n in range(8)]
+    at = {name: n for n, name in enumerate(names)}
+    edges, tracks = [], len(names)
+    for source in range(4):
+        for sink in range(4):
+            far = abs(source - sink)
+            for delay, many in ((100 * far + 50, 1), (900, 8)):
+                for _ in range(many):
+                    edges += [(at[f"X{source}/Y1/lutff_{n}:out"], tracks, delay) for n in range(8)]
+                    edges += [(tracks, at[f"X{sink}/Y1/lutff_{n}:in_0_lut"], 0) for n in range(8)]
+                    tracks += 1
+    graph = grid(edges, tracks)
+    graph.x[: len(names)] = [int(name[1]) for name in names]
+    graph.y[:] = 1
+    graph.chip.__dict__["number"] = at
+    cells = {
+        "a": lut("X0/Y1/lc0", {"CLK": 3, "O": 4}),
+        "b": lut("X2/Y1/lc0", {"I0": 4, "CLK": 3, "O": 5}),
+        "c": lut("X0/Y1/lc1", {"CLK": 3, "O": 6}),
+        "d": lut("X2/Y1/lc1", {"I0": 6, "CLK": 3, "O": 7}),
+    }
+    return graph, placed(cells)
+
+
+def crowded() -> tuple[dict[str, Any], router.Router, np.ndarray]:
+    graph, module = row()
+    found = router.Router(
+        graph, router.Nets.of(module, graph, set()), np.zeros((1, 3, 3), np.float32), margin=9
+    )
+    assert found.run()
+    assert sorted(found.taken.tolist()) == [250, 900]
+    far = abs(np.arange(-20, 21))[None, None, :, None] * np.ones((8, 8, 1, 41))
+    return module, found, (100 * far + 50).astype(np.float32)
+
+
+def test_cells_change_places_where_two_wires_want_a_track() -> None:
+    """One of two wires from tile 0 to tile 2 goes around, until a cell at one of its ends stands elsewhere."""
+    module, found, delay = crowded()
+    cells, tiles = refine.Cells.of(module), {(x, 1) for x in range(4)}
+    assert exchange(module, found, cells, tiles, delay, seed=1) > 0
+    assert found.taken.max() < 250
+    again = router.Nets.of(module, found.wires, set())
+    assert again.source.tolist() == found.nets.source.tolist()
+    assert again.sink.tolist() == found.nets.sink.tolist()
+    for net, (source, sink) in enumerate(zip(again.source, again.sink, strict=True)):
+        at, size = found.tree_at[net], found.tree_size[net]
+        tree = found.tree_wire[at : at + size].tolist()
+        assert tree[0] == source
+        assert tree[-1] == sink
+        assert found.wires.origin[found.tree_edge[at + 1 : at + size]].tolist() == tree[:-1]
+    used = np.bincount(
+        np.concatenate(
+            [found.tree_wire[a : a + n] for a, n in zip(found.tree_at, found.tree_size, strict=True)]
+        )
+    )
+    assert used.max() == 1
+
+
+def test_an_exchange_that_helps_nothing_leaves_everything_as_it_was() -> None:
+    module, found, delay = crowded()
+    state = Exchange(found, refine.Cells.of(module), {(x, 1) for x in range(4)}, delay)
+    state.limit[:] = 40  # less than any pin takes
+    before = [
+        found.tree_size.tolist(),
+        found.occupied.tolist(),
+        found.taken.tolist(),
+        found.nets.source.tolist(),
+    ]
+    a = next(i for i, names in enumerate(state.cells.members) if names == ["a"])
+    assert not state.exchange(a, state.slot[3, 1, 5])
+    assert not state.exchange(a, state.slot[2, 1, 0])  # where b stands
+    assert before == [
+        found.tree_size.tolist(), found.occupied.tolist(), found.taken.tolist(), found.nets.source.tolist()
+    ]  # fmt: skip
+    assert [axis.tolist() for axis in (state.x, state.y, state.z)] == state.cells.place.T.tolist()
+    assert (found.history == 1).all()

@@ -13,7 +13,7 @@ from lgc.ir.carry_cells import ALONE, CarryCells
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes._polarity import invert
-from lgc.ir.passes.expand_argmax import add_argmax, expand_argmax, prove_expanded
+from lgc.ir.passes.expand_argmax import add_argmax, expand_argmax, possible_rounds, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.passes.pipeline import Pipeline
 from lgc.ir.simulate import outputs
@@ -23,8 +23,13 @@ from lgc.ir.verify import check
 from .netlists import difflogic, netlists
 
 
-def driven(classes: int, width: int, *, seed: int, constants: int = 0) -> Netlist:
-    """Score bits that LUTs drive, each the XOR of an input and the last one, and a few constants."""
+def driven(
+    classes: int, width: int, *, seed: int, constants: int = 0, later: list[int] | None = None
+) -> Netlist:
+    """Score bits that LUTs drive, each the XOR of an input and the last one, and a few constants.
+
+    With `later` each bit of a score takes so many levels more, each an XOR with the last input.
+    """
     rng = np.random.default_rng(seed)
     bits = classes * width
     fanin = np.zeros((bits, 4), np.int32)
@@ -32,8 +37,12 @@ def driven(classes: int, width: int, *, seed: int, constants: int = 0) -> Netlis
     fanin[:, 0] = np.arange(2, 2 + bits)
     fanin[:, 1] = 2 + bits
     roots = np.arange(2 + inputs, 2 + inputs + bits, dtype=np.int32)
+    for bit, more in enumerate((later or [0] * width) * classes):
+        for _ in range(more):
+            fanin = np.concatenate([fanin, np.array([[roots[bit], 2 + bits, 0, 0]], np.int32)])
+            roots[bit] = 1 + inputs + len(fanin)
     roots[rng.permutation(bits)[:constants]] = rng.integers(0, 2, min(constants, bits))
-    return Netlist(inputs, fanin, np.full(bits, 6, np.uint16), roots)
+    return Netlist(inputs, fanin, np.full(len(fanin), 6, np.uint16), roots)
 
 
 def wanted(net: Netlist, classes: int, bits: np.ndarray) -> np.ndarray:
@@ -58,6 +67,45 @@ def test_argmax_in_chains(classes: int, width: int, constants: int, three: bool,
     index = outputs(full.netlist, bits)
     assert np.array_equal(index @ (1 << np.arange(index.shape[1])), wanted(net, classes, bits))
     assert len(full.round_of) == full.netlist.luts - net.luts
+
+
+@given(
+    classes=st.integers(2, 10),
+    levels=st.lists(st.integers(0, 4), min_size=1, max_size=8),
+    play=st.data(),
+    constants=st.integers(0, 4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_argmax_in_rounds_of_every_size(
+    classes: int, levels: list[int], play: st.DataObject, constants: int, seed: int
+) -> None:
+    """Bits come at different levels, so that carries begin with LUTs or end in them."""
+    net = driven(classes, len(levels), seed=seed, constants=constants, later=levels)
+    rounds = play.draw(st.sampled_from(list(possible_rounds(classes))))
+    slack = play.draw(st.sampled_from([(0, 0), (0, 2), (1, 4), (8, 8)]))
+    full = expand_argmax(net, classes=classes, carry=True, rounds=rounds, slack=slack)
+    check(full.netlist)
+    full.carries.check(full.netlist)
+    rng = np.random.default_rng(seed)
+    bits = rng.random((256, net.inputs)) < rng.random((256, 1))
+    index = outputs(full.netlist, bits)
+    assert np.array_equal(index @ (1 << np.arange(index.shape[1])), wanted(net, classes, bits))
+    assert len(full.round_of) == full.netlist.luts - net.luts
+
+
+def test_pairs_meet_in_carries_and_the_last_three_in_both() -> None:
+    """Seven bits that come one after another are compared in a LUT, those of winners in carries of two levels."""
+    net = driven(6, 7, seed=0, later=list(range(7)))
+    found = {
+        slack: expand_argmax(net, classes=6, carry=True, rounds=(3, 1), slack=(0, slack))
+        for slack in (0, 1, 2, 3)
+    }
+    luts = [full.carries.luts(full.netlist) - net.luts for full in found.values()]
+    # matches of 7 multiplexers and a verdict; duels, the last one of equal polarity; 5 for the number
+    assert luts == [3 * 8 + n + 5 for n in (9 + 9 + 9, 7 + 7 + 8, 5 + 5 + 7, 3 + 3 + 6)]
+    for full in found.values():
+        full.carries.check(full.netlist)
+        assert prove_expanded(net, full)
 
 
 @given(net=netlists(max_k=4, outputs=12))

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from lgc.ir import _kernels
 from lgc.ir.builder import Builder
+from lgc.ir.carry_cells import CarryCells
+from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist, table_dtype
 from lgc.ir.passes._compare import greater, shapes
-from lgc.ir.passes._meet import Player, meet
+from lgc.ir.passes._meet import Player, chooser, meet
 from lgc.ir.passes._squeeze import size
 from lgc.ir.passes.expand_argmax import (
     best_argmax,
@@ -77,6 +79,59 @@ def test_bits_that_arrive_together_may_be_compared_by_a_tree() -> None:
     a, b = ([2 * (3 + i) for i in range(start, start + 6)] for start in (0, 6))
     found = shapes(Builder(late([0] * 12, 4), k=4), a, b)
     assert [(shape.level, shape.luts) for shape in found] == [(3, 7), (4, 6), (5, 5)]
+    found = shapes(Builder(late([0] * 12, 4), k=4), a, [x ^ 1 for x in b], chained=True)
+    assert [(s.level, s.luts, s.carries) for s in found] == [(3, 7, 0), (4, 5, 3), (5, 3, 4), (6, 1, 5)]
+
+
+@given(
+    levels=st.lists(st.integers(0, 5), min_size=1, max_size=9),
+    inverted=st.integers(0, 2**18 - 1),
+    several=st.booleans(),
+)
+def test_every_shape_with_carries_compares_as_it_promises(
+    levels: list[int], inverted: int, several: bool
+) -> None:
+    """Bits come in any polarity, or those of one number as complements; carries are as cells want them."""
+    net, width = late(levels * 2, 4), len(levels)
+    flips = [inverted >> i & 1 if several else int(i >= width) for i in range(2 * width)]
+    literals = [2 * s ^ flip for s, flip in zip(net.outputs.tolist(), flips, strict=True)]
+    a, b = literals[:width], literals[width:]
+    bits = near(net.inputs, 2)
+    score = numbers(outputs(net, bits) ^ np.array(flips, np.bool_), 2)
+    found = shapes(Builder(net, k=4), a, b, chained=True)
+    assert [s.luts for s in found] == sorted({s.luts for s in found}, reverse=True)
+    assert not width > 1 or several or found[-1].luts == 1
+    for shape in found:
+        builder, carries = Builder(net, k=4), list[tuple[int, int, int, int]]()
+        result = greater(builder, a, b, shape.level, carries)
+        assert builder.level(result) == shape.level
+        assert len(carries) == shape.carries
+        assert builder.new == shape.luts + shape.carries
+        made = builder.netlist([result])
+        CarryCells.beside_luts(made, carries).check(made)
+        assert np.array_equal(outputs(made, bits)[:, 0], score[:, 0] > score[:, 1])
+
+
+@pytest.mark.parametrize("bits", [(1, "b", "c"), ("a", 0, "c"), ("a", "b", 1), ("a", "b", "a")])
+def test_three_choose_by_the_better_of_two(bits: tuple[int | str, ...]) -> None:
+    """A LUT and the one that ends it, which reads two duels, where a constant or an equal bit leaves a pin."""
+    builder = Builder(late([0] * 5, 4), k=4)
+    names = {"a": 6, "b": 8, "c": 10}
+    own = [names[bit] if isinstance(bit, str) else bit for bit in bits]
+    ab, ac, bc = 12, 14, builder.lut(lambda x, y: x & y, 4, 6)
+    winner = chooser(builder, 3, [ab, ac, bc], two_first=True)(own)
+    assert builder.new == 3
+    net = builder.netlist([winner, bc])
+    rows = patterns(net.inputs, samples=0, seed=0)
+    made = outputs(net, rows)
+    value = {0: np.zeros(len(rows), np.bool_), 1: np.ones(len(rows), np.bool_)}
+    value |= {2 * (2 + i): rows[:, i] for i in range(net.inputs)}
+    b_over_a, c_over_a, c_over_b = value[ab], value[ac], made[:, 1]
+    possible = ~(b_over_a & c_over_b & ~c_over_a) & ~(~b_over_a & ~c_over_b & c_over_a)
+    best = np.where(
+        b_over_a & ~c_over_b, value[own[1]], np.where(c_over_a & c_over_b, value[own[2]], value[own[0]])
+    )
+    assert np.array_equal(made[possible, 0], best[possible])
 
 
 @given(

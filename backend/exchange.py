@@ -1,0 +1,263 @@
+"""Exchanging cells of a routed design where wires are late.
+
+Cells stand where the least delays of their wires are best, but a few wires do not get the tracks that these
+take, too many want the same. Here a cell at an end of a late wire changes places with another one, the nets
+of both are routed anew and negotiate with all that they meet, and that stays if nothing is as late as it was.
+So the slowest wire becomes quicker, step by step, in a design that is always complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._exchange import lay, lift, meet, own, weigh
+from ._settle import SLOTS
+from .refine import Cells, joined, put
+from .router import HIGHEST, HISTORY, URGENT, Router, pin
+
+_LOG = logging.getLogger(__name__)
+
+TRIED, WINDOWS = 40, 2
+"""Places tried for a late wire at a time, and how often others when nothing helped."""
+
+EFFORT = 400_000
+"""Nets that may be routed in all."""
+
+POWER = 12.0
+"""Places are tried in the order of the sum of their wires' delays to this power."""
+
+ROUNDS, NETS = 60, 200
+"""Rounds that a negotiation may last, and nets that it may come to."""
+
+FULL = 0.9
+"""Share of the router's memory that one may take."""
+
+FIRST, LATER, SOONER, LEAST, MOST_LATE = 4.0, 1.6, 0.97, 0.05, 50.0
+"""How a sink's delay weighs against tracks where its net is moved, what that is multiplied by in each round
+where it is late and where not, and its bounds."""
+
+I32 = npt.NDArray[np.int32]
+
+
+class Exchange:
+    """Cells that may change places, and the routed nets between them."""
+
+    def __init__(
+        self, router: Router, cells: Cells, tiles: set[tuple[int, int]], delay: npt.NDArray[np.float32]
+    ) -> None:
+        self.router, self.cells, self.delay, self.nets = router, cells, delay, router.nets
+        nets = router.nets
+        self.fan = np.diff(nets.first)
+        self.net_of = np.repeat(np.arange(len(self.fan), dtype=np.int32), self.fan)
+        number = {name: i for i, names in enumerate(cells.members) for name in names}
+        self.driver = np.array([number[cell] for cell, _ in nets.drives])
+        self.reader = np.array([number[cell] for cell, _ in nets.reads])
+        self.drives: list[list[int]] = [[] for _ in cells.members]
+        self.reads: list[list[int]] = [[] for _ in cells.members]
+        for net, cell in enumerate(self.driver.tolist()):
+            self.drives[cell].append(net)
+        for sink, cell in enumerate(self.reader.tolist()):
+            self.reads[cell].append(sink)
+        self.x, self.y, self.z = (cells.place[:, axis].copy() for axis in range(3))
+        self.slots = np.array(
+            [(x, y, z) for x, y in sorted(tiles - cells.taken) for z in range(SLOTS)], np.int32
+        )
+        self.slot = {tuple(at): s for s, at in enumerate(self.slots.tolist())}
+        self.cell = np.full(len(self.slots), -1, np.int32)
+        for i in np.flatnonzero(cells.plain).tolist():
+            self.cell[self.slot[tuple(cells.place[i].tolist())]] = i
+        self.start, self.other, self.leaves = joined(cells.wires, len(cells.place))
+        self.owner = np.full(len(router.occupied), -1, np.int32)
+        everything = np.arange(len(self.fan), dtype=np.int32)
+        self._own(everything)
+        router.measure(everything)
+        # how long the rest of such a path may take is not known: it becomes no longer
+        self.limit = np.where(nets.urgent, router.taken, 0)
+        self.weight = np.ones(len(nets.sink), np.float32)
+        self.inside, self.shares = np.zeros(len(self.fan), np.bool_), np.zeros(len(self.fan), np.bool_)
+        self.met, self.raised = np.empty(len(self.fan), np.int32), np.empty(1 << 16, np.int32)
+        self.tried = self.made = self.routed = 0
+
+    def run(self, rng: np.random.Generator) -> None:
+        """Exchange until nothing that is tried helps any more."""
+        router, ordinary = self.router, ~self.nets.urgent
+        cost = np.empty(len(self.slots))
+        window = 0
+        while window < WINDOWS and self.routed < EFFORT:
+            slowest = int(router.taken[ordinary].max(initial=0))
+            self.limit[ordinary] = slowest - 1
+            before = self.made
+            for sink in rng.permutation(np.flatnonzero(router.taken > self.limit)).tolist():
+                if router.taken[sink] <= self.limit[sink]:
+                    continue
+                for cell, slot in self._candidates(sink, cost, window):
+                    if self.routed >= EFFORT or self.exchange(cell, slot):
+                        break
+            window = window + 1 if self.made == before else 0
+        router.taken[self.nets.urgent] = 0
+
+    def _candidates(self, sink: int, cost: npt.NDArray[np.float64], window: int) -> list[tuple[int, int]]:
+        """Return cells at the ends of a wire and slots that they might go to; at first where one is."""
+        found, stay = [], []
+        for cell in (int(self.driver[self.net_of[sink]]), int(self.reader[sink])):
+            if not self.cells.plain[cell]:
+                continue
+            stay.append((cell, self.slot[self._place(cell)]))
+            weigh(
+                cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
+                self.delay, float(self.limit[sink]), POWER, cost,
+            )  # fmt: skip
+            best = np.argsort(cost, kind="stable")[: TRIED * (window + 1)]
+            found += [(cost[s], cell, s) for s in best.tolist() if np.isfinite(cost[s])]
+        tried = [(cell, slot) for _, cell, slot in sorted(found)]
+        return (stay[-1:] if not window else []) + tried[TRIED * window : TRIED * (window + 1)]
+
+    def exchange(self, cell: int, slot: int) -> bool:
+        """Let a cell and what is in a slot change places if no sink is later than its limit then.
+
+        Returns:
+            Whether they did.
+        """
+        router = self.router
+        self.tried += 1
+        if router.used > len(router.tree_wire) // 2:
+            router.compact()
+        here = self._place(cell)
+        there = tuple(self.slots[slot].tolist())
+        other = int(self.cell[slot])
+        moved = [(cell, here, there)]
+        if other >= 0 and other != cell:
+            moved.append((other, there, here))
+        touched = {net for c, _, _ in moved for net in self.drives[c]}
+        touched |= {int(self.net_of[sink]) for c, _, _ in moved for sink in self.reads[c]}
+        group = np.array(sorted(touched), np.int32)
+        used, kept = router.used, [self._copy(group)]
+        self.weight[self._sinks(group)] = FIRST
+        lift(group, router.tree_at, router.tree_size, router.tree_wire, router.occupied)
+        for c, _, to in moved:
+            self._stand(c, to)
+        done = self._negotiate(kept)
+        group = np.concatenate([order for order, *_ in kept])
+        if done:
+            for _, at, size, _ in kept:
+                for a, n in zip(at.tolist(), size.tolist(), strict=True):
+                    self.owner[router.tree_wire[a : a + n]] = -1
+            self._own(group)
+            self.cell[self.slot[here]] = other
+            self.cell[slot] = cell
+            self.made += 1
+            return True
+        lift(group, router.tree_at, router.tree_size, router.tree_wire, router.occupied)
+        for order, at, size, taken in kept:
+            lay(order, at, size, router.tree_at, router.tree_size, router.tree_wire, router.occupied)
+            router.taken[self._sinks(order)] = taken
+        for c, back, _ in moved:
+            self._stand(c, back)
+        router.used = used
+        return False
+
+    def _negotiate(self, kept: list[Any]) -> bool:
+        """Route the nets in `kept` and all that they meet, which are added; return whether none is late."""
+        router, group, raised = self.router, kept[0][0], []
+        order, done = group, False
+        self.inside[group] = True
+        for _ in range(ROUNDS):
+            crit = self.weight / (1 + self.weight)
+            key = np.maximum.reduceat(crit[self._sinks(order)], np.cumsum(self.fan[order]) - self.fan[order])
+            order = order[np.argsort(-key, kind="stable")]
+            self.routed += len(order)
+            if router.route(order, crit, HIGHEST) or router.used > FULL * len(router.tree_wire):
+                break
+            router.measure(order)
+            many, wires = meet(
+                group, router.tree_at, router.tree_size, router.tree_wire, router.occupied, self.owner,
+                router.history, HISTORY, self.inside, self.met, self.shares, self.raised,
+            )  # fmt: skip
+            raised.append(self.raised[:wires].copy())
+            if many:
+                more = np.sort(self.met[:many])
+                kept.append(self._copy(more))
+                sinks = self._sinks(more)
+                ratio = 2.0 * (router.taken[sinks] / np.maximum(self.limit[sinks], 1)) ** 3
+                self.weight[sinks] = np.where(self.nets.urgent[sinks], URGENT, ratio)
+                self.shares[more] = True
+                group = np.concatenate([group, more])
+                if len(group) > NETS:
+                    break
+            sinks = self._sinks(group)
+            late, shares = router.taken[sinks] > self.limit[sinks], group[self.shares[group]]
+            done = not (len(shares) or late.any())
+            if done or (not len(shares) and self.weight[sinks[late]].min() >= MOST_LATE):
+                break
+            change = np.where(late, LATER, SOONER)
+            self.weight[sinks] = np.clip(self.weight[sinks] * change, LEAST, MOST_LATE)
+            order = np.unique(np.concatenate([shares, self.net_of[sinks[late]]]))
+        self.inside[group] = False
+        for wires_ in raised:
+            router.history[wires_] = 1
+        return done
+
+    def _place(self, cell: int) -> tuple[int, ...]:
+        return int(self.x[cell]), int(self.y[cell]), int(self.z[cell])
+
+    def _stand(self, cell: int, place: tuple[int, ...]) -> None:
+        """Let a cell be at a place, with its pins."""
+        router, nets = self.router, self.nets
+        x, y, z = place
+        self.x[cell], self.y[cell], self.z[cell] = place
+        for net in self.drives[cell]:
+            nets.source[net] = pin(router.wires, nets.drives[net][1], x, y, z)
+        for sink in self.reads[cell]:
+            nets.sink[sink] = pin(router.wires, nets.reads[sink][1], x, y, z)
+            router.at_x[sink], router.at_y[sink] = x, y
+
+    def _sinks(self, nets: I32) -> npt.NDArray[np.int64]:
+        """Numbers of the sinks of nets."""
+        size = self.fan[nets]
+        return np.repeat(self.nets.first[nets] - (np.cumsum(size) - size), size) + np.arange(size.sum())
+
+    def _copy(self, nets: I32) -> tuple[Any, ...]:
+        """Where the trees of nets are, and what their sinks take."""
+        router = self.router
+        return nets, router.tree_at[nets], router.tree_size[nets], router.taken[self._sinks(nets)]
+
+    def _own(self, nets: I32) -> None:
+        own(nets, self.router.tree_at, self.router.tree_size, self.router.tree_wire, self.owner)
+
+
+def exchange(
+    module: dict[str, Any],
+    router: Router,
+    cells: Cells,
+    tiles: set[tuple[int, int]],
+    delay: npt.NDArray[np.float32],
+    *,
+    seed: int,
+) -> int:
+    """Exchange plain cells of a routed design until its slowest wire is as quick as can be.
+
+    Args:
+        module: nextpnr's netlist, in which they are placed anew.
+        router: that has found ways for all nets, changed with them.
+        cells: of the netlist.
+        tiles: column and row of those that hold logic.
+        delay: picoseconds `[numbers, numbers, columns, rows]`, see `settle`.
+        seed: of the order of late wires.
+
+    Returns:
+        How many exchanges were made.
+    """
+    found = Exchange(router, cells, tiles, delay)
+    before = int(router.taken[~router.nets.urgent].max(initial=0))
+    found.run(np.random.default_rng(seed))
+    put(
+        module, cells, np.flatnonzero(cells.plain), np.stack([found.x, found.y, found.z], axis=1)[cells.plain]
+    )
+    _LOG.info(
+        "%d of %d exchanges: %d ps, then %d.", found.made, found.tried, before, router.taken.max(initial=0)
+    )
+    return found.made
