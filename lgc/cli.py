@@ -186,6 +186,10 @@ def train(
     "the chip has room.",
 )  # fmt: skip
 @click.option(
+    "--head", default="sites", show_default=True, metavar="sites|luts[:LEVELS]",
+    help="Xilinx: the fewest LUT sites or LUTs, in so many levels of LUTs and CARRY4 at most; else exit 5.",
+)  # fmt: skip
+@click.option(
     "--until", type=click.Choice(["verilog", "simulation", "synthesis", "bitstream"]), default="bitstream",
     show_default=True, help="Last stage to run.",
 )  # fmt: skip

@@ -33,6 +33,7 @@ from lgc import __version__, handover, implement, models, netlists, onboard
 from lgc.build import Build, Watch, read_rtl, simulate_rtl
 from lgc.critical import Hops, named
 from lgc.errors import LgcError, MismatchError, UsageError
+from lgc.head import Aim, levels_of
 from lgc.ir import passes
 from lgc.ir._typing import Bool2
 from lgc.ir.classifier import Classifier
@@ -110,6 +111,8 @@ class Flow:
         self.path, self.options, self.watch = path, options, watch
         self.board: Board | None = board.load(options.board) if options.board else None
         self.target: Target = target.load(self.board.target if self.board else options.target)
+        self.aim = Aim.of(options.head)
+        self.aim.check(self.target)
         self.checkpoint: Checkpoint = checkpoint.load(path)
         pipeline = passes.REGISTRY.parse(options.passes)
         evidence = None
@@ -222,18 +225,21 @@ class Flow:
         carry, slices = self.target.cells.carries, self.target.cells.own_cells
 
         def run(out: Path) -> Outcome:
-            before = netlists.read(source)
-            fabric = expand(
-                before,
-                k=self.target.k,
-                fractured=slices,
-                carry=slices,
-                position=models.positions(self.checkpoint),
-                registered=self.pace.waiting,
-            )
+            before, given = netlists.read(source), None
+            if self.aim.chosen:
+                fabric, given = self.aim(before, self.target.k)
+            else:
+                fabric = expand(
+                    before,
+                    k=self.target.k,
+                    fractured=slices,
+                    carry=slices,
+                    position=models.positions(self.checkpoint),
+                    registered=self.pace.waiting,
+                )
             checks = [self.check_fabric(before, fabric)]
-            choices = self.pace.choices(fabric, self.target)
-            counted, fabric, argmax = self.pace(fabric, self.target)
+            choices = self.pace.choices(fabric, self.target, given)
+            counted, fabric, argmax = self.pace(fabric, self.target, given)
             checks.append(self.check_argmax(counted, fabric, argmax))
             netlists.write(out / "fabric.npz", fabric.netlist)
             (out / "fabric.json").write_text(json.dumps(fabric.facts()) + "\n")
@@ -241,12 +247,13 @@ class Flow:
             values = {name: getattr(fabric, name) for name in names}
             values |= {"luts": luts(counted), "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
+            values |= {"head": self.aim.words(levels_of(counted, argmax)) if slices else None}
             values |= self.wires(fabric.netlist)
             values |= {"choices": choices, "checks": [dataclasses.asdict(check) for check in checks]}
             return Outcome(values)
 
         key: dict[str, Any] = {"k": self.target.k, "pace": dataclasses.asdict(self.pace)}
-        key |= {"carry": carry, "slices": slices}
+        key |= {"carry": carry, "slices": slices, "head": self.options.head}
         key |= self.target_key
         key |= self.sample_key
         return self.step("03-expand", run, key, source, self.path)

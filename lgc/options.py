@@ -16,6 +16,8 @@ class Options:
         target: name or TOML file of the FPGA.
         passes: optimisation pipeline before mapping.
         levels: LUTs between registers, 0 for a combinational fabric.
+        head: for Xilinx, what network, counters and argmax are chosen for: the fewest "sites" of two LUTs, or
+            the fewest "luts"; with ":12" behind it, in at most 12 levels, each CARRY4 on the way being one.
         until: last stage, one of `STAGES`.
         data: data set for simulation; what the checkpoint was trained on if "".
         images: samples to simulate, all if None.
@@ -49,6 +51,7 @@ class Options:
     target: str = "ice40-hx8k"
     passes: str = "simplify,merge,reduce"
     levels: int = 4
+    head: str = "sites"
     until: str = "bitstream"
     data: str = ""
     images: int | None = None

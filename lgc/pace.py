@@ -89,8 +89,10 @@ class Pace:
         """LUTs between registers where signals that wait need a register for each stage; 0 for none."""
         return max(self.levels, 1) if self.full else 0
 
-    def __call__(self, fabric: Fabric, target: Target) -> tuple[Fabric, Fabric, Argmax]:
-        """Give a fabric its stages and its argmax.
+    def __call__(
+        self, fabric: Fabric, target: Target, argmax: Argmax | None = None
+    ) -> tuple[Fabric, Fabric, Argmax]:
+        """Give a fabric its stages and its argmax, the one that was chosen with it if there is such.
 
         Returns:
             The fabric before its argmax, with it, and what a proof of the argmax needs.
@@ -99,9 +101,9 @@ class Pace:
             DoesNotFitError: no number of stages reaches the clock, by the delays of the target.
         """
         if self.clock_mhz is None:
-            return self._paced(fabric, target, self.levels)
+            return self._paced(fabric, target, self.levels, argmax)
         for levels in range(max(depth(fabric), 1), 0, -1):
-            found = self._paced(fabric, target, levels)
+            found = self._paced(fabric, target, levels, argmax)
             if self._period(found[1], target, levels) * self.clock_mhz <= 1e6:
                 return found
         raise DoesNotFitError(
@@ -110,12 +112,15 @@ class Pace:
             hint="Ask for a slower clock.",
         )
 
-    def choices(self, fabric: Fabric, target: Target) -> list[dict[str, float | int | bool]]:
+    def choices(
+        self, fabric: Fabric, target: Target, argmax: Argmax | None = None
+    ) -> list[dict[str, float | int | bool]]:
         """Tell what more or fewer stages would give by the target's delay model: estimates, not measurements.
 
         Args:
             fabric: as for `__call__`.
             target: the device.
+            argmax: as for `__call__`.
 
         Returns:
             For each number of LUTs between registers: `levels`, the fabric's `stages`, the estimated
@@ -124,10 +129,10 @@ class Pace:
         """
         if target.delay is None or self.full or self.stages is not None:
             return []
-        taken = self(fabric, target)[1].latency
+        taken = self(fabric, target, argmax)[1].latency
         found: dict[int, dict[str, float | int | bool]] = {}
         for levels in _CHOICES:
-            staged_ = self._paced(fabric, target, levels)[1]
+            staged_ = self._paced(fabric, target, levels, argmax)[1]
             period = max(self._period(staged_, target, levels), target.delay.shell)
             stages = staged_.latency
             found.setdefault(
@@ -142,7 +147,9 @@ class Pace:
             )
         return list(found.values())
 
-    def _paced(self, fabric: Fabric, target: Target, levels: int) -> tuple[Fabric, Fabric, Argmax]:
+    def _paced(
+        self, fabric: Fabric, target: Target, levels: int, argmax: Argmax | None
+    ) -> tuple[Fabric, Fabric, Argmax]:
         carry = target.cells.carries
         if target.cells.own_cells and (self.full or self.stages is not None):
             raise UsageError(
@@ -151,7 +158,7 @@ class Pace:
             )
         if not self.full and self.stages is None:
             counted = staged(fabric, levels)
-            return counted, *add_argmax(counted, carry=carry)
+            return counted, *add_argmax(counted, carry=carry, argmax=argmax)
         # Carry chains compare whole numbers between two registers; LUTs are cut wherever stages want it.
         with_argmax, argmax = add_argmax(fabric, registered=levels if self.full else 0)
         stages = -1 if self.stages is None else self.stages

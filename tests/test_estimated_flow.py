@@ -70,6 +70,53 @@ def test_the_verilog_is_proved_with_the_vendor_s_models(built: lgc.Build) -> Non
     assert found.method.startswith("proof (SAT")
 
 
+@needs_tools
+def test_a_head_chosen_for_levels(tmp_path: Path) -> None:
+    """Simulated and proved as any other; the report says what it was chosen for."""
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny(nodes=200))
+    build = lgc.compile(path, target="xc7a35t", head="luts:12", images=10, until="simulation")
+    report = build.report
+    assert report.simulation is not None
+    assert (report.simulation.classes_equal, report.simulation.scores_equal) == (10, 10)
+    chosen = report.netlist.head
+    assert chosen is not None
+    assert chosen.startswith("the fewest LUTs in at most 12 levels; it has ")
+    assert ("chosen for", chosen) in [row[:2] for section in render.sections(report) for row in section[2]]
+    ladder = verify(build.path, levels=("netlist", "rtl"), images=5)
+    rungs = {rung.name: rung for rung in ladder.rungs}
+    for name in ("optimised ↔ LUTs with popcount", "LUTs with popcount ↔ Verilog"):
+        assert rungs[name].method.startswith("proof")
+
+
+@pytest.mark.parametrize(
+    ("head", "target", "message"),
+    [
+        ("few", "xc7a35t", r"^--head takes sites or luts, with levels behind a colon if wanted, not 'few'\."),
+        ("luts:0", "xc7a35t", r"^--head takes sites or luts, "),
+        (
+            "sites:9",
+            "ecp5-25f",
+            r"^--head is for Xilinx; designs for ecp5-25f take the fewest LUTs in any case",
+        ),
+    ],
+)
+def test_heads_that_mean_nothing(head: str, target: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny())
+    with pytest.raises(UsageError, match=message):
+        lgc.compile(path, target=target, head=head)
+
+
+def test_too_few_levels_for_a_head(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny())
+    with pytest.raises(
+        DoesNotFitError, match=r"^No network, counters and argmax of at most 2 levels were found"
+    ):
+        lgc.compile(path, target="xc7a35t", head="luts:2")
+
+
 def test_a_script_for_another_vendor_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
     checkpoint.save(path, tiny())

@@ -14,7 +14,9 @@ from ..netlist import Netlist
 from ._squeeze import squeeze
 
 
-def squeeze_around(net: Netlist, chains: Chains, k: int, *, first: int = 0) -> tuple[Netlist, Chains]:
+def squeeze_around(
+    net: Netlist, chains: Chains, k: int, *, parts: tuple[int, ...] = ()
+) -> tuple[Netlist, Chains]:
     """Return `net` and its chains with fewer LUTs, or as they are; see `squeeze`.
 
     Sums and carries become inputs while the rest is mapped, what the chains read becomes outputs.
@@ -23,7 +25,8 @@ def squeeze_around(net: Netlist, chains: Chains, k: int, *, first: int = 0) -> t
         net: LUTs of at most k pins, no readout.
         chains: its carry chains.
         k: pins per LUT.
-        first: so many LUTs read none of the others; what stems from them comes first again.
+        parts: LUTs up to the end of each part but the last, ascending; a part reads none that follow, and
+            what stems from it comes before them again.
     """
     rows = chains.free(net)
     kept = _beside(net, chains, rows)
@@ -32,7 +35,7 @@ def squeeze_around(net: Netlist, chains: Chains, k: int, *, first: int = 0) -> t
     if mapped.luts >= inner.luts:
         return net, chains
     try:
-        found = _joined(net, chains, rows, kept, mapped, made, first)
+        found = _joined(net, chains, rows, kept, mapped, made, parts)
         found[1].check(found[0])
     except LgcError:
         return net, chains
@@ -69,7 +72,13 @@ def _cut(net: Netlist, chains: Chains, rows: Bool1, kept: I64x1) -> tuple[Netlis
 
 
 def _joined(
-    net: Netlist, chains: Chains, rows: Bool1, kept: I64x1, mapped: Netlist, made: I64x1, first: int
+    net: Netlist,
+    chains: Chains,
+    rows: Bool1,
+    kept: I64x1,
+    mapped: Netlist,
+    made: I64x1,
+    parts: tuple[int, ...],
 ) -> tuple[Netlist, Chains]:
     """Put the chains back between the mapped LUTs."""
     own = np.flatnonzero(rows)
@@ -90,7 +99,7 @@ def _joined(
     assert mapped.origin is not None
     lut = np.append(np.flatnonzero(~rows), net.luts)  # inverters come last
     origin = np.concatenate([lut[mapped.origin], own]).astype(np.int32)
-    order = _order(fanin, net.first_lut, origin >= first)
+    order = _order(fanin, net.first_lut, np.searchsorted(parts, origin, side="right"))
     place = np.arange(net.first_lut + len(fanin), dtype=np.int64)
     place[net.first_lut + order] = net.first_lut + np.arange(len(order))
     signal = np.where(signal == GONE, GONE, place[signal])
@@ -105,8 +114,8 @@ def _joined(
     return after, _renumbered(chains, signal)
 
 
-def _order(fanin: I64x2, first: int, later: Bool1) -> I64x1:
-    """Rows in topological order, those that are `later` behind all others.
+def _order(fanin: I64x2, first: int, part: I64x1) -> I64x1:
+    """Rows in topological order, part by part.
 
     Raises:
         LgcError: there is a cycle.
@@ -115,7 +124,7 @@ def _order(fanin: I64x2, first: int, later: Bool1) -> I64x1:
     for _ in range(len(fanin) + 1):
         deeper = level[fanin].max(axis=1, initial=0) + 1
         if np.array_equal(deeper, level[first:]):
-            return np.lexsort((level[first:], later))
+            return np.lexsort((level[first:], part))
         level[first:] = deeper
     raise LgcError("The LUTs around carry chains need each other's results.")
 

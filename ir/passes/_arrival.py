@@ -216,6 +216,11 @@ def ways_to_count(tally: Tally, level: Callable[[Literal], int], *, draws: bool 
     draw, bits = Random(0).random, sum(map(len, columns))  # noqa: S311 - always the same plans
     tries = min(2 * bits, _STEPS // max(1, bits)) if draws else 0
     found += [drawn(columns, draw) for _ in range(tries)]
+    return pareto(found)
+
+
+def pareto(found: list[Plan]) -> list[Plan]:
+    """Keep plans that no other beats, from the earliest compared to the fewest LUTs."""
     kept = list[Plan]()
     for candidate in sorted(found, key=lambda each: (each.compared, each.luts)):
         if not kept or candidate.luts < kept[-1].luts:

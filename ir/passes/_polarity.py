@@ -6,8 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._typing import Bool1, U64x1
+from .._typing import Bool1, I64x1, U64x1
 from ..netlist import Netlist
+
+
+def plainer(net: Netlist, literals: I64x1) -> tuple[Netlist, I64x1]:
+    """Let LUTs that `literals` want inverted, and never as they are, drive the complement.
+
+    Returns the netlist and its literals for the same functions.
+    """
+    odd, even = np.zeros(net.signals, np.bool_), np.zeros(net.signals, np.bool_)
+    odd[literals[literals & 1 == 1] >> 1] = True
+    even[literals[literals & 1 == 0] >> 1] = True
+    flipped = odd & ~even
+    flipped[: net.first_lut] = False
+    return invert(net, flipped), literals ^ flipped[literals >> 1]
 
 
 def invert(net: Netlist, chosen: Bool1) -> Netlist:

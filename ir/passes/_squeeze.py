@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._typing import Bool1
+from .._typing import Bool1, I64x1
 from ..builder import Builder
 from ..netlist import Netlist
 from ..readout import Readout
-from ._polarity import invert
+from ._polarity import plainer
 from .lut_map import LutMap
 
 _ROUNDS = 3
@@ -53,14 +53,10 @@ def _again(net: Netlist, k: int, *, depth: bool) -> Netlist:
     mapped = LutMap(k=k, depth=depth).once(replace(net, outputs=np.empty(0, np.int32), readout=entries))
     head = mapped.readout
     assert head is not None
-    literal = np.where(head.signal == 1, 1, 2 * head.signal.astype(np.int64)) ^ (head.weight < 0)
-    odd, even = np.zeros(mapped.signals, np.bool_), np.zeros(mapped.signals, np.bool_)
-    odd[literal[literal & 1 == 1] >> 1] = True
-    even[literal[literal & 1 == 0] >> 1] = True
-    flipped = odd & ~even
-    flipped[: mapped.first_lut] = False
-    literal ^= flipped[literal >> 1]
-    whole = Builder(invert(replace(mapped, readout=None), flipped), k=k).netlist(literal[place].tolist())
+    plain: I64x1 = np.where(head.signal == 1, 1, 2 * head.signal.astype(np.int64))
+    wanted: I64x1 = plain ^ (head.weight < 0)
+    flipped, literal = plainer(replace(mapped, readout=None), wanted)
+    whole = Builder(flipped, k=k).netlist(literal[place].tolist())
     origin = mapped.origin
     assert origin is not None
     inverters = np.full(whole.luts - mapped.luts, net.luts, np.int32)

@@ -134,6 +134,11 @@ class Argmax:
     round_of: I32x1
     bounds: I64x2
 
+    @property
+    def luts(self) -> int:
+        """LUTs of the argmax itself."""
+        return len(self.round_of)
+
 
 def expand_argmax(
     net: Netlist,
@@ -353,7 +358,12 @@ def promising(found: list[tuple[Cost, Argmax, Netlist]]) -> list[tuple[Cost, Arg
 
 
 def add_argmax(
-    fabric: Fabric, *, carry: bool = False, play: Play | None = None, registered: int = 0
+    fabric: Fabric,
+    *,
+    carry: bool = False,
+    play: Play | None = None,
+    registered: int = 0,
+    argmax: Argmax | None = None,
 ) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
 
@@ -364,11 +374,13 @@ def add_argmax(
         carry: see `ExpandArgmax`.
         play: another way to play.
         registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
+        argmax: one that was built behind the fabric before it had stages, in place of all other arguments.
     """
     net = fabric.netlist
     build = partial(expand_argmax, net, classes=fabric.classes, k=net.k, bounds=score_bounds(fabric))
-    argmax = build(**(play or Play(None, carry=carry))._asdict())
-    if registered and fabric.classes <= _AT_ONCE:
+    given = argmax is not None
+    argmax = build(**(play or Play(None, carry=carry))._asdict()) if argmax is None else argmax
+    if registered and not given and fabric.classes <= _AT_ONCE:
         argmax = min(
             (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),
             key=lambda found: registered_cells(found.netlist, registered),

@@ -8,9 +8,10 @@ See docs/readout.md for the blocks and what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -29,11 +30,13 @@ from ..proof import prove
 from ..simulate import scores
 from ..sites import sites
 from ._around import squeeze_around
-from ._arrival import Plan, count_by_plan, ways_to_count, within
+from ._arrival import Plan, count_by_plan, within
 from ._count import CHAIN, count
 from ._fold import PACKED, STRATEGIES
 from ._front import Front, literals, map_gates, mapped_front
 from ._places import places
+from ._polarity import plainer
+from ._search import least, searched_ways
 from ._slices import count_in_chains
 from ._squeeze import parted, size, squeeze
 from ._staged_count import count_in_stages
@@ -50,6 +53,10 @@ _SMALL = 20_000
 
 _LARGE = 50_000
 """LUTs of a network above which it is not mapped once more with its counters: its proof takes minutes."""
+
+_PROMISING, _REACHED = 1.03, 1.02
+"""Plans are searched for fronts whose least LUTs are at most so many times those of any other, and so many
+times which are fewer than there are already."""
 
 _LIKELY = ("chains", "packed-all", "adders-all")
 """Strategies that were best most often, one for each k and kind of LUT."""
@@ -176,7 +183,8 @@ def expand(
         return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
     chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
     if carry:
-        ways = [(front, _plans(front, k, draws=levels is not None)) for front in chosen]
+        wanted = None if levels is None else (levels,)
+        ways = [(front, _plans(front, k, wanted)) for front in map(_plain, chosen)]
         return _by_arrival(net, k, ways, levels)
     chain = [1 if shallow else CHAIN]
     built = (build(net, front, k, chain=chain) for front in chosen)
@@ -189,17 +197,33 @@ def expand(
     return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
 
 
-def expand_each(net: Netlist, *, k: int = 6, deepest: int | None = None) -> Iterator[Fabric]:
-    """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs."""
+def expand_each(
+    net: Netlist,
+    *,
+    k: int = 6,
+    deepest: int | None = None,
+    levels: Sequence[int] = (),
+    below: float = inf,
+) -> Iterator[Fabric]:
+    """Yield the fabrics that `expand` makes with carry chains, from the fewest levels to the fewest LUTs.
+
+    Plans are searched for scores that can be compared by each of `levels`. Fronts that cannot lead to fewer
+    than `below` LUTs are left out.
+    """
     net = prepared(net, k)
     mapper = partial(map_gates, deepest=deepest)
     place, narrow = places(net, None), cache(partial(mapper, net))
-    fronts = [
-        mapped_front(net, k, name, place, mapper, narrow) for name in STRATEGIES[k] if name not in PACKED
-    ]
+    names = [name for name in STRATEGIES[k] if name not in PACKED]
+    fronts = [_plain(mapped_front(net, k, name, place, mapper, narrow)) for name in names]
     if net.luts > _SMALL:
         fronts = [min(fronts, key=lambda front: front.estimate)]
-    ways = [(front, _plans(front, k, draws=True)) for front in fronts]
+    bound = [_least(front, k) for front in fronts]
+    most = min(_PROMISING * min(bound), below / _REACHED)
+    ways = [
+        (front, _plans(front, k, levels if luts <= most else ()))
+        for front, luts in zip(fronts, bound, strict=True)
+        if luts < below
+    ]
     every = {plan.compared for _, of_class in ways for found in of_class for plan in found}
     before: list[Plan] = []
     for level in sorted(every):
@@ -244,10 +268,21 @@ def _legal(net: Netlist, front: Front, k: int, *, plans: list[Plan] | None = Non
     return fabric
 
 
-def _plans(front: Front, k: int, *, draws: bool) -> list[list[Plan]]:
+def _least(front: Front, k: int) -> float:
+    """LUTs that a front and its counters take in any case."""
+    return front.mapped.luts + sum(map(least, _tallies(front, Builder(front.mapped, k=k))))
+
+
+def _plain(front: Front) -> Front:
+    """Let LUTs whose bits are counted inverted drive the complement: beside a carry there is no inverter."""
+    mapped, here = plainer(front.mapped, front.crossing[1])
+    return replace(front, mapped=mapped, crossing=(front.crossing[0], here))
+
+
+def _plans(front: Front, k: int, levels: Iterable[int] | None) -> list[list[Plan]]:
     """Ways to count each class by arrival, from the fewest levels to the fewest LUTs."""
     builder = Builder(front.mapped, k=k)
-    return [ways_to_count(tally, builder.level, draws=draws) for tally in _tallies(front, builder)]
+    return [searched_ways(tally, builder.level, levels) for tally in _tallies(front, builder)]
 
 
 _Ways = list[tuple["Front", list[list[Plan]]]]
@@ -277,7 +312,7 @@ def squeezed(fabric: Fabric, k: int) -> Fabric:
     before, chains, ledger = fabric.netlist, fabric.chains, fabric.ledger
     assert ledger is not None
     if chains is not None:
-        after, chains = squeeze_around(before, chains, k, first=fabric.network_luts)
+        after, chains = squeeze_around(before, chains, k, parts=(fabric.network_luts,))
         if after is before:
             return fabric
     else:

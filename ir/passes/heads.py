@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
+
+import numpy as np
 
 from ..carry import Chains
 from ..fabric import Fabric
@@ -10,6 +13,7 @@ from ..netlist import Netlist
 from ..proof import prove, same_outputs
 from ._around import squeeze_around
 from ._classwise import Classwise, climb
+from ._meet import MOST
 from .expand_argmax import (
     Argmax,
     Cost,
@@ -24,7 +28,7 @@ from .expand_argmax import (
     rank,
     score_bounds,
 )
-from .expand_readout import expand, expand_each
+from .expand_readout import expand, expand_each, prepared
 
 _SMALL = 20_000
 """LUTs up to which a network is also mapped for fewer levels where it need not be."""
@@ -37,6 +41,9 @@ TRIES = 120
 
 _PLAYS = 16
 """Ways to compare that are tried behind each of these."""
+
+_FIRST, _ROUND = 2, 3
+"""Levels of an argmax of one round behind the last LUT that compares scores, and of each round more."""
 
 _LIKELY = 4
 """Ways to compare behind one fabric that are mapped once more."""
@@ -61,6 +68,45 @@ class Head:
     def cost(self, *, fractured: bool = False) -> Cost:
         """Levels, each CARRY4 on the way being one, and LUTs or with `fractured` sites."""
         return cost_of(self.argmax, self.netlist, self.chains, fractured=fractured)
+
+    def parts(self) -> tuple[Fabric, Argmax]:
+        """Return network and counters, and the argmax behind them, for a design that wants the scores, too.
+
+        With carry chains all of it is mapped once more, as `netlist` is, but nothing across the scores.
+        """
+        fabric, argmax = self.fabric, self.argmax
+        counted, whole = fabric.netlist, argmax.netlist
+        if fabric.chains is None or self.netlist is whole:
+            return fabric, argmax
+        both = replace(whole, outputs=np.concatenate([counted.outputs, whole.outputs]))
+        after, chains = squeeze_around(
+            both, fabric.chains, whole.k, parts=(fabric.network_luts, counted.luts)
+        )
+        if after is both:
+            return fabric, argmax
+        assert after.origin is not None
+        assert fabric.ledger is not None
+        luts = int((after.origin < counted.luts).sum())
+        scores, index = np.split(after.outputs, [counted.outputs.size])
+        if scores.max(initial=0) >= after.first_lut + luts:  # an inverter, which comes last
+            return fabric, argmax
+        behind = after.origin[luts:] - counted.luts
+        ledger = fabric.ledger
+        smaller = replace(
+            fabric,
+            netlist=Netlist(after.inputs, after.fanin[:luts], after.table[:luts], scores),
+            network_luts=int((after.origin < fabric.network_luts).sum()),
+            chains=chains,
+            ledger=ledger if ledger.counting is not None else replace(ledger, counting=counted),
+        )
+        literals = np.where(scores < 2, scores, 2 * scores.astype(np.int64))
+        played = replace(
+            argmax,
+            netlist=replace(after, outputs=index, origin=None),
+            scores=literals.reshape(argmax.scores.shape),
+            round_of=np.append(argmax.round_of, argmax.round_of.max(initial=0))[behind],
+        )
+        return smaller, played
 
     def prove(self, net: Netlist) -> bool:
         """Prove that the index is that of the highest score of `net`, the lowest of equals."""
@@ -99,17 +145,19 @@ def best_head(
     def order(head: Head) -> tuple[float, ...]:
         return rank(head.cost(fractured=fractured), levels)
 
-    def best(deepest: int | None) -> Head:
-        if carry and not fractured:
-            each = expand_each(net, k=k, deepest=deepest)
-            return min((head for fabric in each for head in _behind(fabric, k, levels)), key=order)
-        return min(
-            (
-                compared(expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest))
-                for shallow in ((False,) if levels is None or k == 6 else (False, True))
-            ),
-            key=order,
-        )
+    wanted = () if levels is None or not carry else _compared(net, k, levels)
+
+    def heads(deepest: int | None, below: float = inf) -> list[Head]:
+        found = list[Head]()
+        if carry and (levels is not None or not fractured):
+            each = expand_each(net, k=k, deepest=deepest, levels=wanted, below=below)
+            found = [head for fabric in each for head in _behind(fabric, k, levels)]
+            if not fractured:
+                return found
+        for shallow in (False,) if levels is None or k == 6 else (False, True):
+            fabric = expand(net, k=k, fractured=fractured, carry=carry, shallow=shallow, deepest=deepest)
+            found.append(compared(fabric))
+        return found
 
     def compared(fabric: Fabric) -> Head:
         argmax, mapped = best_argmax(
@@ -135,18 +183,31 @@ def best_head(
         ]
         return compared(climb(classwise, ways, lambda fabric: min(values(fabric, likely)), tries))
 
-    head, chosen = best(None), None
+    head, chosen = min(heads(None), key=order), None
     if levels is not None and (net.luts <= _SMALL or head.cost()[0] > levels):
         for deepest in range(_network_levels(head) - 1, 0, -1):
-            other = best(deepest)
-            if order(other) < order(head):
+            depth, luts = head.cost()
+            below = inf if fractured or depth > levels else luts - head.argmax.luts
+            other = min(heads(deepest, below), key=order, default=None)
+            if other is not None and order(other) < order(head):
                 head, chosen = other, deepest
-            if _network_levels(other) > deepest:
+            if other is None or _network_levels(other) > deepest:
                 break
     if tries and head.fabric.netlist.luts <= _TINY and not (fractured or carry):
         for most in dict.fromkeys((None, chosen)):
             head = min((head, climbed(most)), key=order)
     return head
+
+
+def _compared(net: Netlist, k: int, levels: int) -> range:
+    """Levels by which scores are to be compared for an argmax of at most so many levels in all."""
+    head = prepared(net, k).readout
+    assert head is not None
+    players, rounds = int((~beaten(np.stack(head.bounds(), axis=1))).sum()), 1
+    while players > MOST:
+        players, rounds = -(-players // (k - 2)), rounds + 1
+    last = levels - _FIRST - _ROUND * (rounds - 1)
+    return range(max(1, last - 1), last + 1)
 
 
 def _network_levels(head: Head) -> int:

@@ -206,6 +206,7 @@ def netlist_facts(values: dict[str, dict[str, Any]], k: int) -> model.Netlist:
         stages=expanded["stages"],
         demand=expanded.get("demand"),
         routed=expanded.get("routed"),
+        head=expanded.get("head"),
     )
 
 

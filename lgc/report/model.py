@@ -61,6 +61,7 @@ class Netlist:
         demand: tiles of wire per tile, ESTIMATED before any tool ran, see `lgc.backend.wiring`; None where
             there is no estimate.
         routed: the highest demand that is known to have routed on the family; None if none is.
+        head: what network, counters and argmax were chosen for, in words; None where there is no choice.
     """
 
     nodes: int
@@ -74,6 +75,7 @@ class Netlist:
     stages: int
     demand: float | None = None
     routed: float | None = None
+    head: str | None = None
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ def _netlist(report: Report) -> _Rows:
         (f"popcount, {net.k}-input LUTs", f"{net.popcount_luts:,}"),
         ("encoder bits used", f"{net.input_bits:,}"),
         ("depth", f"{net.depth} LUTs in {net.stages + 1} stages"),
+        *([("chosen for", net.head)] if net.head else []),
         ("wire, ESTIMATE", demand(net.demand, net.routed)),
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lgc import models
 from lgc.errors import MismatchError, ToolMissingError
+from lgc.head import Aim
 from lgc.ir._typing import Bool1, Bool2, I64x2
 from lgc.ir.equivalence import compare, patterns
 from lgc.ir.fabric import Fabric
@@ -220,11 +221,15 @@ def remade(subject: Subject) -> Remade:
     stored = subject.fabric
     slices = bool(key.get("slices"))
     place = models.positions(subject.checkpoint)
-    fabric = expand(subject.optimised, k=int(key["k"]), fractured=slices, carry=slices, position=place)
+    k, given = int(key["k"]), None
+    if (aim := Aim.of(key.get("head", "sites"))).chosen:
+        fabric, given = aim(subject.optimised, k)
+    else:
+        fabric = expand(subject.optimised, k=k, fractured=slices, carry=slices, position=place)
     # stages are not made again: they are no part of the function
     pace = key.get("pace", {})
     whole = pace.get("stages") is None and not pace.get("full")  # see Pace: else carries would be cut
-    made, argmax = add_argmax(fabric, carry=bool(key.get("carry")) and whole)
+    made, argmax = add_argmax(fabric, carry=bool(key.get("carry")) and whole, argmax=given)
     if made.facts() != stored.facts():
         return Remade(fabric, argmax, reason="this version of lgc makes another fabric")
     if all(np.array_equal(getattr(made.netlist, n), getattr(stored.netlist, n)) for n in _ARRAYS):

@@ -15,6 +15,7 @@ from lgc.ir.netlist import Netlist
 from lgc.ir.passes._around import squeeze_around
 from lgc.ir.passes._arrival import columns_of, count_by_plan, drawn, plan, ways_to_count, within
 from lgc.ir.passes._ending import finish
+from lgc.ir.passes.expand_argmax import add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand, expand_each
 from lgc.ir.passes.heads import best_head
 from lgc.ir.proof import prove, same_outputs
@@ -155,6 +156,34 @@ def test_mapping_around_chains(net: Netlist) -> None:
     assert chains.luts(after) <= fabric.chains.luts(fabric.netlist)
     bits = patterns(net.inputs, samples=0, seed=0)
     assert np.array_equal(outputs(after, bits), outputs(fabric.netlist, bits))
+
+
+@pytest.mark.parametrize(("fractured", "levels"), [(False, None), (False, 10), (True, 11)])
+def test_parts_of_a_head_give_scores_and_index(fractured: bool, levels: int | None) -> None:
+    """What a design is built of: no LUT of the network reads a counter, none of the counters the argmax."""
+    net = difflogic(60, [120, 120], classes=6, seed=5, passing=0.3)
+    head = best_head(net, k=6, carry=True, fractured=fractured, levels=levels)
+    fabric, argmax = head.parts()
+    assert prove(net, fabric).proved
+    assert prove_expanded(fabric.netlist, argmax)
+    whole, counted, chains = argmax.netlist, fabric.netlist, fabric.chains
+    assert fractured or chains is not None
+    assert np.array_equal(whole.fanin[: counted.luts], counted.fanin)
+    for part in (whole, counted):
+        check(part)
+        if chains is not None:
+            chains.check(part)
+    network = replace(counted, fanin=counted.fanin[: fabric.network_luts], outputs=counted.outputs[:0])
+    assert network.fanin.max() < network.signals
+    assert whole.luts == counted.luts + len(argmax.round_of)
+    assert (np.diff(argmax.round_of) >= 0).all()
+    if chains is not None and not fractured:
+        assert chains.luts(whole) <= 1.01 * head.cost()[1]
+    bits = ROWS.integers(0, 2, (300, 60)).astype(np.bool_)
+    staged, _ = add_argmax(fabric, argmax=argmax)
+    found = scores(net, bits)
+    assert np.array_equal(staged.scores(bits), found)
+    assert np.array_equal(staged.index(bits), found.argmax(axis=1))
 
 
 @pytest.mark.parametrize("carry", [False, True])
