@@ -316,3 +316,33 @@ def test_an_exchange_that_helps_nothing_leaves_everything_as_it_was() -> None:
     ]  # fmt: skip
     assert [axis.tolist() for axis in (state.x, state.y, state.z)] == state.cells.place.T.tolist()
     assert (found.history == 1).all()
+
+
+def test_pins_are_routed_along_and_no_clock_waits_for_them() -> None:
+    """From a pin to a register, to another, to a pin; only the wire between the registers is timed."""
+    names = [f"X{x}/Y1/lutff_{n}{end}" for x in (1, 2) for n in (0, 1) for end in (":out", ":in_0_lut")]
+    names += ["X0/Y1/io_0:D_IN_0", "X0/Y1/io_1:D_OUT_0"]
+    graph = grid([(0, 1, 10)], len(names))
+    graph.chip.__dict__["number"] = {name: n for n, name in enumerate(names)}
+    cells = {
+        "in": pad("X0/Y1/io0", {"PACKAGE_PIN": 1, "D_IN_0": 2}),
+        "a": lut("X1/Y1/lc0", {"I0": 2, "CLK": 9, "O": 3}),
+        "b": lut("X2/Y1/lc1", {"I0": 3, "CLK": 9, "O": 4}),
+        "out": pad("X0/Y1/io1", {"PACKAGE_PIN": 5, "D_OUT_0": 4}),
+    }
+    found = router.Nets.of(placed(cells), graph, set())
+    assert found.names == ["n2", "n3", "n4"]
+    ends = [names[wire] for wire in (*found.source, *found.sink)]
+    assert ends == [
+        "X0/Y1/io_0:D_IN_0", "X1/Y1/lutff_0:out", "X2/Y1/lutff_1:out",
+        "X1/Y1/lutff_0:in_0_lut", "X2/Y1/lutff_1:in_0_lut", "X0/Y1/io_1:D_OUT_0",
+    ]  # fmt: skip
+    assert found.timed.tolist() == [False, True, False]
+
+
+def pad(place: str, pins: dict[str, int]) -> dict[str, Any]:
+    ways = {pin: "output" if pin == "D_IN_0" else "input" for pin in pins}
+    return {
+        "type": "SB_IO", "parameters": {}, "attributes": {"NEXTPNR_BEL": place},
+        "port_directions": ways, "connections": {pin: [bit] for pin, bit in pins.items()},
+    }  # fmt: skip
