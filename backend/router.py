@@ -100,7 +100,7 @@ class Nets:
     @property
     def timed(self) -> npt.NDArray[np.bool_]:
         """Whether each sink ends a path of one wire from register to register."""
-        return self.weight == 0
+        return np.equal(self.weight, 0)
 
     @property
     def free(self) -> dict[int, tuple[str, int]]:
