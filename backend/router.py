@@ -38,8 +38,12 @@ CERTAIN = 15
 ROUNDS, RELAX, MANY = 2000, 40, 0.02
 """Rounds at most, until the goal is moved by `STEP`, and the share of nets in trouble that hastens it."""
 
-PATIENCE, HOPELESS = 600, 400
-"""Rounds without anything better than what there is, and with nothing while many nets are in trouble."""
+PATIENCE = 600
+"""Rounds without anything better than what there is."""
+
+HOPELESS, LOOK, FALL = 400, 100, 0.9
+"""Rounds after which it is given up if there is nothing yet and many nets are in trouble: where such a share of
+the shared wires is left that there were some rounds before."""
 
 STEP, AIM = 0.005, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
@@ -320,6 +324,7 @@ class Router:
         pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
         shared = np.zeros(len(nets.source), np.bool_)
         best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)  # picoseconds, round, ways
+        trouble = 0
         for r in range(ROUNDS):
             late = self.taken > goal
             change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
@@ -340,10 +345,12 @@ class Router:
             if best[2] is not None and (best[0] <= bound or r - best[1] > PATIENCE):
                 break
             many = len(order) > MANY * len(nets.source)
-            if best[2] is None and r > HOPELESS and many:
-                break
             late = self.taken > goal
             over = np.flatnonzero(self.occupied > 1)
+            if best[2] is None and r % LOOK == 0:
+                if r >= HOPELESS and many and len(over) > FALL * trouble:
+                    break
+                trouble = len(over)
             self.history[over] += HISTORY * (self.occupied[over] - 1)
             pressure = min(pressure * GROWTH, HIGHEST)
             if r >= CERTAIN:
