@@ -42,8 +42,8 @@ PATIENCE = 600
 """Rounds without anything better than what there is."""
 
 HOPELESS, LOOK, FALL = 400, 100, 0.9
-"""Rounds after which it is given up if there is nothing yet and many nets are in trouble: where such a share of
-the shared wires is left that there were some rounds before."""
+"""Rounds after which it is given up if there is nothing yet and many nets are in trouble: where such a share
+of the shared wires is left that there were some rounds before."""
 
 STEP, AIM = 0.005, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
