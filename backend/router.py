@@ -136,7 +136,7 @@ class Nets:
             else:
                 continue
             for port, bits in cell["connections"].items():
-                named = _PINS[cell["type"]].get(port)
+                named = _PINS.get(cell["type"], {}).get(port)
                 if bits and named:
                     if cell["port_directions"][port] == "output":
                         driver[bits[0]] = pin(wires, named, *at[name]), name, named
@@ -152,9 +152,8 @@ class Nets:
             nets = {bit for bit, _, _ in inputs}
             turns = len(nets) == len(inputs) and nets <= driver.keys()
             for bit, port, its in inputs:
-                named = (
-                    its if turns else its.removesuffix(_LUT)
-                )  # what others drive takes the pin that it has
+                # what others drive takes the pin that it has
+                named = its if turns else its.removesuffix(_LUT)
                 extra = 0 if named.endswith(_LUT) else _BEHIND.get(port, 0)
                 end = pin(wires, named, *at[name])
                 weight = URGENT if name in slow or bit in through else 0

@@ -13,6 +13,7 @@ from ..netlist import Netlist
 from ..proof import prove, same_outputs
 from ._around import squeeze_around
 from ._classwise import Classwise, climb
+from ._front import literals
 from ._meet import MOST
 from .expand_argmax import (
     Argmax,
@@ -99,11 +100,10 @@ class Head:
             chains=chains,
             ledger=ledger if ledger.counting is not None else replace(ledger, counting=counted),
         )
-        literals = np.where(scores < 2, scores, 2 * scores.astype(np.int64))
         played = replace(
             argmax,
             netlist=replace(after, outputs=index, origin=None),
-            scores=literals.reshape(argmax.scores.shape),
+            scores=literals(scores).reshape(argmax.scores.shape),
             round_of=np.append(argmax.round_of, argmax.round_of.max(initial=0))[behind],
         )
         return smaller, played
