@@ -28,7 +28,8 @@ VARIABLE = np.array(
     ],
     np.uint64,
 )
-_MAX_NODES = 128
+MAX_NODES = 64
+"""A tree of five levels has 31 multiplexers; two ANDs may stand in for one."""
 
 
 @njit(cache=True, nogil=True)
@@ -168,11 +169,11 @@ def _literals(cubes: list[str]) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _decompose(function: np.uint64, pins: int, xor_cost: int, node: I32x2) -> tuple[int, int]:
+def circuit(function: np.uint64, pins: int, xor_cost: int, node: I32x2) -> tuple[int, int]:
     """Decompose by Shannon's expansion, the best variable of each cofactor found by trying all.
 
     Cofactors are numbered in base 3, digit v being the value of variable v or 2 where it is free.
-    Fills `node` `[_MAX_NODES, 4]`: kind and three literals `2 * n + inverted`, where n is 0 for
+    Fills `node` `[MAX_NODES, 4]`: kind and three literals `2 * n + inverted`, where n is 0 for
     constant 0, 1..pins for a pin, then the nodes in order. Returns the number of nodes and the
     literal of the function.
     """
@@ -228,7 +229,7 @@ def _decompose(function: np.uint64, pins: int, xor_cost: int, node: I32x2) -> tu
             needed[code - 2 * step] = True
             needed[code - step] = True
     literal = np.zeros(codes, np.int32)
-    made = np.zeros(_MAX_NODES, np.uint64)
+    made = np.zeros(MAX_NODES, np.uint64)
     count = 0
     for code in range(codes):
         if not needed[code]:
@@ -303,19 +304,16 @@ class Circuit:
 
 def decompose(function: int, *, xor_cost: int) -> Circuit:
     """Return a small circuit of `function` (a table of 64 rows); an AND costs 1, a MUX 3."""
-    pins = used_pins(function)
-    node = np.zeros((_MAX_NODES, 4), np.int32)
-    count, out = _decompose(np.uint64(function), pins, xor_cost, node)
+    pins = int(used_pins(np.uint64(function)))
+    node = np.zeros((MAX_NODES, 4), np.int32)
+    count, out = circuit(np.uint64(function), pins, xor_cost, node)
     return Circuit(pins, tuple((int(k), int(a), int(b), int(c)) for k, a, b, c in node[:count]), int(out))
 
 
-def used_pins(function: int) -> int:
+@njit("int64(uint64)", cache=True, nogil=True)
+def used_pins(function: np.uint64) -> int:
     """Return the number of pins of a stripped function, which depends on its first ones and no other."""
     pins = 0
-    while pins < 6:
-        shift = 1 << pins
-        mask = int(VARIABLE[pins])
-        if (function & mask) >> shift == function & (mask >> shift):
-            return pins
+    while pins < 6 and low_cofactor(function, pins) != high_cofactor(function, pins):
         pins += 1
     return pins

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from numba import njit
 
 from lgc.errors import LgcError
 
-from .._typing import I32x1, I32x2, I64x1
+from .._typing import I32x1, I32x2, I64x1, U64x1
 from ..netlist import FIRST_INPUT, Netlist
 from . import _functions, _readout, _render
 from ._assemble import MAX_INPUTS, Nets, assemble
@@ -25,6 +25,7 @@ U8x1 = npt.NDArray[np.uint8]
 _HEADER = re.compile(
     rb"(aag|aig) (\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10})((?: \d{1,10}){0,4})\r?$"
 )
+_MAX_STEPS = 3 * _functions.MAX_NODES
 _SYMBOL = re.compile(rb"[ilobcjf]\d+ ")
 
 
@@ -80,12 +81,18 @@ def dump(net: Netlist, *, binary: bool = True) -> bytes:
     return b"".join(pieces(net, binary=binary))
 
 
+def as_gates(net: Netlist) -> Netlist:
+    """Return `net` of 2-input gates: what `parse` makes of its `dump`."""
+    gates = _literals(_graph(net)).netlist(2)
+    return replace(gates, outputs=net.outputs, readout=net.readout).with_roots(gates.outputs)
+
+
 def _graph(net: Netlist) -> _Graph:
     rows = _render.strip(net)
-    programs = [_program(function) for function in rows.functions.tolist()]
-    start = np.cumsum([0, *(len(steps) for steps, _ in programs)], dtype=np.int64)
-    steps = np.array([step for steps, _ in programs for step in steps], np.int32).reshape(-1, 2)
-    out = np.array([literal for _, literal in programs], np.int32)
+    functions = len(rows.functions)
+    start, out = np.zeros(functions + 1, np.int64), np.zeros(functions, np.int32)
+    steps = np.empty((functions * _MAX_STEPS, 2), np.int32)
+    _programs(rows.functions, start, steps, out)
     capacity = int(np.diff(start)[rows.which].sum())
     ands = np.empty((capacity, 2), np.int64)
     literal = np.zeros(net.signals, np.int64)
@@ -93,24 +100,37 @@ def _graph(net: Netlist) -> _Graph:
     return _Graph(net.inputs, ands[:count], literal[net.roots()])
 
 
-def _program(function: int) -> tuple[list[tuple[int, int]], int]:
-    """ANDs of a function over literals `2 * n + inverted`, n being 0, the six pins, then the ANDs."""
-    circuit = _functions.decompose(function, xor_cost=3)
-    steps: list[tuple[int, int]] = []
-    at = [0, *range(2, 2 + 2 * circuit.pins, 2)]
+@njit(cache=True, nogil=True)
+def _programs(functions: U64x1, start: I64x1, steps: I32x2, out: I32x1) -> None:
+    """ANDs of functions over literals `2 * n + inverted`, n being 0, the six pins, then the ANDs.
 
-    def conjunction(a: int, b: int) -> int:
-        steps.append((a, b))
-        return 2 * (6 + len(steps))
-
-    for kind, *operands in circuit.nodes:
-        a, b, c = (at[literal >> 1] ^ (literal & 1) for literal in operands)
-        if kind == _functions.AND:
-            at.append(conjunction(a, b))
-            continue
-        one, other = ((a, b ^ 1), (a ^ 1, b)) if kind == _functions.XOR else ((a, b), (a ^ 1, c))
-        at.append(conjunction(conjunction(*one) ^ 1, conjunction(*other) ^ 1) ^ 1)
-    return steps, at[circuit.out >> 1] ^ (circuit.out & 1)
+    Those of function f are `steps[start[f] : start[f + 1]]`, its literal is `out[f]`.
+    """
+    node = np.empty((_functions.MAX_NODES, 4), np.int32)
+    at = np.empty(7 + _functions.MAX_NODES, np.int32)
+    for f in range(len(functions)):
+        pins = _functions.used_pins(functions[f])
+        nodes, literal = _functions.circuit(functions[f], pins, 3, node)
+        for n in range(pins + 1):
+            at[n] = 2 * n
+        first = end = start[f]
+        for i in range(nodes):
+            a = at[node[i, 1] >> 1] ^ (node[i, 1] & 1)
+            b = at[node[i, 2] >> 1] ^ (node[i, 2] & 1)
+            if node[i, 0] == _functions.AND:
+                steps[end, 0], steps[end, 1] = a, b
+                end += 1
+                at[pins + 1 + i] = 2 * (6 + end - first)
+                continue
+            c = at[node[i, 3] >> 1] ^ (node[i, 3] & 1)
+            one, other = (b ^ 1, b) if node[i, 0] == _functions.XOR else (b, c)
+            steps[end, 0], steps[end, 1] = a, one
+            steps[end + 1, 0], steps[end + 1, 1] = a ^ 1, other
+            steps[end + 2, 0], steps[end + 2, 1] = 2 * (7 + end - first) ^ 1, 2 * (8 + end - first) ^ 1
+            end += 3
+            at[pins + 1 + i] = 2 * (6 + end - first) ^ 1
+        start[f + 1] = end
+        out[f] = at[literal >> 1] ^ (literal & 1)
 
 
 @njit(cache=True, nogil=True)
@@ -252,17 +272,22 @@ def _binary(data: bytes, at: int, inputs: int, outputs: int, ands: int) -> Netli
             f"AND {bad} of {ands} (variable {1 + inputs + bad}) is cut short or "
             "reads a variable not before it."
         )
-    literals = _Literals(
+    netlist = _literals(_Graph(inputs, operands, np.array(roots, np.int64))).netlist(2)
+    comments = _tail(rest[end:].split(b"\n"), "Line {} after the ANDs", 1)
+    return _readout.restore(netlist, comments)
+
+
+def _literals(graph: _Graph) -> _Literals:
+    inputs, ands = graph.inputs, len(graph.ands)
+    return _Literals(
         inputs=inputs,
         nets=FIRST_INPUT + inputs + ands,
         target=FIRST_INPUT + inputs + np.arange(ands),
-        operands=_shifted(operands),
-        roots=_shifted(np.array(roots, np.int64)),
+        operands=_shifted(graph.ands),
+        roots=_shifted(graph.outputs),
         line=np.zeros(ands, np.int64),
         name=lambda net: f"variable {net - 1}",
     )
-    comments = _tail(rest[end:].split(b"\n"), "Line {} after the ANDs", 1)
-    return _readout.restore(literals.netlist(2), comments)
 
 
 def _shifted(literals: I64x1) -> I64x1:

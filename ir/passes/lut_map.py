@@ -114,7 +114,7 @@ def decompose(net: Netlist) -> Netlist:
     """Write the LUTs of a netlist as 2-input gates."""
     from ..interop import aiger  # whose kernels take their time to load
 
-    return Dce()(sweep(aiger.parse(aiger.dump(net)), share=True))
+    return Dce()(sweep(aiger.as_gates(net), share=True))
 
 
 def _depth(net: Netlist) -> int:

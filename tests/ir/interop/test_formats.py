@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from lgc.errors import LgcError
 from lgc.ir.interop import aiger, arrays, blif, c, verilog
@@ -13,7 +14,7 @@ from lgc.ir.netlist import Netlist
 from lgc.ir.readout import Readout
 from lgc.ir.text import dump, parse
 
-from ..netlists import random_netlist
+from ..netlists import netlists, random_netlist
 from ..test_text import assert_same
 
 NET = parse(
@@ -107,6 +108,11 @@ def test_inverted_aiger_outputs_are_stored_inverted() -> None:
     assert dump(net) == "netlist k=2 inputs=2\n%4 = lut 0xe %3 %2\noutput %4 %4\n"
     both = aiger.parse(b"aag 3 2 0 2 1\n2\n4\n7\n6\n6 5 3\n")
     assert dump(both) == "netlist k=2 inputs=2\n%4 = lut 0x1 %3 %2\n%5 = lut 0x1 %4\noutput %5 %4\n"
+
+
+@given(net=netlists())
+def test_gates_are_those_of_the_aiger_file(net: Netlist) -> None:
+    assert_same(aiger.as_gates(net), aiger.parse(aiger.dump(net)))
 
 
 def test_blif_covers() -> None:
