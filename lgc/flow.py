@@ -112,7 +112,6 @@ class Flow:
         self.board: Board | None = board.load(options.board) if options.board else None
         self.target: Target = target.load(self.board.target if self.board else options.target)
         self.aim = Aim.of(options.head)
-        self.aim.check(self.target)
         self.checkpoint: Checkpoint = checkpoint.load(path)
         pipeline = passes.REGISTRY.parse(options.passes)
         evidence = None
@@ -125,7 +124,8 @@ class Flow:
     def run(self, build: BuildDir) -> Build:
         """Run the steps in order, up to the stage asked for, and write the report."""
         self.build = build
-        _ = self.interface, self.pace, self.pll  # what cannot be built should not wait for the steps before
+        _ = self.interface, self.pll  # what cannot be built should not wait for the steps before
+        self.aim.check(self.target, self.pace)
         handover.check(self)
         ran = [self.lower(), self.optimise(), self.expand()]
         self.check_fit()
@@ -233,7 +233,7 @@ class Flow:
                     before,
                     k=self.target.k,
                     fractured=slices,
-                    carry=slices,
+                    carry=slices and self.pace.chained,
                     position=models.positions(self.checkpoint),
                     registered=self.pace.waiting,
                 )
@@ -247,7 +247,7 @@ class Flow:
             values = {name: getattr(fabric, name) for name in names}
             values |= {"luts": luts(counted), "depth": depth(counted), "stages": fabric.latency}
             values |= {"argmax_luts": argmax.carries.luts(fabric.netlist) - counted.netlist.luts}
-            values |= {"head": self.aim.words(levels_of(counted, argmax)) if slices else None}
+            values |= {"head": self.aim.words(levels_of(counted, argmax), self.pace) if slices else None}
             values |= self.wires(fabric.netlist)
             values |= {"choices": choices, "checks": [dataclasses.asdict(check) for check in checks]}
             return Outcome(values)

@@ -14,6 +14,7 @@ from lgc.ir.passes.heads import best_head
 if TYPE_CHECKING:
     from lgc.backend.target import Target
     from lgc.ir.netlist import Netlist
+    from lgc.pace import Pace
 
 _HEAD = re.compile(r"(sites|luts)(?::([1-9]\d*))?")
 
@@ -50,12 +51,17 @@ class Aim:
         """Whether counters and argmax are chosen together, as this object does when called."""
         return self.luts or self.levels is not None
 
-    def check(self, target: Target) -> None:
-        """Raise `UsageError` where a target leaves nothing to choose."""
+    def check(self, target: Target, pace: Pace) -> None:
+        """Raise `UsageError` where a target or its registers leave nothing to choose."""
         if self.chosen and not target.cells.own_cells:
             raise UsageError(
                 f"--head is for Xilinx; designs for {target.name} take the fewest LUTs in any case.",
                 hint="Leave it out.",
+            )
+        if self.chosen and not pace.chained:
+            raise UsageError(
+                "--head chooses among carry chains, which --throughput full and --pipeline N would cut.",
+                hint="Leave --head out, or set stages with --levels or --clock.",
             )
 
     def __call__(self, net: Netlist, k: int) -> tuple[Fabric, Argmax]:
@@ -74,8 +80,11 @@ class Aim:
             )
         return fabric, argmax
 
-    def words(self, levels: int) -> str:
+    def words(self, levels: int, pace: Pace) -> str:
         """Say what was chosen for, and the levels of what was built."""
+        if not pace.chained:
+            what = "LUT sites and registers" if pace.full else "LUT sites"
+            return f"the fewest {what}, without carry chains; it has {levels} levels of LUTs"
         what = "LUTs" if self.luts else "LUT sites"
         within = "" if self.levels is None else f" in at most {self.levels} levels"
         return f"the fewest {what}{within}; it has {levels}, each CARRY4 being one"

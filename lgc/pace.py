@@ -85,6 +85,11 @@ class Pace:
         return self.levels > 0 or self.stages is not None
 
     @property
+    def chained(self) -> bool:
+        """Whether there may be carry chains: their stages leave them whole, others are wherever LUTs end."""
+        return not self.full and self.stages is None
+
+    @property
     def waiting(self) -> int:
         """LUTs between registers where signals that wait need a register for each stage; 0 for none."""
         return max(self.levels, 1) if self.full else 0
@@ -150,17 +155,11 @@ class Pace:
     def _paced(
         self, fabric: Fabric, target: Target, levels: int, argmax: Argmax | None
     ) -> tuple[Fabric, Fabric, Argmax]:
-        carry = target.cells.carries
-        if target.cells.own_cells and (self.full or self.stages is not None):
-            raise UsageError(
-                f"Designs for {target.name} are cut by --levels or --clock only, and their inputs are held.",
-                hint="Carry chains cannot be cut anywhere.",
-            )
-        if not self.full and self.stages is None:
+        if self.chained:
             counted = staged(fabric, levels)
-            return counted, *add_argmax(counted, carry=carry, argmax=argmax)
-        # Carry chains compare whole numbers between two registers; LUTs are cut wherever stages want it.
-        with_argmax, argmax = add_argmax(fabric, registered=levels if self.full else 0)
+            return counted, *add_argmax(counted, carry=target.cells.carries, argmax=argmax)
+        registered = levels if self.full else 0
+        with_argmax, argmax = add_argmax(fabric, registered=registered, fractured=target.cells.own_cells)
         stages = -1 if self.stages is None else self.stages
         cut = Pipeline(levels=levels, stages=stages, balanced=self.full, wires=self.wires)(
             with_argmax.netlist
@@ -174,7 +173,7 @@ class Pace:
         delays = target.delay
         if delays is None:
             return float(Pipeline.delay * levels)
-        if not self.full:
-            return float(slowest(fabric, target.cells.cells, delays)[0])
+        if not self.full or target.cells.estimated:  # what is estimated is compared with the clock asked for
+            return float(slowest(fabric, target.cells.cells, delays, held=not self.full)[0])
         hop = delays.route + _FANOUT * delays.fanout + delays.lut
         return float(delays.clock_to_out + levels * hop + delays.setup)

@@ -89,6 +89,54 @@ def test_a_head_chosen_for_levels(tmp_path: Path) -> None:
         assert rungs[name].method.startswith("proof")
 
 
+@needs_tools
+def test_new_inputs_every_clock(tmp_path: Path) -> None:
+    """No carry chains then: registers stand behind every LUT, and a sample enters per clock."""
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny(nodes=100))
+    build = lgc.compile(
+        path,
+        target="xczu3eg",
+        throughput="full",
+        levels=1,
+        interface="parallel",
+        images=20,
+        until="synthesis",
+    )
+    report = build.report
+    assert report.simulation is not None
+    assert (report.simulation.classes_equal, report.simulation.scores_equal) == (20, 20)
+    assert report.simulation.cycles_per_sample == 1
+    assert report.netlist.stages > report.netlist.depth, "a register behind every LUT, the argmax besides"
+    assert report.netlist.head is not None
+    assert report.netlist.head.startswith("the fewest LUT sites and registers, without carry chains; it has ")
+    assert "CARRY" not in (build.path / "04-rtl" / "fabric.v").read_text()
+    ladder = verify(build.path, levels=("netlist", "rtl"), images=5)
+    rungs = {rung.name: rung for rung in ladder.rungs}
+    for name in ("optimised ↔ LUTs with popcount", "LUTs with popcount ↔ Verilog"):
+        assert rungs[name].method.startswith("proof")
+
+
+@needs_tools
+def test_a_clock_asked_for_is_reached_by_the_estimate(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny(nodes=200))
+    build = lgc.compile(
+        path, target="xc7a35t", throughput="full", clock="200MHz", images=5, until="synthesis"
+    )
+    assert build.report.estimate is not None
+    assert build.report.estimate.fmax_mhz >= 200
+    assert build.report.netlist.stages > 0
+
+
+@pytest.mark.parametrize("given", [{"throughput": "full"}, {"pipeline": "3"}])
+def test_a_head_of_chains_that_registers_would_cut(given: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny())
+    with pytest.raises(UsageError, match=r"^--head chooses among carry chains, which --throughput full and"):
+        lgc.compile(path, target="xc7a35t", head="luts", **given)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("head", "target", "message"),
     [

@@ -363,6 +363,7 @@ def add_argmax(
     carry: bool = False,
     play: Play | None = None,
     registered: int = 0,
+    fractured: bool = False,
     argmax: Argmax | None = None,
 ) -> tuple[Fabric, Argmax]:
     """Add an argmax to a fabric; where that has stages, a stage for each round behind the scores.
@@ -370,10 +371,11 @@ def add_argmax(
     Returns both the fabric and what `prove_expanded` needs.
 
     Args:
-        fabric: LUTs of four pins at most.
+        fabric: network and counters.
         carry: see `ExpandArgmax`.
         play: another way to play.
         registered: see `expand`: take the one with the fewest cells in all, usual rounds or all at once.
+        fractured: cells are sites of two LUTs.
         argmax: one that was built behind the fabric before it had stages, in place of all other arguments.
     """
     net = fabric.netlist
@@ -383,7 +385,7 @@ def add_argmax(
     if registered and not given and fabric.classes <= _AT_ONCE:
         argmax = min(
             (argmax, *(build(rounds=(1,), slack=slack) for slack in _SLACKS)),
-            key=lambda found: registered_cells(found.netlist, registered),
+            key=lambda found: registered_cells(found.netlist, registered, fractured=fractured),
         )
     stage = None
     if net.stage is not None:

@@ -156,7 +156,7 @@ def expand(
         quick: build only what is best most often, and map it once, for estimates. Instead of `strategy`.
         registered: LUTs between registers where every signal gets one for each stage it crosses, see
             `Pipeline.balanced`. Waiting costs cells then: take the fabric with the fewest cells in all, among
-            them one whose counters let no bit wait. 0 for inputs that are held.
+            them one whose counters let no bit wait. Without `carry`. 0 for inputs that are held.
 
     Raises:
         LgcError: the netlist has no readout, or has other outputs besides; or `carry` is asked for
@@ -180,21 +180,23 @@ def expand(
         return build(net, likely, k)
     if fractured:
         built = (fabric for front in fronts for fabric in _fractured(net, front, k, carry=carry))
-        return min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
-    chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
-    if carry:
-        wanted = None if levels is None else (levels,)
-        ways = [(front, _plans(front, k, wanted)) for front in map(_plain, chosen)]
-        return _by_arrival(net, k, ways, levels)
-    chain = [1 if shallow else CHAIN]
-    built = (build(net, front, k, chain=chain) for front in chosen)
-    if net.luts <= _LARGE:
-        built = (squeezed(fabric, k) for fabric in built)
-    best = min(built, key=lambda fabric: size(fabric.netlist))
+        best = min(built, key=lambda fabric: sites(fabric.netlist, fabric.chains).count)
+    else:
+        chosen = fronts if net.luts <= _SMALL else [min(fronts, key=lambda front: front.estimate)]
+        if carry:
+            wanted = None if levels is None else (levels,)
+            ways = [(front, _plans(front, k, wanted)) for front in map(_plain, chosen)]
+            return _by_arrival(net, k, ways, levels)
+        chain = [1 if shallow else CHAIN]
+        built = (build(net, front, k, chain=chain) for front in chosen)
+        if net.luts <= _LARGE:
+            built = (squeezed(fabric, k) for fabric in built)
+        best = min(built, key=lambda fabric: size(fabric.netlist))
     if not registered:
         return best
     flat = build(net, mapped_front(net, k, "plain", place, mapper, narrow), k, staged=True)
-    return min((flat, best), key=lambda fabric: registered_cells(fabric.netlist, registered))
+    cells = partial(registered_cells, levels=registered, fractured=fractured)
+    return min((flat, best), key=lambda fabric: cells(fabric.netlist))
 
 
 def expand_each(

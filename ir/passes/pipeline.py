@@ -12,6 +12,7 @@ from lgc.errors import LgcError
 from .. import _kernels
 from .._typing import I32x1, I64x1
 from ..netlist import FIRST_INPUT, Netlist
+from ..sites import sites
 
 _MOST = 0xFFFF
 """Stages that a netlist can number."""
@@ -107,16 +108,19 @@ def last_reads(net: Netlist, stage: I64x1) -> I64x1:
     return latest
 
 
-def registered_cells(net: Netlist, levels: int) -> int:
+def registered_cells(net: Netlist, levels: int, *, fractured: bool = False) -> int:
     """Logic cells of `net` with its registers, new inputs coming every clock; see `Pipeline.balanced`.
 
     Outputs count as read where they are made. A register shares the cell of the LUT that it alone reads.
+    With `fractured` a cell is a site of two LUTs beside two registers, which may be anybody's.
     """
     staged = Pipeline(levels=levels, balanced=True)(net)
     stage = np.zeros(net.signals, np.int64)
     if staged.stage is not None:
         stage[net.first_lut :] = staged.stage
     delay = last_reads(net, stage) - stage
+    if fractured:
+        return max(sites(net).count, -(-int(delay.sum()) // 2))
     alone = delay > 0
     alone[net.fanin[stage[net.fanin] == stage[net.first_lut :, None]]] = False
     return net.luts + int(delay.sum() - alone[net.first_lut :].sum())

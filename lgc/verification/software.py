@@ -19,6 +19,7 @@ from lgc.ir.passes.expand_argmax import Argmax, add_argmax, prove_expanded
 from lgc.ir.passes.expand_readout import expand
 from lgc.ir.proof import prove
 from lgc.ir.simulate import scores
+from lgc.pace import Pace
 
 from .subject import PROOF_LUTS, Subject
 
@@ -221,15 +222,19 @@ def remade(subject: Subject) -> Remade:
     stored = subject.fabric
     slices = bool(key.get("slices"))
     place = models.positions(subject.checkpoint)
-    k, given = int(key["k"]), None
+    k, given, pace = int(key["k"]), None, Pace(**key.get("pace", {}))
     if (aim := Aim.of(key.get("head", "sites"))).chosen:
         fabric, given = aim(subject.optimised, k)
     else:
-        fabric = expand(subject.optimised, k=k, fractured=slices, carry=slices, position=place)
+        fabric = expand(
+            subject.optimised, k=k, fractured=slices, carry=slices and pace.chained, position=place,
+            registered=pace.waiting,
+        )  # fmt: skip
     # stages are not made again: they are no part of the function
-    pace = key.get("pace", {})
-    whole = pace.get("stages") is None and not pace.get("full")  # see Pace: else carries would be cut
-    made, argmax = add_argmax(fabric, carry=bool(key.get("carry")) and whole, argmax=given)
+    made, argmax = add_argmax(
+        fabric, carry=bool(key.get("carry")) and pace.chained, argmax=given, registered=pace.waiting,
+        fractured=slices,
+    )  # fmt: skip
     if made.facts() != stored.facts():
         return Remade(fabric, argmax, reason="this version of lgc makes another fabric")
     if all(np.array_equal(getattr(made.netlist, n), getattr(stored.netlist, n)) for n in _ARRAYS):

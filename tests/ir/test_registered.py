@@ -31,6 +31,19 @@ def test_scores_stay_what_they_were(net: Netlist, levels: int) -> None:
         assert np.array_equal(found.index(bits), scores(net, bits).argmax(axis=1))
 
 
+@settings(max_examples=20)
+@given(net=netlists(max_k=6, outputs=0), levels=st.integers(1, 3))
+def test_sites_and_registers_of_wide_luts(net: Netlist, levels: int) -> None:
+    fabric = expand(net, k=6, fractured=True, registered=levels)
+    assert fabric.chains is None
+    found, argmax = add_argmax(fabric, registered=levels, fractured=True)
+    check(found.netlist)
+    bits = patterns(net.inputs, samples=64, seed=0)
+    assert np.array_equal(fabric.scores(bits), scores(net, bits))
+    assert np.array_equal(found.index(bits), scores(net, bits).argmax(axis=1))
+    assert prove_expanded(fabric.netlist, argmax)
+
+
 @pytest.fixture(scope="module")
 def net() -> Netlist:
     return difflogic(60, [240, 240], classes=6, seed=3)
@@ -61,3 +74,12 @@ def test_registers_that_need_a_cell_of_their_own(levels: int, cells: int) -> Non
     fanin = np.array([[x0, x1], [n0, x2], [n0, n1]], np.int32)
     net = Netlist(3, fanin, np.full(3, 6, np.uint8), np.array([7], np.int32))
     assert registered_cells(net, levels) == cells
+
+
+def test_a_site_has_two_luts_and_two_registers() -> None:
+    """A row of four LUTs fits two sites; with one per stage x2, x3 and x4 wait for 6 registers beside 3."""
+    x0, x1, x2, x3, x4, n0, n1, n2 = range(2, 10)
+    fanin = np.array([[x0, x1], [n0, x2], [n1, x3], [n2, x4]], np.int32)
+    net = Netlist(5, fanin, np.full(4, 6, np.uint8), np.array([10], np.int32))
+    assert registered_cells(net, 4, fractured=True) == 2
+    assert registered_cells(net, 1, fractured=True) == 5
