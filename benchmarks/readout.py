@@ -16,7 +16,8 @@ is to Yosys' LUTs, and beside it stands the one to its LUTs packed by the same c
 LUT6_2+CARRY4 counts in carry chains, each position of which takes a site; LUT6+CARRY4 does so for the
 fewest LUTs, the chains being free as those of Yosys are. Each CARRY4 on the way is a level on both sides, as
 `ltp` has it; beside stand the levels of LUTs alone. A carry of ECP5 or Gowin takes the place of LUTs: another
-line adds those to Yosys' LUTs; ours has none.
+line adds those to Yosys' LUTs; ours has none. With nextpnr-ecp5 a third line has the LUTs that it makes of both
+when it packs them, with those that carries and multiplexers take.
 Needs pyosys (`pip install pyosys`).
 """
 
@@ -41,7 +42,8 @@ from typing import Any
 import networks
 import numpy as np
 
-from lgc.ir.carry import Chains
+from lgc.backend import tools
+from lgc.errors import ToolMissingError
 from lgc.ir.equivalence import patterns
 from lgc.ir.netlist import Netlist
 from lgc.ir.passes.heads import TRIES, Head, best_head
@@ -104,13 +106,16 @@ class Size:
     sites: int = 0
     cells: int = 0
     lut_levels: int = 0
+    packed: int = 0
 
 
 def remembered(text: str, target: str, timeout: float, cache: Path | None) -> Size | None:
     """What `yosys` returns, from a file in `cache` where the same release has seen the same text."""
     if cache is None:
         return yosys(text, target, timeout)
-    code = "".join(map(inspect.getsource, (Size, yosys, logic_cells, lut_levels, luts_of, sites)))
+    code = "".join(
+        map(inspect.getsource, (Size, yosys, logic_cells, lut_levels, luts_of, sites, packed_by_nextpnr))
+    )
     key = f"{version('pyosys')} {target} {code}"
     found = cache / f"{hashlib.blake2s((key + text).encode()).hexdigest()[:24]}.json"
     if found.exists():
@@ -145,6 +150,7 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         cells = json.loads(stat[stat.index("{") :])["modules"]["\\top"]["num_cells_by_type"]
         path = Path(folder, "ltp.txt").read_text().split("length=")[1]
         design = json.loads(Path(folder, "top.json").read_text())
+        packed = packed_by_nextpnr(Path(folder)) if target == "ecp5" else 0
     # input and output buffers are no levels of logic
     pads = 2 if any(name in cells for name in ("IBUF", "TRELLIS_IO")) else 0
     return Size(
@@ -157,7 +163,43 @@ def yosys(text: str, target: str, timeout: float) -> Size | None:
         sites=sites(luts_of(design)).count if target == "xilinx" else 0,
         cells=logic_cells(design) if target == "ice40" else 0,
         lut_levels=lut_levels(design) if target == "xilinx" else 0,
+        packed=packed,
     )
+
+
+def packed_by_nextpnr(folder: Path) -> int:
+    """LUTs of an ECP5 that nextpnr packs `top.json` of a folder into; 0 if it is not installed."""
+    try:
+        tool = tools.find("nextpnr-ecp5")
+    except ToolMissingError:
+        return 0
+    log = folder / "pack.log"
+    pack = ["--85k", "--package", "CABGA756", "--json", "top.json", "--pack-only"]
+    tools.run(tool, pack, cwd=folder, log=log, timeout_s=600)
+    return int(re.search(r"TRELLIS_COMB: *(\d+)/", log.read_text())[1])  # type: ignore[index]
+
+
+def packed_luts(net: Netlist) -> int:
+    """The same for LUTs of ours, each a LUT4 of its own."""
+    name = ["1'b0", "1'b1", *(f"x[{i}]" for i in range(net.inputs)), *(f"n[{i}]" for i in range(net.luts))]
+    rows = zip(net.fanin.tolist(), net.table.tolist(), strict=True)
+    lines = [
+        f"module top(input [{net.inputs - 1}:0] x, output [{len(net.outputs) - 1}:0] y);",
+        f"  wire [{net.luts - 1}:0] n;",
+    ]
+    for i, (pins, table) in enumerate(rows):
+        wires = ", ".join(f".{port}({name[pin]})" for port, pin in zip("ABCD", pins, strict=True))
+        lines.append(f"  LUT4 #(.INIT(16'd{table})) l{i} ({wires}, .Z(n[{i}]));")
+    lines += [f"  assign y[{i}] = {name[s]};" for i, s in enumerate(net.outputs.tolist())]
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        (here / "top.v").write_text("\n".join([*lines, "endmodule", ""]))
+        script = "read_verilog -lib +/ecp5/cells_sim.v +/ecp5/cells_bb.v; read_verilog top.v; hierarchy -purge_lib -top top"
+        tools.run(
+            tools.find("yosys"), ["-q", "-p", f"{script}; write_json top.json"], cwd=here,
+            log=here / "yosys.log", timeout_s=600,
+        )  # fmt: skip
+        return packed_by_nextpnr(here)
 
 
 def logic_cells(design: dict[str, Any]) -> int:
@@ -222,7 +264,7 @@ def compile(
     cells: bool = False,
     most: int | None = None,
     tries: int = TRIES,
-) -> tuple[Size, Chains | None]:
+) -> tuple[Size, Head]:
     """lgc's result, from the network as it comes to the class in binary, with at most so many levels if it can.
 
     `cells` are iCE40's carries, for `tries` see `best_head`.
@@ -235,7 +277,7 @@ def compile(
     bits = patterns(net.inputs, samples=1000, seed=0)
     index = outputs(result, bits) @ (1 << np.arange(len(result.outputs)))
     assert np.array_equal(index, scores(net, bits).argmax(axis=1))
-    return replace(measured(head, fractured=fractured), seconds=seconds), head.chains
+    return replace(measured(head, fractured=fractured), seconds=seconds), head
 
 
 def measured(head: Head, *, fractured: bool) -> Size:
@@ -270,7 +312,7 @@ def compare(
     for target in targets:
         theirs = remembered(text, target, timeout, cache)
         most = levels or (theirs.levels // 2 if theirs else None)
-        ours, _ = compile(net, PINS[target], cells=target == "ice40", most=most, tries=tries)
+        ours, head = compile(net, PINS[target], cells=target == "ice40", most=most, tries=tries)
         line = f"{name:15} {target:7} ours {ours.luts:6} LUTs {ours.levels:3} levels {ours.seconds:6.1f} s"
         if theirs is None:
             print(f"{line}   Yosys: none within {timeout:.0f} s", flush=True)
@@ -282,6 +324,11 @@ def compare(
             held = theirs.luts + HELD[target] * theirs.carries
             ratio = ours.luts / held
             line = f"{name:15} {target:7} Yosys' LUTs with those that its carries take: {held}"
+            print(f"{line}   LUTs {ratio:.3f} (bar {BARS[target]}: {mark(ratio, BARS[target])})", flush=True)
+        if theirs.packed:
+            packs = packed_luts(head.netlist)
+            ratio = packs / theirs.packed
+            line = f"{name:15} nextpnr packs {packs} LUTs of ours, {theirs.packed} of Yosys'"
             print(f"{line}   LUTs {ratio:.3f} (bar {BARS[target]}: {mark(ratio, BARS[target])})", flush=True)
         if target == "ice40":
             ratio = ours.cells / theirs.cells
@@ -297,7 +344,8 @@ def compare(
 
 def chained(name: str, net: Netlist, theirs: Size, most: int | None) -> str:
     """A line on LUTs where we count in carry chains as well, which cost nothing on either side."""
-    ours, chains = compile(net, PINS["xilinx"], carry=True, most=most)
+    ours, head = compile(net, PINS["xilinx"], carry=True, most=most)
+    chains = head.chains
     assert chains is not None
     line = f"{name:15} LUT6+CARRY4   ours {ours.luts:6} LUTs  {ours.levels:2} levels +{chains.slices} carry"
     line += f" {ours.seconds:6.1f} s   of LUTs alone {ours.lut_levels} : {theirs.lut_levels}"
@@ -307,8 +355,8 @@ def chained(name: str, net: Netlist, theirs: Size, most: int | None) -> str:
 
 def packed(name: str, net: Netlist, theirs: Size, *, carry: bool) -> str:
     """A line on sites: ours, and Yosys' packed alike."""
-    ours, chains = compile(net, PINS["xilinx"], fractured=True, carry=carry)
-    count = ours.sites
+    ours, head = compile(net, PINS["xilinx"], fractured=True, carry=carry)
+    count, chains = ours.sites, head.chains
     line = f"{name:15} LUT6_2{'+CARRY4' if carry else '':7} ours {count:6} sites {ours.levels:2} levels"
     if chains is not None:
         line += f" [{ours.lut_levels} of LUTs; {chains.positions} sites in {chains.slices} CARRY4]"

@@ -117,18 +117,6 @@ def test_new_inputs_every_clock(tmp_path: Path) -> None:
         assert rungs[name].method.startswith("proof")
 
 
-@needs_tools
-def test_a_clock_asked_for_is_reached_by_the_estimate(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.safetensors"
-    checkpoint.save(path, tiny(nodes=200))
-    build = lgc.compile(
-        path, target="xc7a35t", throughput="full", clock="200MHz", images=5, until="synthesis"
-    )
-    assert build.report.estimate is not None
-    assert build.report.estimate.fmax_mhz >= 200
-    assert build.report.netlist.stages > 0
-
-
 @pytest.mark.parametrize("given", [{"throughput": "full"}, {"pipeline": "3"}])
 def test_a_head_of_chains_that_registers_would_cut(given: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from lgc.backend import target
+from lgc.backend.estimate import slowest
 from lgc.backend.rtl import write_rtl
 from lgc.errors import DoesNotFitError, UsageError
 from lgc.hw_tests.runner import simulate
 from lgc.hw_tests.samples import random_sample
+from lgc.ir.passes.expand_readout import expand
 from lgc.pace import Pace
 
+from .ir.netlists import difflogic
 from .needs import needs_tools
 
 
@@ -50,6 +53,21 @@ def test_what_the_options_say() -> None:
 def test_options_that_mean_nothing(given: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         pace(**given)
+
+
+def test_the_clock_of_an_estimate_is_the_one_asked_for() -> None:
+    """As no router follows, stages are chosen by the delays that the estimate takes."""
+    chip = target.load("xc7a35t")
+    assert chip.delay is not None
+    net = difflogic(60, [240, 240], classes=6, seed=3)
+    fabric = expand(net, k=chip.k, fractured=True, registered=1)
+    found = {}
+    for mhz in (100, 250):
+        _, staged, _ = pace(clock=f"{mhz}MHz", throughput="full")(fabric, chip)
+        period, _, _ = slowest(staged, chip.cells.cells, chip.delay, held=False)
+        assert period <= 1e6 / mhz
+        found[mhz] = staged.latency
+    assert 0 < found[100] < found[250]
 
 
 def test_what_other_stages_would_give() -> None:
