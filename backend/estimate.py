@@ -39,14 +39,15 @@ class Estimate:
     Attributes:
         device: device and package.
         fmax_mhz: highest clock.
-        latency_ns: from the last feature to the result at that clock.
-        samples_per_second: throughput at that clock.
+        latency_ns: from the last feature to the result at that clock, or at the limit if that is lower.
+        samples_per_second: throughput, likewise.
         levels: LUTs on the slowest path, carries and sums of a chain not counted.
         stage: stage of the fabric in which that path ends.
         critical: LUTs of the slowest path, each with its part of the design and what it takes with the
             wire before it, in ns; empty if the slowest path is outside of the fabric.
         limited_by: "fabric", or "shell" if encoder and control are slower.
         source: where the delays come from.
+        clock_limit_mhz: what the data sheet allows the clock network, None if unknown.
     """
 
     device: str
@@ -58,6 +59,7 @@ class Estimate:
     critical: tuple[tuple[str, str, float], ...]
     limited_by: str
     source: str
+    clock_limit_mhz: float | None = None
 
 
 def estimate(fabric: Fabric, rtl: RtlFiles, target: Target, *, held: bool = True) -> Estimate:
@@ -77,17 +79,19 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target, *, held: bool = True
         raise LgcError(f"The target {target.name} has no [delay], so nothing can be said about its clock.")
     period, path, stage = slowest(fabric, target.cells.cells, delays, held=held)
     fmax = 1e6 / max(period, delays.shell)
+    clock = target.at_most(fmax)
     inside = period >= delays.shell
     return Estimate(
         device=f"{target.device}-{target.package}",
         fmax_mhz=round(fmax, 1),
-        latency_ns=round(rtl.latency * 1e3 / fmax, 1),
-        samples_per_second=round(fmax * 1e6 / rtl.cycles_per_sample),
+        latency_ns=round(rtl.latency * 1e3 / clock, 1),
+        samples_per_second=round(clock * 1e6 / rtl.cycles_per_sample),
         levels=len(path) - _arithmetic(fabric, path) if inside else 0,
         stage=stage,
         critical=path if inside else (),
         limited_by="fabric" if inside else "shell",
         source=delays.source,
+        clock_limit_mhz=target.clock_limit_mhz,
     )
 
 

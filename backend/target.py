@@ -77,6 +77,8 @@ class Target:
             where nextpnr wants to be told.
         delay: for estimates of the clock, None if unknown.
         part: name of device, package and speed in the vendor's own tool, for scripts.
+        clock_limit_mhz: what the data sheet allows the network that spreads the clock, at the speed grade
+            of the target; None if unknown.
     """
 
     name: str
@@ -91,6 +93,11 @@ class Target:
     pins: tuple[str, ...] = ()
     delay: Delays | None = None
     part: str = ""
+    clock_limit_mhz: float | None = None
+
+    def at_most(self, mhz: float) -> float:
+        """Return the clock at which logic that reaches so many MHz may run on the device."""
+        return mhz if self.clock_limit_mhz is None else min(mhz, self.clock_limit_mhz)
 
     @property
     def cells(self) -> Family:
@@ -145,7 +152,10 @@ def _target(text: str, source: str) -> Target:
     tools = _table(data, "tools", source)
     _known(
         data,
-        {"name", "family", "device", "package", "k", "resources", "tools", "pins", "delay", "part"},
+        {
+            *("name", "family", "device", "package", "k", "resources", "tools", "pins", "delay", "part"),
+            "clock_limit_mhz",
+        },
         source,
     )
     _known(resources, {"lut", "ff", "bram", "io", "spram"}, f"[resources] of {source}")
@@ -169,6 +179,7 @@ def _target(text: str, source: str) -> Target:
         pins=_words(data, "pins", source),
         part=_entry(data, "part", str, source) if "part" in data else "",
         delay=_delays(_table(data, "delay", source), source) if "delay" in data else None,
+        clock_limit_mhz=_mhz(data, "clock_limit_mhz", source),
     )
     if target.family not in FAMILIES:
         raise LgcError(
@@ -215,6 +226,16 @@ def _entry(data: Mapping[str, Any], key: str, kind: type, source: str) -> Any:
         names = {str: "a string", int: "a number not below 0", dict: "a table"}
         raise LgcError(f"{source}: '{key}' is {value!r}, expected {names[kind]}.")
     return value
+
+
+def _mhz(data: Mapping[str, Any], key: str, source: str) -> float | None:
+    """Return a frequency of the file, None if absent."""
+    value = data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise LgcError(f"{source}: '{key}' is {value!r}, expected a frequency in MHz above 0.")
+    return float(value)
 
 
 def _words(data: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:

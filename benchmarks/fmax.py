@@ -12,7 +12,8 @@ Place and route designs with the same tools:
   shift register of all input bits and the class;
 - whole, with `--whole`: what `lgc compile --throughput full` builds, with encoder and streams.
 
-Prints cells and Fmax of each as the router reports it, the best of the seeds, and the ratio to the chain.
+Prints cells and Fmax of each as the router reports it, the best of the seeds, and the ratio to the chain;
+where the data sheet limits the clock network of the target, also the ratio with both at that limit at most.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def main() -> None:
         print(
             f"{target.name}, {given.levels} LUT per stage, {given.wire_registers} registers on wires, "
             f"{fabric.latency} stages, {given.seeds} seeds"
+            + (f", clock network {target.clock_limit_mhz:g} MHz at most" if target.clock_limit_mhz else "")
         )
         for name, synthesis, again in designs:
             where = out / f"route-{name.replace(', ', '-').replace(' ', '-')}"
@@ -166,6 +168,8 @@ def main() -> None:
             )
             first = first or found.fmax_mhz
             share = f"{found.fmax_mhz / first:.0%} of the chain"
+            if target.clock_limit_mhz:
+                share += f" ({target.at_most(found.fmax_mhz) / target.at_most(first):.0%} at the limit)"
             print(f"{name:<22} {found.cells:>6,} cells {found.fmax_mhz:>7.1f} MHz {share}, {found.router}")
             for kind, cell, ns in found.critical:
                 print(f"        {ns:6.3f} ns {kind} {cell}")

@@ -32,7 +32,10 @@ def targets(as_json: bool) -> None:
     from lgc import commands
 
     found = commands.list_targets()
-    brief = [{key: row[key] for key in ("name", "LUTs", "k", "to", "needs", "installed")} for row in found]
+    brief = [
+        {key: row[key] for key in ("name", "LUTs", "k", "clock at most", "to", "needs", "installed")}
+        for row in found
+    ]
     console.show(found, as_json, lambda: commands.dict_table("Targets", brief))
 
 

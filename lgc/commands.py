@@ -246,6 +246,7 @@ def list_targets() -> list[dict[str, str]]:
                 "package": t.package,
                 "LUTs": f"{t.luts:,}",
                 "k": str(t.k),
+                "clock at most": "" if t.clock_limit_mhz is None else f"{t.clock_limit_mhz:g} MHz",
                 "to": "estimate only" if t.cells.estimated else "bitstream",
                 "needs": ", ".join(t.cells.tools),
                 "installed": "yes" if not missing else missing[0].fix,

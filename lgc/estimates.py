@@ -55,11 +55,12 @@ class Row:
         short_of: what the target has too little of; empty if the design fits.
         clocks: from the last feature to the result.
         fmax_mhz: clock to expect, None where the target has no delays.
-        latency_ns: `clocks` at that clock.
-        samples_per_second: at that clock.
+        latency_ns: `clocks` at that clock, or at the limit if that is lower.
+        samples_per_second: likewise.
         demand: tiles of wire per tile, see `lgc.backend.wiring`; None for a network too large for it and
             for families with nothing to compare it with.
         routed: the highest demand known to have routed on the family, None if none is.
+        clock_limit_mhz: what the data sheet allows the clock network, None if unknown.
     """
 
     target: str
@@ -77,6 +78,7 @@ class Row:
     samples_per_second: float | None
     demand: float | None = None
     routed: float | None = None
+    clock_limit_mhz: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -255,12 +257,14 @@ class _Design:
         parts = Parts(encoder=cells["encoder"] + around, io=_TOKEN, **luts)
         lone = chains + sum(cells[part] - luts[part] for part in luts)
         clocks = _SHELL_CLOCKS + fabric.latency
+        between = encoder.features + clocks - 1
         index = max(1, (len(self.checkpoint.class_names) - 1).bit_length())
         pins = encoder.format.width + index + 6
-        fmax = None
+        fmax = clock = None
         if target.delay is not None:
             period = self.period(fabric, family.cells, target.delay)
             fmax = 1e6 / max(period, _shell(plan, target.delay, brams, chained=bool(family.chains)))
+            clock = target.at_most(fmax)
         has = target.resources
         needs = {
             "logic": (parts.total + lone, has.lut),
@@ -279,10 +283,11 @@ class _Design:
             short_of=tuple(name for name, (need, there) in needs.items() if need > there),
             clocks=clocks,
             fmax_mhz=None if fmax is None else round(fmax, 1),
-            latency_ns=None if fmax is None else round(clocks * 1e3 / fmax, 1),
-            samples_per_second=None if fmax is None else round(fmax * 1e6 / (encoder.features + clocks - 1)),
+            latency_ns=None if clock is None else round(clocks * 1e3 / clock, 1),
+            samples_per_second=None if clock is None else round(clock * 1e6 / between),
             demand=self.demand(target.k, slices=family.own_cells) if target.family in ROUTED else None,
             routed=ROUTED.get(target.family),
+            clock_limit_mhz=target.clock_limit_mhz,
         )
 
 

@@ -126,6 +126,8 @@ class Flow:
         self.build = build
         _ = self.interface, self.pll  # what cannot be built should not wait for the steps before
         self.aim.check(self.target, self.pace)
+        if warning := onboard.check_clock(self.board, self.target, self.clock_mhz):
+            self.warnings.append(warning)
         handover.check(self)
         ran = [self.lower(), self.optimise(), self.expand()]
         self.check_fit()

@@ -63,7 +63,7 @@ def scripts(flow: Flow) -> Step:
         for step in flow.steps
         if step.name in {"07-estimate", "07-route"}
     ]
-    clock = flow.clock_mhz or (fmax[0] if fmax else 100.0)
+    clock = flow.clock_mhz or flow.target.at_most(fmax[0] if fmax else 100.0)
     title = f"{flow.path.name} on {flow.target.name}, written by lgc"
     kinds, files = flow.options.scripts, flow.rtl_files
 

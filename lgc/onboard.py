@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lgc.errors import UsageError
+
 if TYPE_CHECKING:
     from lgc.backend.board import Board
     from lgc.backend.interfaces.settings import Interface
@@ -30,6 +32,21 @@ def clock_of(board: Board | None, pll: Pll | None, wanted_mhz: float | None) -> 
     if pll is not None:
         return pll.made_mhz
     return board.clock_hz / 1e6 if board else wanted_mhz
+
+
+def check_clock(board: Board | None, target: Target, clock_mhz: float | None) -> str:
+    """Compare the clock of a design with what the data sheet allows; return a warning, "" if there is none.
+
+    Raises:
+        UsageError: a board would run the clock network beyond its limit.
+    """
+    limit = target.clock_limit_mhz
+    if clock_mhz is None or limit is None or clock_mhz <= limit:
+        return ""
+    found = f"The clock of {clock_mhz:.6g} MHz is beyond the data sheet's limit of the clock network"
+    if board is not None:
+        raise UsageError(f"{found} of {target.name}, {limit:g} MHz.", hint="Ask for a slower --clock.")
+    return f"{found}, {limit:g} MHz: latency and throughput are those at the limit."
 
 
 def interface_of(

@@ -129,8 +129,9 @@ class Pace:
 
         Returns:
             For each number of LUTs between registers: `levels`, the fabric's `stages`, the estimated
-            `fmax_mhz`, the fabric's `latency_ns` at that clock, and whether it was `chosen`. Nothing where
-            the target has no delays, or stages follow from something else than levels.
+            `fmax_mhz`, the fabric's `latency_ns` at that clock or the clock network's limit, and whether it
+            was `chosen`. Nothing where the target has no delays, or stages follow from something else than
+            levels.
         """
         if target.delay is None or self.full or self.stages is not None:
             return []
@@ -139,14 +140,14 @@ class Pace:
         for levels in _CHOICES:
             staged_ = self._paced(fabric, target, levels, argmax)[1]
             period = max(self._period(staged_, target, levels), target.delay.shell)
-            stages = staged_.latency
+            stages, clock = staged_.latency, target.at_most(1e6 / period)
             found.setdefault(
                 stages,
                 {
                     "levels": levels,
                     "stages": stages,
                     "fmax_mhz": round(1e6 / period, 1),
-                    "latency_ns": round((stages + 1) * period / 1e3, 1),
+                    "latency_ns": round((stages + 1) * 1e3 / clock, 1),
                     "chosen": stages == taken,
                 },
             )

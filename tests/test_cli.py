@@ -146,6 +146,7 @@ def test_targets_lists_devices() -> None:
     found = {row["name"]: row for row in json.loads(lgc("targets", "--json").output)}
     assert found["ice40-hx8k"]["LUTs"] == "7,680"
     assert found["ice40-hx8k"]["to"] == "bitstream"
+    assert (found["ice40-hx8k"]["clock at most"], found["ecp5-25f"]["clock at most"]) == ("275 MHz", "")
     assert (found["xc7a35t"]["k"], found["xc7a35t"]["to"]) == ("6", "estimate only")
     assert found["xc7a35t"]["needs"] == "yosys"
 

@@ -1,22 +1,29 @@
 """Where registers go: what the options say, and designs of every pace in simulation."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from lgc.backend import target
+import lgc
+from lgc.backend import board, target
 from lgc.backend.estimate import slowest
 from lgc.backend.rtl import write_rtl
+from lgc.cli import main
 from lgc.errors import DoesNotFitError, UsageError
+from lgc.frontend import checkpoint
 from lgc.hw_tests.runner import simulate
 from lgc.hw_tests.samples import random_sample
 from lgc.ir.passes.expand_readout import expand
+from lgc.onboard import check_clock
 from lgc.pace import Pace
 
 from .ir.netlists import difflogic
 from .needs import needs_tools
+from .test_flow import tiny
 
 
 def pace(**given: object) -> Pace:
@@ -84,6 +91,28 @@ def test_what_other_stages_would_give() -> None:
     assert pace(throughput="full").choices(fabric, HX8K) == []
 
 
+def test_stages_beyond_the_clock_network_gain_nothing() -> None:
+    fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
+    for row in pace(levels=3).choices(fabric, replace(HX8K, clock_limit_mhz=20.0)):
+        assert row["fmax_mhz"] > 20
+        assert row["latency_ns"] == (row["stages"] + 1) * 50
+
+
+@pytest.mark.parametrize("name", ["ice40-up5k", "xc7a35t", "ecp5-25f"])
+def test_a_clock_beyond_the_clock_network(name: str) -> None:
+    """On a board an error; without one a warning; nothing where the limit is kept or not known."""
+    device, limit = target.load(name), target.load(name).clock_limit_mhz
+    known = board.load("icebreaker")
+    for given in (None, limit, 12.0):
+        assert check_clock(known, device, given) == check_clock(None, device, given) == ""
+    if limit is None:
+        assert check_clock(known, device, 1000.0) == ""
+        return
+    assert check_clock(None, device, limit + 5).startswith(f"The clock of {limit + 5:g} MHz is beyond")
+    with pytest.raises(UsageError, match=rf"limit of the clock network of {name}, {limit:g} MHz\."):
+        check_clock(known, device, limit + 5)
+
+
 def test_a_faster_clock_takes_more_stages() -> None:
     fabric = random_sample(seed=5, layers=(60, 60), classes=4).fabric
     for throughput in ("held", "full"):
@@ -138,3 +167,18 @@ def test_designs_of_every_pace(
     if throughput == "full":
         assert found.cycles_per_sample == 30
     assert np.any(scores)
+
+
+@needs_tools
+def test_a_clock_beyond_the_clock_network_in_the_flow(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "tiny.safetensors", tiny())
+    given = ["compile", str(tmp_path / "tiny.safetensors"), "--until", "verilog"]
+    done = CliRunner().invoke(main, [*given, "--board", "icebreaker", "--clock", "200MHz"])
+    assert done.exit_code == 2
+    assert "beyond the data sheet's limit of the clock network of ice40-up5k, 185 MHz." in done.stderr
+    ours = (Path(lgc.__file__).parent / "backend" / "targets" / "ice40-hx8k.toml").read_text()
+    (tmp_path / "slow.toml").write_text(ours.replace("limit_mhz = 275", "limit_mhz = 60"))
+    done = CliRunner().invoke(main, [*given, "-t", str(tmp_path / "slow.toml"), "--clock", "80MHz"])
+    assert done.exit_code == 0, done.stderr
+    report = lgc.Build.open(tmp_path / "tiny").report
+    assert [text for text in report.warnings if "limit of the clock network, 60 MHz" in text]

@@ -57,16 +57,19 @@ def expect(made: Design, target: Target) -> Estimate:
     if delays is None:
         raise UsageError(f"The target {target.name} has no [delay], so nothing can be said about its clock.")
     slow = max(_paths(made, target, delays), key=lambda path: path.period)
+    fmax = 1e6 / slow.period
+    clock = target.at_most(fmax)
     return Estimate(
         device=f"{target.device}-{target.package}",
-        fmax_mhz=round(1e6 / slow.period, 1),
-        latency_ns=round(clocks.latency * slow.period / 1e3, 1),
-        samples_per_second=round(1e12 / slow.period / clocks.cycles_per_sample),
+        fmax_mhz=round(fmax, 1),
+        latency_ns=round(clocks.latency * 1e3 / clock, 1),
+        samples_per_second=round(clock * 1e6 / clocks.cycles_per_sample),
         levels=slow.levels,
         stage=0,
         critical=(),
         limited_by=slow.where,
         source=delays.source,
+        clock_limit_mhz=target.clock_limit_mhz,
     )
 
 

@@ -96,20 +96,21 @@ def link(rtl: RtlFiles) -> model.Link | None:
 
 
 def post_route(values: dict[str, dict[str, Any]], target: Target) -> model.PostRoute | None:
-    """Build the report's section on place and route; clocks become times at the routed Fmax."""
+    """Build the report's section on place and route; clocks become times at the clock the chip may have."""
     facts = values.get("07-route")
     if facts is None:
         return None
-    rtl, fmax = values["04-rtl"], facts["fmax_mhz"]
+    rtl, clock = values["04-rtl"], target.at_most(facts["fmax_mhz"])
     derived: dict[str, Any] = {
         "device": f"{target.device}-{target.package}",
-        "latency_ns": round(rtl["latency"] * 1e3 / fmax, 1),
-        "samples_per_second": round(fmax * 1e6 / rtl["cycles_per_sample"]),
+        "latency_ns": round(rtl["latency"] * 1e3 / clock, 1),
+        "samples_per_second": round(clock * 1e6 / rtl["cycles_per_sample"]),
+        "clock_limit_mhz": target.clock_limit_mhz,
     }
     derived["sweep"] = tuple(model.Seed(**seed) for seed in facts["sweep"])
     synthesis = post_synthesis(values)
     assert synthesis is not None
-    derived["area_delay"] = round(synthesis.luts.total * rtl["latency"] * 1e3 / fmax)
+    derived["area_delay"] = round(synthesis.luts.total * rtl["latency"] * 1e3 / clock)
     derived["critical"] = _hops(facts["critical"])
     found: model.PostRoute = section(model.PostRoute, facts | derived)
     return found

@@ -132,6 +132,7 @@ def figures(report: Report) -> dict[str, Any]:
         "logic cells": None if route is None else route.cells,
         "utilisation": None if route is None else round(route.cells / route.cells_available, 4),
         "Fmax, MHz": None if route is None else route.fmax_mhz,
+        "clock network at most, MHz": None if route is None else route.clock_limit_mhz,
         "placer seeds": None if route is None else max(1, len(route.sweep)),
         "latency, clocks": None if sim is None else sim.latency_cycles,
         "latency, ns": None if route is None else route.latency_ns,

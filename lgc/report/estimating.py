@@ -34,7 +34,9 @@ def _row(row: Row) -> tuple[str, ...]:
     speed = ("–", str(row.clocks), "–", "–")
     if row.fmax_mhz is not None and row.latency_ns is not None and row.samples_per_second is not None:
         times = f"{row.latency_ns:,.0f}", f"{row.samples_per_second:,.0f}"
-        speed = (f"{row.fmax_mhz:.0f}", str(row.clocks), *times)
+        over = row.clock_limit_mhz is not None and row.fmax_mhz > row.clock_limit_mhz
+        clock = f"{row.fmax_mhz:.0f}" + (f" > {row.clock_limit_mhz:.0f}" if over else "")
+        speed = (clock, str(row.clocks), *times)
     parts = (f"{getattr(row.luts, part):,}" for part in PART_LABELS)
     share = f"{row.cells / row.cells_available:.0%}"
     wire = "–" if row.demand is None else f"{row.demand:.0f}"

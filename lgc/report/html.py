@@ -7,13 +7,15 @@ from html import escape
 
 from . import svg_bars, svg_grid
 from .markup import table, tag, text
-from .model import Check, Parts, PostRoute, Report, Simulation
+from .model import Check, Estimate, Parts, PostRoute, Report, Simulation
 from .sections import FANOUT, Hop
 from .style import STYLE
 from .words import (
     IN_NETWORK,
     PART_LABELS,
     STAGE_HEAD,
+    capped,
+    clock_of,
     equal,
     inputs_of,
     limit,
@@ -22,6 +24,7 @@ from .words import (
     spread,
     stages,
     together,
+    usable_mhz,
 )
 
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -126,7 +129,8 @@ def _tiles(report: Report) -> str:
         found.append(tile(f"{route.fmax_mhz:.1f}", "MHz", "maximum clock, routed"))
     if route is not None and sim is not None:
         found.append(tile(f"{route.latency_ns:,.0f}", "ns", f"latency, {sim.latency_cycles} clocks"))
-        found.append(tile(*_large(route.samples_per_second, "/s"), "samples at the maximum clock"))
+        at = clock_of(route, "the maximum clock")
+        found.append(tile(*_large(route.samples_per_second, "/s"), f"samples at {at}"))
     elif sim is not None:
         found.append(tile(str(sim.latency_cycles), "clocks", "latency"))
     guess = report.estimate
@@ -228,6 +232,7 @@ def _timing(report: Report) -> str:
     if report.simulation is not None:
         inner.append(_speed(report.simulation, route))
     note = f"Post-route: {route.fmax_mhz:.1f} MHz{spread(route.sweep)}, seed {route.seed}, {route.router}."
+    note += _capped(route)
     empty = tag("p", "The router reported no path between registers.", class_="sub")
     return card("Timing", note, *(inner or [empty]), _choices(report), width=5)
 
@@ -244,13 +249,19 @@ def _choices(report: Report) -> str:
 def _speed(sim: Simulation, route: PostRoute) -> str:
     """Return what clocks become at the maximum clock."""
     rows = [
-        ("clock", f"{1e3 / route.fmax_mhz:.2f} ns", "1"),
+        ("clock", f"{1e3 / usable_mhz(route):.2f} ns", "1"),
         ("latency after the last feature", f"{route.latency_ns:,.0f} ns", f"{sim.latency_cycles}"),
         ("between results", f"{1e9 / route.samples_per_second:,.0f} ns", f"{sim.cycles_per_sample:g}"),
     ]
-    return tag(
-        "div", table(("at the maximum clock", "time", "clocks"), rows, numbers=2), style="margin-top:16px"
-    )
+    head = (f"at {clock_of(route, 'the maximum clock')}", "time", "clocks")
+    return tag("div", table(head, rows, numbers=2), style="margin-top:16px")
+
+
+def _capped(found: PostRoute | Estimate) -> str:
+    """Say what the clock network takes, where the logic is faster."""
+    if not capped(found):
+        return ""
+    return f" The data sheet allows the clock network {found.clock_limit_mhz:g} MHz: times are at that clock."
 
 
 def _estimate(report: Report) -> str:
@@ -258,7 +269,7 @@ def _estimate(report: Report) -> str:
     if guess is None:
         return ""
     note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz"
-    note += f", limited by {limit(guess)}."
+    note += f", limited by {limit(guess)}.{_capped(guess)}"
     inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
     source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
     return card("Timing, estimated", note, *inner, source, _choices(report), width=5)

@@ -176,13 +176,15 @@ class PostRoute:
         fmax_mhz: maximum clock of the design.
         seed: the placer's seed.
         router: which router was used.
-        latency_ns: latency of a result at `fmax_mhz`.
-        samples_per_second: throughput at `fmax_mhz`.
+        latency_ns: latency of a result at `fmax_mhz`, or at `clock_limit_mhz` if that is lower.
+        samples_per_second: throughput, likewise.
         sweep: what each of several seeds gave; empty for a single one.
         area_delay: LUTs after synthesis times `latency_ns`.
         critical: the slowest path between two registers.
         clock_mhz: clock that the router had to reach, None for any.
         pll: the cell that makes it of the board's clock; "" if none does.
+        clock_limit_mhz: what the data sheet allows the network that spreads the clock; None if unknown,
+            and in older reports.
     """
 
     tool: str
@@ -201,6 +203,7 @@ class PostRoute:
     critical: tuple[Hop, ...] = ()
     clock_mhz: float | None = None
     pll: str = ""
+    clock_limit_mhz: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,12 +213,13 @@ class Estimate:
     Attributes:
         device: device and package.
         fmax_mhz: maximum clock, estimated.
-        latency_ns: latency of a result at `fmax_mhz`.
-        samples_per_second: throughput at `fmax_mhz`.
+        latency_ns: latency of a result at `fmax_mhz`, or at `clock_limit_mhz` if that is lower.
+        samples_per_second: throughput, likewise.
         levels: LUTs on the slowest path.
         limited_by: "fabric", "shell" if encoder and control are slower, or a part of a folded design.
         source: where the delays come from.
         critical: LUTs of the slowest path, and when their outputs are right.
+        clock_limit_mhz: as in `PostRoute`.
     """
 
     device: str
@@ -226,6 +230,7 @@ class Estimate:
     limited_by: str
     source: str
     critical: tuple[Hop, ...] = ()
+    clock_limit_mhz: float | None = None
 
 
 @dataclass(frozen=True)

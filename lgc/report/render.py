@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .model import Estimate, Link, Report
+from .model import Estimate, Link, PostRoute, Report
 from .sections import Accuracy, Layer
 from .words import (
     PART_LABELS,
     STAGE_HEAD,
+    capped,
+    clock_of,
     demand,
     equal,
     inputs_of,
@@ -88,12 +90,20 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
         yield "Fmax", f"{route.fmax_mhz:.1f} MHz{spread(route.sweep)}", "post-route"
         if route.critical:
             yield "critical path", path(route.critical), "post-route"
-        yield "latency at Fmax", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
-        yield "throughput at Fmax", f"{route.samples_per_second:,.0f} samples/s", "post-route"
+        yield from _limit(route)
+        at = clock_of(route, "Fmax")
+        yield f"latency at {at}", f"{route.latency_ns:,.0f} ns after the last feature", "post-route"
+        yield f"throughput at {at}", f"{route.samples_per_second:,.0f} samples/s", "post-route"
         if route.area_delay is not None:
             yield "area-delay product", f"{route.area_delay:,.0f} LUT·ns", "post-route"
     if report.bitstream is not None:
         yield "bitstream", f"{report.bitstream.file} ({report.bitstream.bytes:,} bytes)", "packed"
+
+
+def _limit(found: PostRoute | Estimate) -> Iterator[tuple[str, ...]]:
+    """Yield what the clock network takes, where the logic is faster."""
+    if capped(found):
+        yield "clock network", f"{found.clock_limit_mhz:g} MHz at most", "data sheet"
 
 
 def _link(found: Link) -> Iterator[tuple[str, ...]]:
@@ -113,8 +123,10 @@ def _estimate(report: Report, found: Estimate) -> Iterator[tuple[str, ...]]:
         words = f"{synthesis.cells:,} of {synthesis.cells_available:,} ({share:.0%})"
         yield f"{what}, at least", words, "post-synthesis"
     yield "Fmax", f"about {found.fmax_mhz:.0f} MHz ({limit(found)})", "ESTIMATE"
-    yield "latency at Fmax", f"about {found.latency_ns:,.0f} ns after the last feature", "ESTIMATE"
-    yield "throughput at Fmax", f"about {found.samples_per_second:,.0f} samples/s", "ESTIMATE"
+    yield from _limit(found)
+    at = clock_of(found, "Fmax")
+    yield f"latency at {at}", f"about {found.latency_ns:,.0f} ns after the last feature", "ESTIMATE"
+    yield f"throughput at {at}", f"about {found.samples_per_second:,.0f} samples/s", "ESTIMATE"
 
 
 def _resources(report: Report) -> _Rows:

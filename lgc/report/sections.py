@@ -36,7 +36,7 @@ class StageChoice:
         levels: LUTs between registers, 0 for no registers.
         stages: registers from the fabric's inputs to the class.
         fmax_mhz: maximum clock.
-        latency_ns: through the fabric at that clock.
+        latency_ns: through the fabric at that clock, or the most that the clock network takes.
         chosen: whether the build has so many stages.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Check, Estimate, Parts, Report, Seed
+from .model import Check, Estimate, Parts, PostRoute, Report, Seed
 from .sections import Hop, StageChoice
 
 PART_LABELS = {
@@ -23,6 +23,22 @@ def limit(found: Estimate) -> str:
     if found.limited_by == "fabric":
         return f"{found.levels} LUTs between registers"
     return "encoder and control" if found.limited_by == "shell" else found.limited_by
+
+
+def usable_mhz(found: PostRoute | Estimate) -> float:
+    """Return the clock of latency and throughput: the fastest, or the most that the clock network takes."""
+    limit = found.clock_limit_mhz
+    return found.fmax_mhz if limit is None else min(found.fmax_mhz, limit)
+
+
+def capped(found: PostRoute | Estimate) -> bool:
+    """Whether the logic is faster than the clock network may be."""
+    return usable_mhz(found) < found.fmax_mhz
+
+
+def clock_of(found: PostRoute | Estimate, otherwise: str) -> str:
+    """Say at which clock latency and throughput are."""
+    return f"{usable_mhz(found):g} MHz" if capped(found) else otherwise
 
 
 def equal(check: Check) -> str:

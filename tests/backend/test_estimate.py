@@ -116,6 +116,10 @@ def test_clocks_become_times(design: tuple[Fabric, RtlFiles]) -> None:
     found = estimate(fabric, rtl, target)
     assert found.latency_ns == pytest.approx(rtl.latency * 1e3 / found.fmax_mhz, rel=0.01)
     assert found.samples_per_second == pytest.approx(found.fmax_mhz * 1e6 / rtl.cycles_per_sample, rel=0.01)
+    capped = estimate(fabric, rtl, replace(target, clock_limit_mhz=10.0))
+    assert (capped.fmax_mhz, capped.clock_limit_mhz) == (found.fmax_mhz, 10.0)
+    assert capped.latency_ns == rtl.latency * 100
+    assert capped.samples_per_second == round(10e6 / rtl.cycles_per_sample)
     slow = replace(target, delay=replace(target.delay, shell=50_000))
     limited = estimate(fabric, rtl, slow)
     assert (limited.fmax_mhz, limited.limited_by, limited.critical) == (20.0, "shell", ())

@@ -50,7 +50,8 @@ def test_every_target_is_estimated_or_left_out_with_a_reason(model: Path) -> Non
         assert row.short_of == tuple(name for name, yes in zip(names, over, strict=True) if yes)
         assert (row.fmax_mhz is None) == (target.load(row.target).delay is None)
         if row.fmax_mhz is not None:
-            assert row.latency_ns == pytest.approx(row.clocks * 1e3 / row.fmax_mhz, rel=0.01)
+            clock = target.load(row.target).at_most(row.fmax_mhz)
+            assert row.latency_ns == pytest.approx(row.clocks * 1e3 / clock, rel=0.01)
     wide = {row.luts.total for row in found.rows if row.k == 6}
     narrow = {row.luts.total for row in found.rows if row.k == 4}
     assert max(wide) < min(narrow)
@@ -69,6 +70,19 @@ def test_more_registers_are_faster_and_later(model: Path) -> None:
     assert fast.fmax_mhz is not None
     assert slow.fmax_mhz < fast.fmax_mhz
     assert slow.clocks < fast.clocks
+
+
+def test_times_are_at_the_clock_that_the_chip_may_have(model: Path, tmp_path: Path) -> None:
+    ours = (Path(lgc.__file__).parent / "backend" / "targets" / "ice40-hx8k.toml").read_text()
+    (tmp_path / "slow.toml").write_text(ours.replace("limit_mhz = 275", "limit_mhz = 20"))
+    found = estimates.estimate(model, [str(tmp_path / "slow.toml"), "ice40-hx8k"])
+    slow, fast = found.rows
+    assert slow.fmax_mhz == fast.fmax_mhz
+    assert slow.latency_ns == slow.clocks * 50
+    assert slow.samples_per_second < fast.samples_per_second
+    shown = [row[estimating.HEAD.index("MHz")] for row in estimating.rows(found)]
+    assert shown == [f"{slow.fmax_mhz:.0f} > 20", f"{fast.fmax_mhz:.0f}"]
+    assert [row["clock_limit_mhz"] for row in found.to_dict()["targets"]] == [20, 275]
 
 
 def test_what_is_too_large_is_said(model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 import lgc
+from lgc.backend.target import load as load_target
 from lgc.cli import main
 from lgc.errors import LgcError
-from lgc.report import Report, render
-from lgc.report.words import IN_NETWORK, PART_LABELS
+from lgc.manifest import read_step
+from lgc.report import Report, assemble, compare, render
+from lgc.report.words import IN_NETWORK, PART_LABELS, capped, usable_mhz
 
 
 def test_every_section_is_there_and_adds_up(built: lgc.Build) -> None:
@@ -79,6 +82,9 @@ def test_reports_without_later_sections_are_read(built: lgc.Build, tmp_path: Pat
     assert found.floorplan is None
     assert found.post_route == built.report.post_route
     assert "Floorplan" not in found.to_html()
+    del values["post_route"]["clock_limit_mhz"]
+    path.write_text(json.dumps(values))
+    assert usable_mhz(Report.load(path).post_route) == built.report.post_route.fmax_mhz
     del values["netlist"]
     path.write_text(json.dumps(values))
     with pytest.raises(LgcError, match=r"lacks 'netlist'\. Run `lgc compile` again\.$"):
@@ -86,6 +92,34 @@ def test_reports_without_later_sections_are_read(built: lgc.Build, tmp_path: Pat
     path.write_text(json.dumps(values | {"schema_version": 1}))
     with pytest.raises(LgcError, match="is not a report of schema version 2"):
         Report.load(path)
+
+
+def test_logic_faster_than_the_clock_network(built: lgc.Build) -> None:
+    """Times are at the clock that the data sheet allows, Fmax is what the router found."""
+    target, sim = load_target("ice40-hx8k"), built.report.simulation
+    values = {
+        step.name: read_step(built.path, step.name)["values"]
+        for step in built.report.steps
+        if step.name[:2] in {"04", "06", "07"}
+    }
+    slow, fast = (
+        assemble.post_route(values, replace(target, clock_limit_mhz=limit)) for limit in (10.0, 1e4)
+    )
+    assert fast == replace(built.report.post_route, clock_limit_mhz=1e4)
+    assert (slow.fmax_mhz, slow.clock_limit_mhz, capped(slow)) == (fast.fmax_mhz, 10.0, True)
+    assert slow.latency_ns == values["04-rtl"]["latency"] * 100
+    assert slow.samples_per_second == round(10e6 / sim.cycles_per_sample)
+    report = replace(built.report, post_route=slow)
+    text = render.markdown(report)
+    assert "| clock network | 10 MHz at most | data sheet |" in text
+    assert "latency at 10 MHz" in text
+    assert "at Fmax" not in text
+    page = report.to_html()
+    assert "allows the clock network 10 MHz" in page
+    assert "at the maximum clock" not in page
+    assert "clock network" not in render.markdown(replace(report, post_route=fast))
+    columns = [compare.figures(one) for one in (built.report, report)]
+    assert [column["clock network at most, MHz"] for column in columns] == [275, 10]
 
 
 class _Checker(HTMLParser):
