@@ -7,7 +7,8 @@
 
 Each line is one network and one k. LUTs are those of two and more inputs in ABC's BLIF and in our
 netlist. CPU seconds are user and system time of structural hashing and mapping; reading the file
-and starting the process are excluded on both sides, and our kernels are compiled before. The
+and starting the process are excluded on both sides, and our kernels are compiled before. Of networks of less
+than 10,000 LUTs it is the least of five runs. The
 column "merge, area" merges equivalent signals first, as ABC's `&dch` does.
 """
 
@@ -37,6 +38,9 @@ ABC = {
 }
 """Scripts of the peer, by the name of their column."""
 
+RUNS, SHORT = 5, 10_000
+"""Runs, and LUTs of a network below which there are so many."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -64,25 +68,39 @@ def of(net: Netlist, seconds: float) -> Mapped:
     return Mapped(int(((net.fanin != 0).sum(axis=1) > 1).sum()), levels(net), seconds)
 
 
+def least(seconds: Callable[[], float], net: Netlist) -> float:
+    """The least of several runs where each is short."""
+    return min(seconds() for _ in range(RUNS if net.luts < SHORT else 1))
+
+
 def with_abc(abc: Path, net: Netlist, script: str, k: int) -> Mapped:
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         write_blif(net, here / "in.blif")
-        taken = []
-        for command in ("read_blif in.blif", f"read_blif in.blif; {script.format(k=k)}; write_blif out.blif"):
+
+        def seconds(command: str) -> float:
             start = children_seconds()
             run_abc(abc, command, folder=here, seconds=3600)
-            taken.append(children_seconds() - start)
+            return children_seconds() - start
+
+        reading = least(lambda: seconds("read_blif in.blif"), net)
+        whole = f"read_blif in.blif; {script.format(k=k)}; write_blif out.blif"
+        taken = least(lambda: seconds(whole), net)
         mapped = read_blif(here / "out.blif", net)
-    return of(mapped, taken[1] - taken[0])
+    return of(mapped, taken - reading)
 
 
 def with_lgc(net: Netlist, *pipeline: Pass) -> Mapped:
-    start = process_time()
-    mapped = run(pipeline, net)
-    seconds = process_time() - start
-    assert compare(net, mapped, samples=256).equal
-    return of(mapped, seconds)
+    found = list[Netlist]()
+
+    def seconds() -> float:
+        start = process_time()
+        found.append(run(pipeline, net))
+        return process_time() - start
+
+    taken = least(seconds, net)
+    assert compare(net, found[-1], samples=256).equal
+    return of(found[-1], taken)
 
 
 def cell(found: Mapped) -> str:

@@ -107,6 +107,7 @@ def test_new_inputs_every_clock(tmp_path: Path) -> None:
     assert report.simulation is not None
     assert (report.simulation.classes_equal, report.simulation.scores_equal) == (20, 20)
     assert report.simulation.cycles_per_sample == 1
+    assert "| throughput | one sample per clock |" in render.markdown(report)
     assert report.netlist.stages > report.netlist.depth, "a register behind every LUT, the argmax besides"
     assert report.netlist.head is not None
     assert report.netlist.head.startswith("the fewest LUT sites and registers, without carry chains; it has ")

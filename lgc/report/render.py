@@ -77,7 +77,8 @@ def _summary(report: Report) -> Iterator[tuple[str, ...]]:
         yield "agreement with the network", f"{sim.classes_equal:,} of {sim.samples:,} classes", where
         yield "", f"{sim.scores_equal:,} of {sim.samples:,} score vectors", where
         yield "latency", f"{sim.latency_cycles} clocks after the last feature", where
-        yield "throughput", f"one sample per {sim.cycles_per_sample:g} clocks", where
+        clocks = "clock" if sim.cycles_per_sample == 1 else f"{sim.cycles_per_sample:g} clocks"
+        yield "throughput", f"one sample per {clocks}", where
     if report.link is not None:
         yield from _link(report.link)
     if report.post_synthesis is not None:
