@@ -112,7 +112,7 @@ def _arithmetic(fabric: Fabric, path: tuple[tuple[str, str, float], ...]) -> int
 
 
 def slowest(
-    fabric: Fabric, cells: str, delays: Delays, *, held: bool = True
+    fabric: Fabric, cells: str, delays: Delays, *, held: bool = True, route: _I64x2 | None = None
 ) -> tuple[int, tuple[tuple[str, str, float], ...], int]:
     """Return the longest delay between two registers in picoseconds, its LUTs, and the stage it ends in.
 
@@ -121,6 +121,7 @@ def slowest(
         cells: what they are made of, see `fabric_text`.
         delays: of the target.
         held: see `estimate`.
+        route: picoseconds of the wire to each pin where they are known, `[luts, k]`, in place of the model's.
     """
     net = fabric.netlist
     wires = Wires.of(fabric, writer_of(fabric, cells), held=held)
@@ -128,7 +129,7 @@ def slowest(
     stage = wires.stage[net.first_lut :, None]
     seen = np.minimum(stage, wires.latest[fanin])
     registered = (seen > wires.stage[fanin]) | (fanin < net.first_lut)
-    pin = _pin_delays(fabric, fanin, seen, delays)
+    pin = pin_delays(fabric, fanin, _routes(fabric, fanin, seen, delays) if route is None else route, delays)
     arrival, before = np.zeros(net.signals, np.int64), np.full(net.signals, -1, np.int64)
     _arrive(fanin, pin, registered, net.first_lut, delays.clock_to_out, arrival, before)
     kept = wires.latest > wires.stage
@@ -148,22 +149,33 @@ def slowest(
     return int(ends[last]), tuple(reversed(path)), int(wires.stage[last])
 
 
-def _pin_delays(fabric: Fabric, fanin: _I64x2, seen: _I64x2, delays: Delays) -> _I64x2:
-    """Picoseconds from what drives each pin to the LUT's output, int64 `[luts, k]`."""
+def _routes(fabric: Fabric, fanin: _I64x2, seen: _I64x2, delays: Delays) -> _I64x2:
+    """Picoseconds of the wire to each pin by its loads and the size of the fabric, int64 `[luts, k]`."""
     net = fabric.netlist
     wire = np.where(fanin < FIRST_INPUT, 0, (fanin << 16) + seen)
     _, which, loads = np.unique(wire, return_inverse=True, return_counts=True)
     fanout = np.log2(loads[which.reshape(wire.shape)])
     spread = delays.size * (np.log2(max(net.luts, 1)) - 10)
     route = np.maximum(delays.route + spread, delays.route / 4) + delays.fanout * fanout
-    route = route.astype(np.int64)
+    found: _I64x2 = route.astype(np.int64)
+    return found
+
+
+def pin_delays(fabric: Fabric, fanin: _I64x2, route: _I64x2, delays: Delays) -> _I64x2:
+    """Picoseconds from what drives each pin to the LUT's output, int64 `[luts, k]`.
+
+    Args:
+        fabric: the LUTs.
+        fanin: of its netlist, int64.
+        route: picoseconds of the wire to each pin, `[luts, k]`.
+        delays: of the target.
+    """
     pin: _I64x2 = route + delays.lut
     if fabric.carries is not None:
         _carry_cells(fabric, fanin, route, delays, pin)
     if fabric.chains is not None and fabric.chains.positions:
         _slices(fabric, fanin, route, delays, pin)
     pin[fanin < FIRST_INPUT] = 0
-    assert len(pin) == net.luts
     return pin
 
 

@@ -43,7 +43,7 @@ def test_it_ends_with_an_estimate_that_is_called_one(built: lgc.Build) -> None:
     assert report.estimate is not None
     assert 20 < report.estimate.fmax_mhz < 1000
     assert report.estimate.latency_ns > 0
-    assert "Yosys' xilinx/cells_sim.v" in report.estimate.source
+    assert "Project X-Ray" in report.estimate.source
     assert report.post_synthesis is not None
     assert report.post_synthesis.cells is not None
     assert report.post_synthesis.luts.total <= report.post_synthesis.cells < 20_800
