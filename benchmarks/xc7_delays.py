@@ -224,25 +224,13 @@ class Placed:
 
     def _weigh(self) -> None:
         """Let wires of slow paths count more."""
-        route = self.route()
-        pin = pin_delays(self.design.fabric, self.fanin, route, self.delays)
-        first = self.design.fabric.netlist.first_lut
-        d = self.design
+        d, delays = self.design, self.delays
+        pin = pin_delays(d.fabric, self.fanin, self.route(), delays)
+        first, start = d.fabric.netlist.first_lut, delays.clock_to_out
         late, tail = np.zeros(len(self.late), np.int64), np.full(len(self.late), -(10**9), np.int64)
-        _paths(
-            self.fanin,
-            pin,
-            d.held,
-            d.kept,
-            d.last,
-            first,
-            self.delays.clock_to_out,
-            self.delays.setup,
-            late,
-            tail,
-        )
+        _paths(self.fanin, pin, d.held, d.kept, d.last, first, start, delays.setup, late, tail)
         self.late = late
-        begins = np.where(d.held, self.delays.clock_to_out, late[self.fanin])
+        begins = np.where(d.held, start, late[self.fanin])
         through = (begins + pin + tail[first:, None])[d.routed]
         share = np.maximum(through, 0) / max(int(through.max()), 1)
         self.weight = np.zeros(len(self.weight))
@@ -266,10 +254,8 @@ class Placed:
         place[order] = self.order[np.minimum(rank + d.wide[of], 5)]
         second = d.second[signal]
         kind = np.where((second == 1) | ((second == 2) & ~held), 2, held.astype(np.int64))
-        more = np.where((second == 1) & ~held, self.inside.second, 0) + np.where(
-            (second == 2) & ~held, self.inside.sum, 0
-        )
-        more += np.where((second == 1) & held, self.inside.sum, 0)  # the second register's way out is as long
+        # a second register's way to the multiplexer is as long as a sum's
+        more = np.where((second == 1) & ~held, self.inside.second, np.where(kind == 2, self.inside.sum, 0))
         x, y = self.slot // (SLICE * self.side) // 2, self.slot // SLICE % self.side
         source = d.source[signal]
         half_x, half_y = self.table.shape[3] // 2, self.table.shape[4] // 2
@@ -283,10 +269,8 @@ class Placed:
     def period(self) -> int:
         """Return picoseconds between two registers."""
         self._weigh()  # pins by where the cells are now
-        found = slowest(
-            self.design.fabric, "CARRY4", replace(self.delays, route=self.leaving()), route=self.route()
-        )
-        return int(found[0])
+        delays = replace(self.delays, route=self.leaving())
+        return slowest(self.design.fabric, "CARRY4", delays, route=self.route())[0]
 
     def leaving(self) -> int:
         """Return picoseconds of a wire to a register elsewhere: by the bypass of the next tile."""
