@@ -32,6 +32,10 @@ _I64x2 = npt.NDArray[np.int64]
 _Bool2 = npt.NDArray[np.bool_]
 
 
+_LOADS = 2
+"""Doublings of the loads of a wire of control."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What the delay model says of a design.
@@ -78,9 +82,10 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target, *, held: bool = True
     if delays is None:
         raise LgcError(f"The target {target.name} has no [delay], so nothing can be said about its clock.")
     period, path, stage = slowest(fabric, target.cells.cells, delays, held=held)
-    fmax = 1e6 / max(period, delays.shell)
+    shell = _shell(delays, held=held)
+    fmax = 1e6 / max(period, shell)
     clock = target.at_most(fmax)
-    inside = period >= delays.shell
+    inside = period >= shell
     return Estimate(
         device=f"{target.device}-{target.package}",
         fmax_mhz=round(fmax, 1),
@@ -93,6 +98,12 @@ def estimate(fabric: Fabric, rtl: RtlFiles, target: Target, *, held: bool = True
         source=delays.source,
         clock_limit_mhz=target.clock_limit_mhz,
     )
+
+
+def _shell(delays: Delays, *, held: bool) -> int:
+    """Longest path outside of the fabric: where nothing is held nothing stops, and control is two LUTs."""
+    hop = delays.route + delays.lut + _LOADS * delays.fanout
+    return delays.shell if held else min(delays.shell, delays.clock_to_out + 2 * hop + delays.setup)
 
 
 def _arithmetic(fabric: Fabric, path: tuple[tuple[str, str, float], ...]) -> int:
