@@ -28,6 +28,8 @@ from .words import (
 )
 
 _HEAD = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+_SHORT = 100
+"""Nanoseconds below which a tenth is shown."""
 _HOPS = 60
 """Steps of the critical path that are listed."""
 
@@ -246,14 +248,18 @@ def _choices(report: Report) -> str:
     return tag("details", tag("summary", "More or fewer stages (ESTIMATE)"), listed)
 
 
-def _speed(sim: Simulation, route: PostRoute) -> str:
+def _speed(sim: Simulation, found: PostRoute | Estimate) -> str:
     """Return what clocks become at the maximum clock."""
+
+    def time(ns: float) -> str:
+        return f"{ns:,.0f} ns" if ns >= _SHORT else f"{ns:.1f} ns"
+
     rows = [
-        ("clock", f"{1e3 / usable_mhz(route):.2f} ns", "1"),
-        ("latency after the last feature", f"{route.latency_ns:,.0f} ns", f"{sim.latency_cycles}"),
-        ("between results", f"{1e9 / route.samples_per_second:,.0f} ns", f"{sim.cycles_per_sample:g}"),
+        ("clock", f"{1e3 / usable_mhz(found):.2f} ns", "1"),
+        ("latency after the last feature", time(found.latency_ns), f"{sim.latency_cycles}"),
+        ("between results", time(1e9 / found.samples_per_second), f"{sim.cycles_per_sample:g}"),
     ]
-    head = (f"at {clock_of(route, 'the maximum clock')}", "time", "clocks")
+    head = (f"at {clock_of(found, 'the maximum clock')}", "time", "clocks")
     return tag("div", table(head, rows, numbers=2), style="margin-top:16px")
 
 
@@ -271,6 +277,8 @@ def _estimate(report: Report) -> str:
     note = f"ESTIMATE, nothing was placed and routed: about {guess.fmax_mhz:.0f} MHz"
     note += f", limited by {limit(guess)}.{_capped(guess)}"
     inner = [svg_bars.path(guess.critical), *_path_words(guess.critical)] if guess.critical else []
+    if report.simulation is not None:
+        inner.append(_speed(report.simulation, guess))
     source = tag("p", text(f"Delays: {guess.source}."), class_="sub", style="margin-top:8px")
     return card("Timing, estimated", note, *inner, source, _choices(report), width=5)
 
