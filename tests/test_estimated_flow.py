@@ -9,7 +9,7 @@ from lgc.backend import tools
 from lgc.errors import DoesNotFitError, ToolMissingError, UsageError
 from lgc.frontend import checkpoint
 from lgc.hw_tests.runner import choose
-from lgc.report import render
+from lgc.report import compare, render
 from lgc.verification import verify
 
 from .test_flow import tiny
@@ -52,6 +52,17 @@ def test_it_ends_with_an_estimate_that_is_called_one(built: lgc.Build) -> None:
     assert clocks
     assert all(row.endswith("| ESTIMATE |") for row in clocks)
     assert [step.name for step in report.steps][-2:] == ["07-estimate", "09-scripts"]
+
+
+@needs_tools
+def test_a_comparison_calls_estimates_by_their_name(built: lgc.Build) -> None:
+    found = compare.figures(built.report)
+    assert found["Fmax, MHz"] is None
+    assert built.report.estimate is not None
+    assert found["Fmax, MHz, ESTIMATE"] == built.report.estimate.fmax_mhz
+    rows = {row[0]: row[1] for row in next(compare.compare([built.path], against="none").sections())[2]}
+    assert "Fmax, MHz" not in rows
+    assert rows["latency, ns, ESTIMATE"] == f"{built.report.estimate.latency_ns:,.1f}"
 
 
 @needs_tools

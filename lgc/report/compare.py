@@ -109,7 +109,7 @@ def _names(builds: list[Path]) -> list[str]:
 
 
 def figures(report: Report) -> dict[str, Any]:
-    """Return what of a build is compared, by name; None where it did not get there."""
+    """Return what of a build is compared, by name; None where it did not get there, estimates by names of their own."""
     model, net = report.model, report.netlist
     sim, synthesis, route = report.simulation, report.post_synthesis, report.post_route
     found: dict[str, Any] = {
@@ -141,6 +141,12 @@ def figures(report: Report) -> dict[str, Any]:
         "bitstream, bytes": None if report.bitstream is None else report.bitstream.bytes,
         "warnings": len(report.warnings),
     }
+    if (guess := report.estimate) is not None:
+        found |= {
+            "Fmax, MHz, ESTIMATE": guess.fmax_mhz,
+            "latency, ns, ESTIMATE": guess.latency_ns,
+            "samples per second, ESTIMATE": guess.samples_per_second,
+        }
     return found
 
 
