@@ -109,7 +109,7 @@ def _names(builds: list[Path]) -> list[str]:
 
 
 def figures(report: Report) -> dict[str, Any]:
-    """Return what of a build is compared, by name; None where it did not get there, estimates by names of their own."""
+    """Return what of a build is compared, by name, None if it did not get there; estimates have own names."""
     model, net = report.model, report.netlist
     sim, synthesis, route = report.simulation, report.post_synthesis, report.post_route
     found: dict[str, Any] = {
