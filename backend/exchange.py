@@ -21,6 +21,9 @@ from .router import HIGHEST, HISTORY, IDLE, Router, pin
 
 _LOG = logging.getLogger(__name__)
 
+TELL = 100
+"""Exchanges tried between two records of where they stand."""
+
 TRIED, WINDOWS = 40, 2
 """Places tried for a late wire at a time, and how often others when nothing helped."""
 
@@ -127,6 +130,9 @@ class Exchange:
         """
         router = self.router
         self.tried += 1
+        if self.tried % TELL == 0:
+            slowest = router.taken[self.timed].max(initial=0) / 1e3
+            _LOG.debug("Exchanging cells: %d of %d, slowest %.2f ns.", self.made, self.tried, slowest)
         if router.used > len(router.tree_wire) // 2:
             router.compact()
         moved = []

@@ -74,6 +74,7 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     path = database(nextpnr, target)
     if path is None:
         return False
+    _LOG.debug("Placing %d cells once more.", cells.plain.sum())
     wires, table, between = _device(path, target.family, *_speed(target))
     tiles = logic_tiles(wires, target.family)
     refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=ROUNDS // 4)

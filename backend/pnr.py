@@ -215,6 +215,7 @@ def _improved(
     """Place, and place once more and route, see `improve`: what was run if that succeeded, and seconds."""
     start = time.perf_counter()
     without = [*args, "--no-route"]
+    _LOG.debug("%s places.", nextpnr.name)
     run(nextpnr, without, cwd=out, log=out / "nextpnr-place.log", timeout_s=timeout_s)
     try:
         found = improve(out / _CELLS, nextpnr, target, out / BETTER, seed=seed)
@@ -307,6 +308,7 @@ def _run(
     for router, limit in attempts:
         log = out / f"nextpnr-{router}.log"
         command = [*args, *_router(nextpnr, router)]
+        _LOG.debug("%s runs with %s, for at most %.0f s.", nextpnr.name, router, limit)
         try:
             return router, spent + run(nextpnr, command, cwd=out, log=log, timeout_s=limit)
         except TimeLimitError:

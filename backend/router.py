@@ -23,6 +23,9 @@ from .wires import BEHIND, Wires
 
 _LOG = logging.getLogger(__name__)
 
+TELL = 10
+"""Rounds between two records of where routing stands."""
+
 HALF = 20
 """Tiles that the table of least delays looks away."""
 
@@ -346,6 +349,9 @@ class Router:
             many = len(order) > MANY * len(nets.source)
             late = self.taken > goal
             over = np.flatnonzero(self.occupied > 1)
+            if r % TELL == 0:
+                slowest = self.taken.max() / 1e3
+                _LOG.debug("Routing, round %d: %d wires shared, slowest %.2f ns.", r, len(over), slowest)
             if best[2] is None and r % LOOK == 0:
                 if r >= HOPELESS and many and len(over) > FALL * trouble:
                     break

@@ -107,7 +107,7 @@ def set_up_logging(verbosity: int) -> None:
     from rich.logging import RichHandler
 
     level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
-    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False)
+    handler = RichHandler(level, console=Console(stderr=True), show_time=False, show_path=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("lgc").setLevel(level)
 
@@ -142,20 +142,43 @@ def training_bar(quiet: bool) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
+def records(show: Callable[[str], None]) -> Iterator[None]:
+    """Give `show` the text of every log record of lgc while the context lasts, however little is printed."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            show(record.getMessage())
+
+    logger, handler = logging.getLogger("lgc"), Shown()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@contextmanager
 def step_lines(quiet: bool) -> Iterator[Callable[[str, float | None, bool], None]]:
-    """Yield a callback for build steps: a spinner while one runs, a line when it is done.
+    """Yield a callback for build steps: a spinner while one runs, with what it logs, a line when it is done.
 
     Called with no seconds and `cached`, it prints the name as a line of its own.
     """
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True, quiet=quiet)
-    with console.status("") as status:
+    running = ""
+    with console.status("") as status, records(lambda said: status.update(Text(f"{running}  {said}"))):
 
         def update(name: str, seconds: float | None, cached: bool) -> None:
+            nonlocal running
             if seconds is None and cached:
                 console.print(name, highlight=False, markup=False, soft_wrap=True)
             elif seconds is None:
+                running = name
                 status.update(name)
             else:
                 console.print(f"{name:<14} {'kept' if cached else f'{seconds:.1f} s'}", highlight=False)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from lgc import console
 from lgc.cli import main
 from lgc.ir.passes import REGISTRY
 
@@ -220,3 +222,19 @@ def test_import_names_the_formats_it_knows(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "torchlogix" in done.stderr
+
+
+def test_what_a_step_logs_is_shown_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A step that takes minutes says where it stands, whatever -v says."""
+    logger = logging.getLogger("lgc.backend.router")
+    console.set_up_logging(0)
+    shown: list[str] = []
+    with console.records(shown.append):
+        logger.debug("Routing, round %d.", 10)
+    logger.debug("Not this.")
+    assert shown == ["Routing, round 10."]
+    assert "Routing" not in capsys.readouterr().err
+    console.set_up_logging(2)
+    logger.debug("Routing, round %d.", 20)
+    assert "round 20" in capsys.readouterr().err
+    console.set_up_logging(0)
