@@ -104,7 +104,7 @@ def route(
     occupied: I32, history: F32, tree_at: I64, tree_size: I32, tree_wire: I32, tree_edge: I32,
     order: I32, crit: F32, pressure: float, margin: int, used: int,
     state: tuple[F32, F32, I32, I32, I32, F32, I32],
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int, int]:  # fmt: skip
     """Rip up and route nets anew.
 
     Args:
@@ -136,10 +136,10 @@ def route(
         state: work space: cost, arrival, via, seen and one more, member, heap keys, heap items.
 
     Returns:
-        Entries of `tree_wire` in use now, and sinks that no way leads to.
+        Entries of `tree_wire` in use now, sinks that no way leads to, and wires that were looked at.
     """
     cost, arrival, via, seen, member, key, item = state
-    stamp, missed = seen[-1], 0
+    stamp, missed, looked = seen[-1], 0, 0
     for net in order:
         for i in range(tree_at[net], tree_at[net] + tree_size[net]):
             occupied[tree_wire[i]] -= 1
@@ -170,6 +170,7 @@ def route(
             while size:
                 n = item[0]
                 size = _pop(key, item, size)
+                looked += 1
                 if n == goal:
                     arrived = True
                     break
@@ -212,7 +213,7 @@ def route(
                 n = m
         tree_size[net] = used - base
     seen[-1] = stamp
-    return used, missed
+    return used, missed, looked
 
 
 _TOLL = 20.0

@@ -44,9 +44,8 @@ ROUNDS, RELAX, MANY = 2000, 40, 0.02
 PATIENCE = 600
 """Rounds without anything better than what there is."""
 
-HOPELESS, LOOK, FALL = 400, 100, 0.9
-"""Rounds after which it is given up if there is nothing yet and many nets are in trouble: where such a share
-of the shared wires is left that there were some rounds before."""
+LABOUR = 100_000
+"""Wires looked at per net after which it is given up if there is nothing yet."""
 
 STEP, AIM = 0.005, 1.08
 """Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
@@ -248,7 +247,7 @@ class Router:
         self.tree_at, self.tree_size = np.zeros(many, np.int64), np.zeros(many, np.int32)
         self.tree_wire = np.empty(100 * len(nets.sink) + 8 * many, np.int32)
         self.tree_edge = np.empty_like(self.tree_wire)
-        self.used = 0
+        self.used = self.looked = 0
         self.arrival, self.fan = np.zeros(count, np.float32), np.zeros(count, np.int32)
         self.state = (
             np.zeros(count, np.float32), self.arrival, np.zeros(count, np.int32),
@@ -274,12 +273,13 @@ class Router:
     def route(self, order: I32, crit: F32, pressure: float) -> int:
         """Route nets anew; return how many sinks were not reached."""
         w, nets = self.wires, self.nets
-        self.used, missed = route(
+        self.used, missed, looked = route(
             w.start, w.target, w.origin, w.delay, w.adder, w.kind, w.x, w.y, self.table,
             nets.source, nets.first, nets.sink, self.at_x, self.at_y,
             self.occupied, self.history, self.tree_at, self.tree_size, self.tree_wire, self.tree_edge,
             order, crit, pressure, self.margin, self.used, self.state,
         )  # fmt: skip
+        self.looked += looked
         return int(missed)
 
     def measure(self, order: I32) -> None:
@@ -326,7 +326,6 @@ class Router:
         pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
         shared = np.zeros(len(nets.source), np.bool_)
         best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)  # picoseconds, round, ways
-        trouble = 0
         for r in range(ROUNDS):
             late = self.taken > goal
             change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
@@ -352,10 +351,8 @@ class Router:
             if r % TELL == 0:
                 slowest = self.taken.max() / 1e3
                 _LOG.debug("Routing, round %d: %d wires shared, slowest %.2f ns.", r, len(over), slowest)
-            if best[2] is None and r % LOOK == 0:
-                if r >= HOPELESS and many and len(over) > FALL * trouble:
-                    break
-                trouble = len(over)
+            if best[2] is None and self.looked > LABOUR * len(nets.source):
+                break
             self.history[over] += HISTORY * (self.occupied[over] - 1)
             pressure = min(pressure * GROWTH, HIGHEST)
             if r >= CERTAIN:

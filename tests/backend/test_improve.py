@@ -166,6 +166,13 @@ def test_no_way_is_told() -> None:
     assert not one.run()
 
 
+def test_it_is_given_up_after_so_much_labour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "LABOUR", 20)
+    one = negotiated([(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10)], [(0, 2), (1, 3)], 5)
+    assert not one.run()
+    assert 20 * 2 < one.looked < 25 * 2  # a round looks at three wires per net
+
+
 def lut(place: str, pins: dict[str, int], *, table: str = "1000000000000000", register: bool = True) -> dict:
     ways = {pin: "output" if pin == "O" else "input" for pin in pins}
     parameters = {"LUT_INIT": table, "DFF_ENABLE": str(int(register)), "CARRY_ENABLE": "0"}
