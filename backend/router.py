@@ -366,7 +366,14 @@ class Router:
         if kept is None:
             return False
         self._restore(kept)
-        _LOG.info("Routed in %d rounds; %d of at least %d ps.", rounds, taken, bound)
+        looked = self.looked / len(nets.source)
+        _LOG.info(
+            "Routed in %d rounds, %d wires looked at per net; %d of at least %d ps.",
+            rounds,
+            looked,
+            taken,
+            bound,
+        )
         return True
 
     def _kept(self) -> _Trees:
