@@ -366,9 +366,9 @@ class Router:
         if kept is None:
             return False
         self._restore(kept)
-        looked = self.looked / len(nets.source)
+        tried = self.looked / len(nets.source)
         _LOG.info(
-            "Routed in %d rounds, %d wires looked at per net; %d of at least %d ps.",
+            "Routed in %d rounds, %d wires tried per net; %d of at least %d ps.",
             rounds,
             looked,
             taken,
