@@ -367,13 +367,8 @@ class Router:
             return False
         self._restore(kept)
         tried = self.looked / len(nets.source)
-        _LOG.info(
-            "Routed in %d rounds, %d wires tried per net; %d of at least %d ps.",
-            rounds,
-            looked,
-            taken,
-            bound,
-        )
+        said = "Routed in %d rounds, %d wires tried per net; %d of at least %d ps."
+        _LOG.info(said, rounds, tried, taken, bound)
         return True
 
     def _kept(self) -> _Trees:
