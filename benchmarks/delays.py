@@ -3,6 +3,7 @@
     python benchmarks/delays.py                                      iCE40, random networks
     python benchmarks/delays.py --targets ecp5-25f --fit             also the wire delay that fits best
     python benchmarks/delays.py --nets "" model.safetensors          trained networks
+    python benchmarks/delays.py --targets cyclone5-5ceba4            Cyclone V, with a nextpnr-mistral on the PATH
 
 Each network is compiled at several numbers of LUTs between registers, placed and routed with one seed, and
 its estimate made from netlist and stages alone. `shell` marks designs whose slowest path, as routed, is
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import mistral
 import networks
 import numpy as np
 
 from lgc.backend import parse
 from lgc.backend.estimate import slowest
-from lgc.backend.pnr import Routing, place_and_route
+from lgc.backend.pnr import place_and_route
 from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import synthesise
 from lgc.backend.target import Target, load
@@ -54,8 +56,30 @@ def compiled(net: Netlist, target: Target, levels: int) -> Fabric:
     return add_argmax(counted, carry=target.cells.carries)[0]
 
 
-def routed(net: Netlist, fabric: Fabric, target: Target, seed: int) -> tuple[Routing, bool]:
-    """Place and route; also whether the slowest path is in the fabric."""
+@dataclass(frozen=True)
+class Found:
+    """What place and route says of a design.
+
+    Attributes:
+        cells: logic cells.
+        fmax_mhz: clock.
+        critical: cells and nets of the slowest path, see `Routing`.
+    """
+
+    cells: int
+    fmax_mhz: float
+    critical: tuple[tuple[str, str, float], ...]
+
+    @property
+    def inside(self) -> bool:
+        """Whether the slowest path is in the fabric."""
+        cells = [name for kind, name, _ in self.critical if kind not in ("routing", "clk-to-q")]
+        parts = [parse.part_of(name) for name in cells]
+        return sum(part in ("network", "readout", "argmax") for part in parts) > len(parts) / 2
+
+
+def routed(net: Netlist, fabric: Fabric, target: Target, seed: int) -> Found:
+    """Place and route."""
     threshold = np.full((net.inputs, 1), 128, np.int32)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -67,15 +91,16 @@ def routed(net: Netlist, fabric: Fabric, target: Target, seed: int) -> tuple[Rou
             held=True,
             family=target.cells,
         )
-        found = place_and_route(
-            synthesise(rtl, target, out=out / "synth"), target, out=out / "route", seed=seed
-        )
-    cells = [name for kind, name, _ in found.critical if kind not in ("routing", "clk-to-q")]
-    parts = [parse.part_of(name) for name in cells]
-    return found, sum(part in ("network", "readout", "argmax") for part in parts) > len(parts) / 2
+        made = synthesise(rtl, target, out=out / "synth")
+        if target.family == "cyclone5":
+            report = mistral.place_and_route(made, out / "route", seed=seed)
+            assert report.fmax_mhz is not None
+            return Found(made.cells, report.fmax_mhz, report.critical)
+        found = place_and_route(made, target, out=out / "route", seed=seed)
+    return Found(found.cells, found.fmax_mhz, found.critical)
 
 
-def described(found: Routing) -> str:
+def described(found: Found) -> str:
     """What the routed path is made of."""
     total: dict[str, list[float]] = {}
     for kind, _, ns in found.critical:
@@ -90,16 +115,16 @@ def compare(target: Target, found: dict[str, Netlist], levels: list[int], seed: 
     for name, net in found.items():
         for per_stage in levels:
             fabric = compiled(net, target, per_stage)
-            result, inside = routed(net, fabric, target, seed)
+            result = routed(net, fabric, target, seed)
             period = max(slowest(fabric, target.cells.cells, target.delay)[0], target.delay.shell)
             ratio = (1e6 / period) / result.fmax_mhz
-            where = "" if inside else " shell"
+            where = "" if result.inside else " shell"
             print(
                 f"{target.name:12} {name:12} {per_stage} LUTs  {result.cells:5} cells  estimate {1e6 / period:6.1f} "
                 f"MHz  routed {result.fmax_mhz:6.1f} MHz  {ratio - 1:+6.1%}{where}   [{described(result)} ns]",
                 flush=True,
             )
-            if inside:
+            if result.inside:
                 ratios.append(ratio)
                 cases.append((fabric, 1e6 / result.fmax_mhz))
     if ratios:

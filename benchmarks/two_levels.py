@@ -4,7 +4,8 @@
 
 Every root of more than k inputs is one LUT over LUTs of inputs. All its cuts are listed; the program
 chooses one for each root so that the fewest LUTs besides the roots are needed. No mapper that keeps
-the gates' structure can do with fewer. Needs SciPy (it comes with scikit-learn).
+the gates' structure can do with fewer. ABC, which may change it (`&dch`, `&syn3`, `&mfs`, `&satlut`), is run
+in depth mode for comparison. Needs SciPy (it comes with scikit-learn).
 """
 
 from __future__ import annotations
@@ -14,13 +15,24 @@ from itertools import product
 
 import networks
 import numpy as np
+from mapping import levels, with_abc
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.passes import REGISTRY, LutMap, run
+from lgc.ir.passes.satlut import find_abc
 
 Cut = frozenset[int]
+
+ABC = (
+    "strash; if -K {k} -C 24 -F 4 -A 4",
+    "strash; &get -n; &dch -f; &if -K {k}; &put",
+    "strash; &get -n; &syn3; &dch -f; &if -K {k}; &put",
+    "strash; &get -n; &dch -f; &if -K {k}; &mfs; &satlut -d; &put",
+    "strash; &get -n; &dch -f; &put; if -K {k} -C 24 -F 4 -A 4; mfs2 -e -L 2",
+)
+"""Ways to map with the fewest levels, most of them with other structures for the same functions."""
 
 
 def all_cuts(net: Netlist, k: int) -> list[set[Cut]]:
@@ -89,12 +101,18 @@ def main() -> None:
     )
     parser.add_argument("--k", type=int, default=4)
     k = parser.parse_args().k
+    abc = find_abc()
     for name, net in networks.random_networks():
         simple = run(REGISTRY.parse("simplify,merge,reduce,merge"), net)
         roots, needed = choices(simple, k)
         least = roots + fewest(needed)
-        ours = LutMap(k=k, depth=True)(simple).luts
-        print(f"{name:<24} k={k}  fewest {least}, depth mode {ours}, {ours / least:.4f}", flush=True)
+        mapped = LutMap(k=k, depth=True)(simple)
+        ours = mapped.luts
+        print(f"{name:<24} k={k}  fewest {least}, depth mode {ours}, {ours / least:.4f}", end="", flush=True)
+        if abc is not None:
+            found = [with_abc(abc, net, script, k) for script in ABC]
+            print(f"; ABC {min(m.luts for m in found if m.levels == levels(mapped))}", end="", flush=True)
+        print()
 
 
 if __name__ == "__main__":

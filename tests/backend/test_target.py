@@ -43,7 +43,7 @@ def test_a_users_own_target(tmp_path: Path) -> None:
 def test_the_clock_network_limits_the_clock(tmp_path: Path) -> None:
     """Figures of the data sheets; a target that names none has no limit."""
     limits = {name: load(name).clock_limit_mhz for name in names()}
-    assert {limits[f"ice40-{device}"] for device in ("hx1k", "hx4k", "hx8k", "lp8k")} == {275}
+    assert {limits[f"ice40-{device}"] for device in ("hx1k", "hx4k", "hx8k", "lp1k", "lp4k", "lp8k")} == {275}
     assert (limits["ice40-up5k"], limits["xc7a35t"], limits["xczu3eg"]) == (185, 464, 667)
     assert [load("ice40-hx1k").at_most(mhz) for mhz in (274.5, 300)] == [274.5, 275]
     path = tmp_path / "mine.toml"

@@ -1,15 +1,20 @@
-"""The delay model of Artix-7 against placements timed with Project X-Ray's delays; and the model fitted to them.
+"""The delay models of Artix-7 and UltraScale+ against placements timed with delays from elsewhere; and models fitted to them.
 
     git clone https://github.com/f4pga/prjxray-db
-    python benchmarks/xc7_delays.py prjxray-db digits.safetensors        random networks and a trained one
-    python benchmarks/xc7_delays.py prjxray-db digits.safetensors --fit  also the figures that fit best to the random ones
+    python benchmarks/xilinx_delays.py prjxray-db digits.safetensors        Artix-7, random networks and a trained one
+    python benchmarks/xilinx_delays.py prjxray-db digits.safetensors --fit  also the figures that fit best to the random ones
 
-No open tool that installs with pip places and routes Artix-7, so this is not what a router found: the LUTs of
+    git clone https://github.com/gussmith23/lakeroad-evaluation
+    python benchmarks/xilinx_delays.py lakeroad-evaluation/runs digits.safetensors --target xczu3eg   UltraScale+
+
+No open tool that installs with pip places and routes these, so this is not what a router found: the LUTs of
 the fabric are annealed on a square of CLBs that they fill to 85 %, chains of carries whole, for the paths
-that are slowest; each wire then takes the least delay from its source to its pin that the switches of the chip
-allow (`xc7_wires.py`), as if it were alone; of a LUT's pins the fastest are for what comes last. Paths
-are counted from register to register with the cells of the slow corner. Real designs share tracks, have
-clock rows, block RAM and DSP between CLBs, and clock skew: they are slower.
+that are slowest. On Artix-7 each wire then takes the least delay from its source to its pin that the switches of the
+chip allow (`xc7_wires.py`, Project X-Ray), as if it were alone; of a LUT's pins the fastest are for what comes last. On
+UltraScale+ it takes what a wire of that length takes in the mean in designs that Vivado routed on that part
+(`vivado_delays.py`), and a LUT what it takes there in the mean. Paths are counted from register to register with
+the cells of the slow corner. Real designs have clock rows, block RAM and DSP between CLBs, and clock skew, and
+on Artix-7 share tracks: they are slower.
 
 Estimates are the fabric's alone, `shell` of the target is left out: encoder and control are not placed.
 """
@@ -27,13 +32,13 @@ import delays as routed_delays
 import networks
 import numpy as np
 import numpy.typing as npt
+import vivado_delays
 from numba import njit
 from xc7_wires import Cells, Patch
 
 from lgc.backend.estimate import pin_delays, slowest
 from lgc.backend.fabric import Wires, writer_of
-from lgc.backend.target import Delays, load
-from lgc.ir.carry import SLICE
+from lgc.backend.target import Delays, Target, load
 from lgc.ir.fabric import Fabric
 from lgc.ir.netlist import FIRST_INPUT, Netlist
 from lgc.ir.passes import REGISTRY
@@ -45,6 +50,9 @@ from lgc.ir.slices import OWN, Slices, staged
 
 TILE, FILL = 8, 0.85
 """Sites of a CLB, and the share of them that is filled."""
+
+CARRIES = {"xc7a35t": ("CARRY4", 4), "xczu3eg": ("CARRY8", 8)}
+"""What the targets' slices have for carries, and sites of a slice: two to a CLB, or one."""
 
 STEPS, MOVES, HOT, COLD = 120, 12, 200.0, 1.0
 """Temperatures, moves per cell at each, and the first and last in picoseconds."""
@@ -68,6 +76,7 @@ class Design:
 
     Attributes:
         fabric: the LUTs.
+        slice: sites of a slice.
         cells: sites, chains first.
         chains: first cell and cells of each chain, whole slices, `[chains, 2]`.
         source: cell that drives each signal, -1 for constants.
@@ -81,6 +90,7 @@ class Design:
     """
 
     fabric: Fabric
+    slice: int
     cells: int
     chains: I64
     source: I64
@@ -93,15 +103,15 @@ class Design:
     last: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, fabric: Fabric) -> Design:
-        """Find the sites of a fabric."""
+    def of(cls, fabric: Fabric, carry: str, slice_: int) -> Design:
+        """Find the sites of a fabric in slices of so many, with a carry cell in each."""
         net, found = fabric.netlist, Slices.of(fabric)
         first, home = net.first_lut, found.home
         sink, second = np.full(net.luts, -1, np.int64), np.zeros(net.signals, np.int64)
         extent, wide = [], []
         at = 0
         for c, (_, chain) in enumerate(found.chains):
-            count = -(-len(chain) // SLICE) * SLICE
+            count = -(-len(chain) // slice_) * slice_
             extent.append((at, count))
             wide += [p.five is not None for p in chain] + [False] * (count - len(chain))
             chains = fabric.chains
@@ -132,14 +142,14 @@ class Design:
         source[used] = at + np.arange(len(used))
         inside = np.append(np.full(first, OWN), home)
         routed = (fanin >= FIRST_INPUT) & ~((home[:, None] != OWN) & (inside[fanin] == home[:, None]))
-        wires = Wires.of(fabric, writer_of(fabric, "CARRY4"), held=True)
+        wires = Wires.of(fabric, writer_of(fabric, carry), held=True)
         stage = wires.stage[first:, None]
         held = (np.minimum(stage, wires.latest[fanin]) > wires.stage[fanin]) | (fanin < first)
         kept = wires.latest > wires.stage
         last = np.zeros(net.signals, np.bool_)
         last[np.unique(net.roots())] = True
         return cls(
-            fabric, at + len(used), np.array(extent, np.int64).reshape(-1, 2), source, second, sink,
+            fabric, slice_, at + len(used), np.array(extent, np.int64).reshape(-1, 2), source, second, sink,
             np.array(wide + [False] * len(used)), routed, held, kept[first:], (last & ~kept)[first:],
         )  # fmt: skip
 
@@ -156,13 +166,18 @@ class Placed:
         design: what is placed.
         table: of `Patch.table`.
         inside: what is inside of a slice.
+        doubled: picoseconds that a wire takes longer each time its loads double.
         seed: of the moves.
     """
 
-    def __init__(self, design: Design, table: F64, inside: Cells, seed: int) -> None:
+    def __init__(self, design: Design, table: F64, inside: Cells, doubled: float, seed: int) -> None:
         self.design, self.table, self.inside = design, table, inside
         self.delays = replace(of_cells(inside), route=0)
+        self.carry = "CARRY4" if design.slice == 4 else "CARRY8"
+        self.beside = TILE // design.slice
         self.fanin = design.fabric.netlist.fanin.astype(np.int64)
+        loads = np.bincount(self.fanin[design.routed], minlength=design.fabric.netlist.signals)
+        self.slower = doubled * np.log2(np.maximum(loads, 1))
         self.rng = np.random.default_rng(seed)
         self.side = math.ceil(math.sqrt(design.cells / (TILE * FILL)))
         self.order = np.argsort(table[:, 0, :6].mean(axis=(0, 2, 3)))
@@ -175,7 +190,7 @@ class Placed:
 
     def _start(self) -> None:
         """Put chains into columns of slices, all other cells where there is room."""
-        slices, height = 2 * self.side, SLICE * self.side
+        slices, height = self.beside * self.side, self.design.slice * self.side
         self.cell = np.full(slices * height, -1, np.int64)
         self.slot = np.full(self.design.cells, -1, np.int64)
         taken = np.zeros(slices, np.int64)
@@ -218,7 +233,8 @@ class Placed:
             heat = HOT * (COLD / HOT) ** (step / (STEPS - 1))
             _moves(
                 self.slot, self.cell, self.chain, self.design.chains, self.begin, self.other, self.number,
-                self.leaves, self.weight, self.cost, self.side, MOVES * self.design.cells, heat, self.rng,
+                self.leaves, self.weight, self.cost, self.side, self.design.slice, self.beside,
+                MOVES * self.design.cells, heat, self.rng,
             )  # fmt: skip
             self._weigh()
 
@@ -256,21 +272,22 @@ class Placed:
         kind = np.where((second == 1) | ((second == 2) & ~held), 2, held.astype(np.int64))
         # a second register's way to the multiplexer is as long as a sum's
         more = np.where((second == 1) & ~held, self.inside.second, np.where(kind == 2, self.inside.sum, 0))
-        x, y = self.slot // (SLICE * self.side) // 2, self.slot // SLICE % self.side
+        per = self.design.slice
+        x, y = self.slot // (per * self.side) // self.beside, self.slot // per % self.side
         source = d.source[signal]
         half_x, half_y = self.table.shape[3] // 2, self.table.shape[4] // 2
         found = self.table[
             x[source] % 2, kind, place[back], half_x + x[sink] - x[source], half_y + y[sink] - y[source]
         ]
         route = np.zeros(fanin.shape, np.int64)
-        route[row, pin] = np.rint(found + more)
+        route[row, pin] = np.rint(found + more + self.slower[signal])
         return route
 
     def period(self) -> int:
         """Return picoseconds between two registers."""
         self._weigh()  # pins by where the cells are now
         delays = replace(self.delays, route=self.leaving())
-        return slowest(self.design.fabric, "CARRY4", delays, route=self.route())[0]
+        return slowest(self.design.fabric, self.carry, delays, route=self.route())[0]
 
     def leaving(self) -> int:
         """Return picoseconds of a wire to a register elsewhere: by the bypass of the next tile."""
@@ -281,10 +298,10 @@ class Placed:
 @njit(cache=True)
 def _moves(
     slot: I64, cell: I64, chain: I64, chains: I64, begin: I64, other: I64, number: I64, leaves: I64,
-    weight: F64, cost: F64, side: int, moves: int, heat: float, rng: Any,
+    weight: F64, cost: F64, side: int, per: int, beside: int, moves: int, heat: float, rng: Any,
 ) -> None:  # fmt: skip
     """Swap cells, or chains with as many slices elsewhere, so that the weighed delays fall."""
-    cells, height = len(slot), 4 * side
+    cells, height = len(slot), per * side
     for _ in range(moves):
         a = int(rng.random() * cells)
         c = chain[a]
@@ -292,12 +309,12 @@ def _moves(
         if begin[a] < begin[a + 1] and rng.random() < 0.6:
             near = other[begin[a] + int(rng.random() * (begin[a + 1] - begin[a]))]
             column = slot[near] // height + int(rng.random() * 9) - 4
-            row = slot[near] // 4 % side + int(rng.random() * 9) - 4
+            row = slot[near] // per % side + int(rng.random() * 9) - 4
         else:
-            column, row = int(rng.random() * 2 * side), int(rng.random() * side)
-        if column < 0 or column >= 2 * side or row < 0:
+            column, row = int(rng.random() * beside * side), int(rng.random() * side)
+        if column < 0 or column >= beside * side or row < 0:
             continue
-        two = column * height + 4 * row + (int(rng.random() * 4) if c < 0 else 0)
+        two = column * height + per * row + (int(rng.random() * per) if c < 0 else 0)
         if two + count > (column + 1) * height or abs(two - one) < count:
             continue
         whole = True
@@ -308,9 +325,13 @@ def _moves(
                 whole &= c >= 0 and start >= two and start + chains[chain[b], 1] <= two + count
         if not whole:
             continue
-        before = _around(one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side)
+        before = _around(
+            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side, per, beside
+        )
         _swap(one, two, count, slot, cell)
-        after = _around(one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side)
+        after = _around(
+            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side, per, beside
+        )
         if after > before and rng.random() >= np.exp((before - after) / heat):
             _swap(one, two, count, slot, cell)
 
@@ -329,19 +350,19 @@ def _swap(one: int, two: int, count: int, slot: I64, cell: I64) -> None:
 @njit(cache=True)
 def _around(
     one: int, two: int, count: int, slot: I64, cell: I64, begin: I64, other: I64, number: I64, leaves: I64,
-    weight: F64, cost: F64, side: int,
+    weight: F64, cost: F64, side: int, per: int, beside: int,
 ) -> float:  # fmt: skip
     """Weighed delays of the wires of what is in two places."""
-    height, half_x, half_y = 4 * side, cost.shape[1] // 2, cost.shape[2] // 2
+    height, half_x, half_y = per * side, cost.shape[1] // 2, cost.shape[2] // 2
     found = 0.0
     for n in range(2 * count):
         a = cell[one + n if n < count else two + n - count]
         if a < 0:
             continue
-        xa, ya = slot[a] // height // 2, slot[a] // 4 % side
+        xa, ya = slot[a] // height // beside, slot[a] // per % side
         for w in range(begin[a], begin[a + 1]):
             b = other[w]
-            xb, yb = slot[b] // height // 2, slot[b] // 4 % side
+            xb, yb = slot[b] // height // beside, slot[b] // per % side
             if leaves[w]:
                 found += weight[number[w]] * cost[xa % 2, half_x + xb - xa, half_y + yb - ya]
             else:
@@ -387,25 +408,24 @@ def of_cells(inside: Cells) -> Delays:
     return replace(delays, **{name: getattr(inside, name) for name in names})
 
 
-def fit(cases: list[tuple[Fabric, float]], delays: Delays) -> Delays:
+def fit(cases: list[tuple[Fabric, float]], target: Target, carry: str, delays: Delays) -> Delays:
     """Figures of wires whose estimates are least off: in the mean right, the sizes of the errors least."""
-    target = load("xc7a35t")
     best, least = delays, math.inf
     for fanout in range(0, 320, 20):
         for size in range(0, 100, 20):
             trial = replace(delays, fanout=fanout, size=size)
             trial = replace(trial, route=routed_delays.fitted(replace(target, delay=trial), cases))
-            off = sum(abs(math.log(slowest(f, "CARRY4", trial)[0] / period)) for f, period in cases)
+            off = sum(abs(math.log(slowest(f, carry, trial)[0] / period)) for f, period in cases)
             if off < least:
                 best, least = trial, off
     return best
 
 
-def told(name: str, cases: Iterable[tuple[str, Fabric, float]], delays: Delays) -> None:
+def told(name: str, cases: Iterable[tuple[str, Fabric, float]], carry: str, delays: Delays) -> None:
     """Print how far a model is off."""
     ratios = []
     for what, fabric, period in cases:
-        guess = slowest(fabric, "CARRY4", delays)[0]
+        guess = slowest(fabric, carry, delays)[0]
         ratios.append(period / guess)
         print(
             f"{what}  {name} {1e6 / guess:6.1f} MHz  placed {1e6 / period:6.1f} MHz  {ratios[-1] - 1:+6.1%}"
@@ -421,18 +441,28 @@ def main() -> None:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("database", type=Path, help="a checkout of prjxray-db")
+    arguments.add_argument("source", type=Path, help="a checkout of prjxray-db, or Vivado's timing reports")
     arguments.add_argument("models", nargs="*", type=Path, help="checkpoints of lgc train, of 2-input gates")
+    arguments.add_argument("--target", choices=CARRIES, default="xc7a35t")
     arguments.add_argument("--nets", default=",".join(routed_delays.SHAPES), help="shapes of random networks")
     arguments.add_argument("--levels", default="1,2,4,8", help="LUTs between registers")
     arguments.add_argument("--tiles", type=int, default=21, help="columns and rows that wires may span")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--fit", action="store_true")
     options = arguments.parse_args()
-    if not (options.database / "artix7" / "timings" / "slicel.sdf").is_file():
-        arguments.error(f"{options.database} is no checkout of prjxray-db")
-    inside = Cells.of(options.database)
-    table = Patch(options.database, options.tiles // 2 + 1, options.tiles).table()
+    target, (carry, per) = load(options.target), CARRIES[options.target]
+    assert target.delay is not None
+    if per == 8:
+        paths = vivado_delays.wanted([options.source], target)
+        if not paths:
+            arguments.error(f"no report of Vivado in {options.source} is of {target.part}")
+        inside, table = vivado_delays.cells(paths), vivado_delays.table(paths, options.tiles, options.tiles)
+        doubled = float(vivado_delays.wires(paths)[0][3])
+    elif (options.source / "artix7" / "timings" / "slicel.sdf").is_file():
+        inside, doubled = Cells.of(options.source), 0.0
+        table = Patch(options.source, options.tiles // 2 + 1, options.tiles).table()
+    else:
+        arguments.error(f"{options.source} is no checkout of prjxray-db")
     half_x, half_y = table.shape[3] // 2, table.shape[4] // 2
     print(inside)
     for distance in (0, 1, 2, 4, 8, 16):
@@ -447,19 +477,17 @@ def main() -> None:
     for name, net in found.items():
         for per_stage in levels:
             fabric = compiled(net, per_stage)
-            placed = Placed(Design.of(fabric), table, inside, options.seed)
+            placed = Placed(Design.of(fabric, carry, per), table, inside, doubled, options.seed)
             placed.anneal()
             cases.append(
                 (f"{name:8} {per_stage} LUTs {placed.design.cells:5} sites", fabric, float(placed.period()))
             )
             print(f"{cases[-1][0]}  placed {1e6 / cases[-1][2]:6.1f} MHz", flush=True)
-    target = load("xc7a35t")
-    assert target.delay is not None
-    told("as it is", cases, target.delay)
+    told("as it is", cases, carry, target.delay)
     if options.fit:
         known = cases[: len(wanted) * len(levels)] or cases
-        best = fit([(fabric, period) for _, fabric, period in known], of_cells(inside))
-        told("fitted", cases, best)
+        best = fit([(fabric, period) for _, fabric, period in known], target, carry, of_cells(inside))
+        told("fitted", cases, carry, best)
         print(best)
 
 
