@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,11 +42,11 @@ SHAPES = {"100x2": [100, 100], "300x3": [300] * 3, "600x3": [600] * 3}
 INPUTS = 128
 
 
-def nets() -> dict[str, Netlist]:
+def nets(shapes: Mapping[str, list[int]] = SHAPES, inputs: int = INPUTS) -> dict[str, Netlist]:
     """Random networks by name, 40 % of their gates wires as in trained ones."""
     return {
-        name: networks.netlist(INPUTS, networks.random_layers(INPUTS, widths, seed=1, passing=0.4), 10)
-        for name, widths in SHAPES.items()
+        name: networks.netlist(inputs, networks.random_layers(inputs, widths, seed=1, passing=0.4), 10)
+        for name, widths in shapes.items()
     }
 
 

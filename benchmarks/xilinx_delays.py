@@ -8,7 +8,7 @@
     python benchmarks/xilinx_delays.py lakeroad-evaluation/runs digits.safetensors --target xczu3eg   UltraScale+
 
 No open tool that installs with pip places and routes these, so this is not what a router found: the LUTs of
-the fabric are annealed on a square of CLBs that they fill to 85 %, chains of carries whole, for the paths
+the fabric are annealed on a rectangle of CLBs that they fill to 85 %, chains of carries whole, for the paths
 that are slowest. On Artix-7 each wire then takes the least delay from its source to its pin that the switches of the
 chip allow (`xc7_wires.py`, Project X-Ray), as if it were alone; of a LUT's pins the fastest are for what comes last. On
 UltraScale+ it takes what a wire of that length takes in the mean in designs that Vivado routed on that part
@@ -48,14 +48,20 @@ from lgc.ir.passes.expand_readout import expand
 from lgc.ir.sites import sites
 from lgc.ir.slices import OWN, Slices, staged
 
+LARGE, PIXELS = {"3000x3": [3000] * 3}, 784
+"""Layers of larger random networks, and their inputs."""
+
 TILE, FILL = 8, 0.85
 """Sites of a CLB, and the share of them that is filled."""
+
+STEP = 4
+"""Tiles over which columns and rows are compared."""
 
 CARRIES = {"xc7a35t": ("CARRY4", 4), "xczu3eg": ("CARRY8", 8)}
 """What the targets' slices have for carries, and sites of a slice: two to a CLB, or one."""
 
-STEPS, MOVES, HOT, COLD = 120, 12, 200.0, 1.0
-"""Temperatures, moves per cell at each, and the first and last in picoseconds."""
+STEPS, MOVES, HOT, COLD = 120, 4, 200.0, 1.0
+"""Temperatures, moves per cell at each for each cube root of the cells, and the first and last in picoseconds."""
 
 SHARP, REST = 8.0, 0.1
 """A wire counts for its share of the slowest path to this power, and for so much besides."""
@@ -179,18 +185,27 @@ class Placed:
         loads = np.bincount(self.fanin[design.routed], minlength=design.fabric.netlist.signals)
         self.slower = doubled * np.log2(np.maximum(loads, 1))
         self.rng = np.random.default_rng(seed)
-        self.side = math.ceil(math.sqrt(design.cells / (TILE * FILL)))
+        self.wide, self.high = self._extent()
         self.order = np.argsort(table[:, 0, :6].mean(axis=(0, 2, 3)))
         half_x, half_y = table.shape[3] // 2, table.shape[4] // 2
-        if self.side > min(half_x, half_y):
-            raise SystemExit(f"{self.side} tiles are more than --tiles.")
+        if self.wide > half_x or self.high > half_y:
+            raise SystemExit(f"{self.wide} columns and {self.high} rows of tiles are more than --tiles.")
         self._start()
         self._wires()
         self.late = np.zeros(design.fabric.netlist.signals, np.int64)
 
+    def _extent(self) -> tuple[int, int]:
+        """Columns and rows of CLBs: more of that in which wires are quicker."""
+        tiles = self.design.cells / (TILE * FILL)
+        alone = self.table[:, 0, :6].mean(axis=(0, 1))
+        x, y = alone.shape[0] // 2, alone.shape[1] // 2
+        column, row = alone[x + STEP, y] - alone[x, y], alone[x, y + STEP] - alone[x, y]
+        high = math.ceil(math.sqrt(tiles * column / row))
+        return math.ceil(tiles / high), high
+
     def _start(self) -> None:
         """Put chains into columns of slices, all other cells where there is room."""
-        slices, height = self.beside * self.side, self.design.slice * self.side
+        slices, height = self.beside * self.wide, self.design.slice * self.high
         self.cell = np.full(slices * height, -1, np.int64)
         self.slot = np.full(self.design.cells, -1, np.int64)
         taken = np.zeros(slices, np.int64)
@@ -229,12 +244,13 @@ class Placed:
 
     def anneal(self) -> None:
         """Move cells until it is cold."""
+        moves = round(MOVES * self.design.cells ** (4 / 3))
         for step in range(STEPS):
             heat = HOT * (COLD / HOT) ** (step / (STEPS - 1))
             _moves(
                 self.slot, self.cell, self.chain, self.design.chains, self.begin, self.other, self.number,
-                self.leaves, self.weight, self.cost, self.side, self.design.slice, self.beside,
-                MOVES * self.design.cells, heat, self.rng,
+                self.leaves, self.weight, self.cost, self.wide, self.high, self.design.slice, self.beside,
+                moves, heat, self.rng,
             )  # fmt: skip
             self._weigh()
 
@@ -273,7 +289,7 @@ class Placed:
         # a second register's way to the multiplexer is as long as a sum's
         more = np.where((second == 1) & ~held, self.inside.second, np.where(kind == 2, self.inside.sum, 0))
         per = self.design.slice
-        x, y = self.slot // (per * self.side) // self.beside, self.slot // per % self.side
+        x, y = self.slot // (per * self.high) // self.beside, self.slot // per % self.high
         source = d.source[signal]
         half_x, half_y = self.table.shape[3] // 2, self.table.shape[4] // 2
         found = self.table[
@@ -298,10 +314,10 @@ class Placed:
 @njit(cache=True)
 def _moves(
     slot: I64, cell: I64, chain: I64, chains: I64, begin: I64, other: I64, number: I64, leaves: I64,
-    weight: F64, cost: F64, side: int, per: int, beside: int, moves: int, heat: float, rng: Any,
+    weight: F64, cost: F64, wide: int, high: int, per: int, beside: int, moves: int, heat: float, rng: Any,
 ) -> None:  # fmt: skip
     """Swap cells, or chains with as many slices elsewhere, so that the weighed delays fall."""
-    cells, height = len(slot), per * side
+    cells, height = len(slot), per * high
     for _ in range(moves):
         a = int(rng.random() * cells)
         c = chain[a]
@@ -309,10 +325,10 @@ def _moves(
         if begin[a] < begin[a + 1] and rng.random() < 0.6:
             near = other[begin[a] + int(rng.random() * (begin[a + 1] - begin[a]))]
             column = slot[near] // height + int(rng.random() * 9) - 4
-            row = slot[near] // per % side + int(rng.random() * 9) - 4
+            row = slot[near] // per % high + int(rng.random() * 9) - 4
         else:
-            column, row = int(rng.random() * beside * side), int(rng.random() * side)
-        if column < 0 or column >= beside * side or row < 0:
+            column, row = int(rng.random() * beside * wide), int(rng.random() * high)
+        if column < 0 or column >= beside * wide or row < 0:
             continue
         two = column * height + per * row + (int(rng.random() * per) if c < 0 else 0)
         if two + count > (column + 1) * height or abs(two - one) < count:
@@ -326,11 +342,11 @@ def _moves(
         if not whole:
             continue
         before = _around(
-            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side, per, beside
+            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, high, per, beside
         )
         _swap(one, two, count, slot, cell)
         after = _around(
-            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, side, per, beside
+            one, two, count, slot, cell, begin, other, number, leaves, weight, cost, high, per, beside
         )
         if after > before and rng.random() >= np.exp((before - after) / heat):
             _swap(one, two, count, slot, cell)
@@ -350,19 +366,19 @@ def _swap(one: int, two: int, count: int, slot: I64, cell: I64) -> None:
 @njit(cache=True)
 def _around(
     one: int, two: int, count: int, slot: I64, cell: I64, begin: I64, other: I64, number: I64, leaves: I64,
-    weight: F64, cost: F64, side: int, per: int, beside: int,
+    weight: F64, cost: F64, high: int, per: int, beside: int,
 ) -> float:  # fmt: skip
     """Weighed delays of the wires of what is in two places."""
-    height, half_x, half_y = per * side, cost.shape[1] // 2, cost.shape[2] // 2
+    height, half_x, half_y = per * high, cost.shape[1] // 2, cost.shape[2] // 2
     found = 0.0
     for n in range(2 * count):
         a = cell[one + n if n < count else two + n - count]
         if a < 0:
             continue
-        xa, ya = slot[a] // height // beside, slot[a] // per % side
+        xa, ya = slot[a] // height // beside, slot[a] // per % high
         for w in range(begin[a], begin[a + 1]):
             b = other[w]
-            xb, yb = slot[b] // height // beside, slot[b] // per % side
+            xb, yb = slot[b] // height // beside, slot[b] // per % high
             if leaves[w]:
                 found += weight[number[w]] * cost[xa % 2, half_x + xb - xa, half_y + yb - ya]
             else:
@@ -444,9 +460,11 @@ def main() -> None:
     arguments.add_argument("source", type=Path, help="a checkout of prjxray-db, or Vivado's timing reports")
     arguments.add_argument("models", nargs="*", type=Path, help="checkpoints of lgc train, of 2-input gates")
     arguments.add_argument("--target", choices=CARRIES, default="xc7a35t")
-    arguments.add_argument("--nets", default=",".join(routed_delays.SHAPES), help="shapes of random networks")
+    arguments.add_argument(
+        "--nets", default=",".join(routed_delays.SHAPES | LARGE), help="shapes of random networks"
+    )
     arguments.add_argument("--levels", default="1,2,4,8", help="LUTs between registers")
-    arguments.add_argument("--tiles", type=int, default=21, help="columns and rows that wires may span")
+    arguments.add_argument("--tiles", type=int, default=28, help="columns and rows that wires may span")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--fit", action="store_true")
     options = arguments.parse_args()
@@ -456,7 +474,10 @@ def main() -> None:
         paths = vivado_delays.wanted([options.source], target)
         if not paths:
             arguments.error(f"no report of Vivado in {options.source} is of {target.part}")
-        inside, table = vivado_delays.cells(paths), vivado_delays.table(paths, options.tiles, options.tiles)
+        inside, table = (
+            vivado_delays.cells(paths),
+            vivado_delays.table(paths, options.tiles, 3 * options.tiles),
+        )
         doubled = float(vivado_delays.wires(paths)[0][3])
     elif (options.source / "artix7" / "timings" / "slicel.sdf").is_file():
         inside, doubled = Cells.of(options.source), 0.0
@@ -470,7 +491,8 @@ def main() -> None:
             there = [table[0, 0, pin, half_x + distance, half_y + distance] for pin in (0, 5)]
             print(f"{distance} columns and rows on: {there[1]:.0f} ps to A6, {there[0]:.0f} ps to A1")
     wanted = [name for name in options.nets.split(",") if name]
-    found = {name: net for name, net in routed_delays.nets().items() if name in wanted}
+    known = routed_delays.nets() | routed_delays.nets(LARGE, PIXELS)
+    found = {name: net for name, net in known.items() if name in wanted}
     found |= dict(networks.trained(options.models))
     levels = [int(text) for text in options.levels.split(",")]
     cases = []
@@ -485,8 +507,8 @@ def main() -> None:
             print(f"{cases[-1][0]}  placed {1e6 / cases[-1][2]:6.1f} MHz", flush=True)
     told("as it is", cases, carry, target.delay)
     if options.fit:
-        known = cases[: len(wanted) * len(levels)] or cases
-        best = fit([(fabric, period) for _, fabric, period in known], target, carry, of_cells(inside))
+        random = cases[: len(wanted) * len(levels)] or cases
+        best = fit([(fabric, period) for _, fabric, period in random], target, carry, of_cells(inside))
         told("fitted", cases, carry, best)
         print(best)
 
