@@ -424,10 +424,12 @@ def of_cells(inside: Cells) -> Delays:
     return replace(delays, **{name: getattr(inside, name) for name in names})
 
 
-def fit(cases: list[tuple[Fabric, float]], target: Target, carry: str, delays: Delays) -> Delays:
+def fit(
+    cases: list[tuple[Fabric, float]], target: Target, carry: str, delays: Delays, fanouts: Iterable[int]
+) -> Delays:
     """Figures of wires whose estimates are least off: in the mean right, the sizes of the errors least."""
     best, least = delays, math.inf
-    for fanout in range(0, 320, 20):
+    for fanout in fanouts:
         for size in range(0, 100, 20):
             trial = replace(delays, fanout=fanout, size=size)
             trial = replace(trial, route=routed_delays.fitted(replace(target, delay=trial), cases))
@@ -508,7 +510,10 @@ def main() -> None:
     told("as it is", cases, carry, target.delay)
     if options.fit:
         random = cases[: len(wanted) * len(levels)] or cases
-        best = fit([(fabric, period) for _, fabric, period in random], target, carry, of_cells(inside))
+        fanouts = [round(doubled)] if doubled else range(0, 320, 20)  # as measured, if it was
+        best = fit(
+            [(fabric, period) for _, fabric, period in random], target, carry, of_cells(inside), fanouts
+        )
         told("fitted", cases, carry, best)
         print(best)
 
