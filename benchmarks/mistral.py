@@ -21,43 +21,13 @@ NEXTPNR = "nextpnr-mistral"
 DEVICE = "5CGXFC3B6F23C7"
 """A Cyclone V whose fabric and speed grade are those of the targets."""
 
+# fmt: off
 PINS = [
-    "A5",
-    "B5",
-    "R5",
-    "AB5",
-    "B6",
-    "C6",
-    "D6",
-    "G6",
-    "H6",
-    "M6",
-    "N6",
-    "P6",
-    "R6",
-    "U6",
-    "V6",
-    "AB6",
-    "A7",
-    "B7",
-    "D7",
-    "E7",
-    "F7",
-    "J7",
-    "K7",
-    "L7",
-    "M7",
-    "P7",
-    "R7",
-    "T7",
-    "U7",
-    "AA7",
-    "AB7",
-    "A8",
-    "C8",
-    "G8",
-    "H8",
+    "A5", "B5", "R5", "AB5", "B6", "C6", "D6", "G6", "H6", "M6", "N6", "P6",
+    "R6", "U6", "V6", "AB6", "A7", "B7", "D7", "E7", "F7", "J7", "K7", "L7",
+    "M7", "P7", "R7", "T7", "U7", "AA7", "AB7", "A8", "C8", "G8", "H8",
 ]
+# fmt: on
 """Pins of that device for inputs and outputs, as it places none itself."""
 
 _PADS = """\

@@ -26,9 +26,6 @@ from xc7_wires import KINDS, PINS, Cells
 
 from lgc.backend.target import Delays, Target, load
 
-SITES = 8
-"""LUT sites of a slice of UltraScale+."""
-
 _PART = re.compile(r"^\| Device +: (\S+)", re.MULTILINE), re.compile(r"^\| Speed File +: -(\d)", re.MULTILINE)
 _SITE = re.compile(r"SLICE_X(\d+)Y(\d+)$")
 _PATH = re.compile(r"^Slack.*?^ +slack ", re.MULTILINE | re.DOTALL)
@@ -120,9 +117,9 @@ def _across(a: str, b: str) -> tuple[int, int]:
 def wanted(folders: list[Path], target: Target) -> list[Timed]:
     """Paths of the target's part and speed grade, each once."""
     assert target.part is not None
-    match = re.match(r"xc(\w+?)-?([a-z]{3,4}\d{3,4})-(\d)", target.part)
+    match = re.match(r"xc(.+?)-(\d)(-\w)?$", target.part)
     assert match is not None
-    device, package, grade = match.groups()
+    name, grade = match[1].replace("-", ""), match[2]
     found: dict[Timed, None] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
@@ -132,7 +129,7 @@ def wanted(folders: list[Path], target: Target) -> list[Timed]:
             part, speed = (pattern.search(text) for pattern in _PART)
             if part is None or speed is None or speed[1] != grade:
                 continue
-            if part[1].removeprefix("xc") in (f"{device}-{package}", device):
+            if part[1].removeprefix("xc").replace("-", "") == name:
                 found |= dict.fromkeys(read(text))
     return list(found)
 
