@@ -112,7 +112,8 @@ def test_inputs_without_a_gradient_give_the_functions_the_same() -> None:
     first = ours.functions.grad.clone()
     ours.functions.grad = None
     ours(x, False).square().sum().backward()
-    assert torch.equal(first, ours.functions.grad)
+    # two kernels, whose sums the compiler may order differently: they do without AVX-512
+    torch.testing.assert_close(ours.functions.grad, first)
 
 
 LAYERS: list[dict[str, Any]] = [
