@@ -56,7 +56,10 @@ class Design:
             pins[name] = {pin: net.strip().lstrip("\\").strip() for pin, net in nets}
         text = delays.read_text()
         scale = _SCALE.search(text)
-        assert scale is not None
+        if scale is None or not pins:
+            raise SystemExit(
+                f"{netlist} and {delays} are no netlist and delays that Quartus wrote of a Cyclone IV."
+            )
         found = {}
         for name, body in _CELL.findall(text):
             found[name.replace("\\", "")] = {
