@@ -62,17 +62,7 @@ def place_and_route(synthesis: Synthesis, out: Path, *, seed: int) -> RouteRepor
             f"set_location_assignment PIN_{pin} -to {bit}\n" for pin, bit in zip(PINS, bits, strict=False)
         )
     )
-    command = [
-        tool,
-        "--device",
-        DEVICE,
-        "--qsf",
-        "pins.qsf",
-        "--json",
-        "pads.json",
-        "--report",
-        "report.json",
-    ]
+    command = [tool, *f"--device {DEVICE} --qsf pins.qsf --json pads.json --report report.json".split()]
     command += ["--seed", str(seed), "--freq", "100", "--timing-allow-fail"]
     done = subprocess.run(command, check=False, cwd=out, capture_output=True, text=True)
     if done.returncode:

@@ -76,7 +76,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Timed:
-    """A path to a net or register: picoseconds by Quartus, and by the model."""
+    """A path to a net or register: picoseconds by Quartus and by the model, and logic elements on it."""
 
     delay: float
     estimate: float

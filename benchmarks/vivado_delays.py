@@ -171,10 +171,15 @@ def cells(paths: list[Timed]) -> Cells:
         if hop.kind == "CARRY" and _POSITIONS.search(hop.arc):
             rows.append([along(hop.arc, replace(zero, **{name: 1})) for name in _CARRIES])
             sizes.append(hop.delay + (hop.wire if hop.inside else 0))
+    inside = [hop.delay + hop.wire for hop in hops if hop.kind == "FF" and hop.inside]
+    if not rows or not inside:
+        raise SystemExit(
+            "The reports have no path with a carry, or none to a register beside its LUT: give more of them."
+        )
     carries = np.linalg.lstsq(np.array(rows), np.array(sizes), rcond=None)[0]
     return Cells(
         clock_to_out=round(np.mean([path.start for path in paths])),
-        setup=round(np.mean([hop.delay + hop.wire for hop in hops if hop.kind == "FF" and hop.inside])),
+        setup=round(np.mean(inside)),
         lut=round(np.mean([hop.delay for hop in hops if hop.kind == "LUT"])),
         **{name: max(round(value), 0) for name, value in zip(_CARRIES, carries, strict=True)},
         second=0,  # Vivado counts the way out with the LUT

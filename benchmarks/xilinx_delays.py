@@ -178,8 +178,10 @@ class Placed:
 
     def __init__(self, design: Design, table: F64, inside: Cells, doubled: float, seed: int) -> None:
         self.design, self.table, self.inside = design, table, inside
-        self.delays = replace(of_cells(inside), route=0)
-        self.carry = "CARRY4" if design.slice == 4 else "CARRY8"
+        target = next(name for name, (_, per) in CARRIES.items() if per == design.slice)
+        self.carry, delays = CARRIES[target][0], load(target).delay
+        assert delays is not None
+        self.delays = replace(of_cells(inside, delays), route=0)
         self.beside = TILE // design.slice
         self.fanin = design.fabric.netlist.fanin.astype(np.int64)
         loads = np.bincount(self.fanin[design.routed], minlength=design.fabric.netlist.signals)
@@ -416,10 +418,8 @@ def _paths(
                 tail[s] = max(tail[s], pin[i, at] + tail[first + i])
 
 
-def of_cells(inside: Cells) -> Delays:
-    """Cells of the model as the database has them, with the target's wires."""
-    delays = load("xc7a35t").delay
-    assert delays is not None
+def of_cells(inside: Cells, delays: Delays) -> Delays:
+    """Cells of the model as measured, with the wires of `delays`."""
     names = ("clock_to_out", "setup", "lut", "carry_in", "carry", "carry_out")
     return replace(delays, **{name: getattr(inside, name) for name in names})
 
@@ -512,7 +512,11 @@ def main() -> None:
         random = cases[: len(wanted) * len(levels)] or cases
         fanouts = [round(doubled)] if doubled else range(0, 320, 20)  # as measured, if it was
         best = fit(
-            [(fabric, period) for _, fabric, period in random], target, carry, of_cells(inside), fanouts
+            [(fabric, period) for _, fabric, period in random],
+            target,
+            carry,
+            of_cells(inside, target.delay),
+            fanouts,
         )
         told("fitted", cases, carry, best)
         print(best)
