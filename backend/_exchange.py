@@ -107,7 +107,6 @@ def weigh(
         power: of a wire's delay in its cost.
         found: `[slots]`, written; infinite where a wire would take longer.
     """
-    half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
     from_x, from_y, from_z = x[a], y[a], z[a]
     for s in range(len(slots)):
         b = cell[s]
@@ -117,24 +116,92 @@ def weigh(
         x[a], y[a], z[a] = slots[s, 0], slots[s, 1], slots[s, 2]
         if b >= 0:
             x[b], y[b], z[b] = from_x, from_y, from_z
-        sum_, m = 0.0, np.int64(a)
-        for _ in range(2):
-            if m >= 0:
-                for wire in range(start[m], start[m + 1]):
-                    o = other[wire]
-                    u, v = (m, np.int64(o)) if leaves[wire] else (np.int64(o), m)
-                    dx, dy = x[u] - x[v], y[u] - y[v]
-                    d = np.float32(np.inf)
-                    if abs(dx) <= half_x and abs(dy) <= half_y:
-                        d = delay[z[u], z[v], half_x + dx, half_y + dy]
-                    if d > limit:
-                        sum_ = np.inf
-                        break
-                    sum_ += float((d / limit) ** power)
-            if sum_ == np.inf:
-                break
-            m = np.int64(b)
+        sum_ = _stands(a, x, y, z, start, other, leaves, delay, limit, power)
+        if b >= 0 and sum_ < np.inf:
+            sum_ += _stands(b, x, y, z, start, other, leaves, delay, limit, power)
         found[s] = sum_
         if b >= 0:
             x[b], y[b], z[b] = slots[s, 0], slots[s, 1], slots[s, 2]
     x[a], y[a], z[a] = from_x, from_y, from_z
+
+
+@njit(cache=True, nogil=True)
+def cycles(
+    a: int, x: I32, y: I32, z: I32, slots: I32, cell: I32, start: I32, other: I32, leaves: Bool,
+    delay: F32, limit: float, power: float, cost: F64, to: I32, on: I32,
+) -> int:  # fmt: skip
+    """Find the best ways to let a cell go to a slot, what is there to another, and what is there back.
+
+    Args:
+        a: the cell.
+        x: see `settle`.
+        y: likewise.
+        z: likewise.
+        slots: see `weigh`.
+        cell: likewise.
+        start: see `settle`.
+        other: likewise.
+        leaves: likewise.
+        delay: see `weigh`.
+        limit: likewise.
+        power: likewise.
+        cost: of the ways that were found, written.
+        to: the cell's slot in each, written.
+        on: the slot of what was there, which may be free, written.
+
+    Returns:
+        How many there are.
+    """
+    found, worst = 0, 0
+    back_x, back_y, back_z = x[a], y[a], z[a]
+    for s in range(len(slots)):
+        b = cell[s]
+        if b < 0 or b == a:
+            continue
+        x[a], y[a], z[a] = slots[s, 0], slots[s, 1], slots[s, 2]
+        if _stands(a, x, y, z, start, other, leaves, delay, limit, power) < np.inf:
+            for t in range(len(slots)):
+                c = cell[t]
+                if t == s or c == a:
+                    continue
+                x[b], y[b], z[b] = slots[t, 0], slots[t, 1], slots[t, 2]
+                sum_ = _stands(b, x, y, z, start, other, leaves, delay, limit, power)
+                if sum_ < np.inf:
+                    if c >= 0:
+                        x[c], y[c], z[c] = back_x, back_y, back_z
+                        sum_ += _stands(c, x, y, z, start, other, leaves, delay, limit, power)
+                        # b may be joined to c, which has moved
+                        sum_ += _stands(b, x, y, z, start, other, leaves, delay, limit, power)
+                    sum_ += _stands(a, x, y, z, start, other, leaves, delay, limit, power)
+                    if c >= 0:
+                        x[c], y[c], z[c] = slots[t, 0], slots[t, 1], slots[t, 2]
+                if sum_ < np.inf and (found < len(cost) or sum_ < cost[worst]):
+                    k = found if found < len(cost) else worst
+                    cost[k], to[k], on[k] = sum_, s, t
+                    found = min(found + 1, len(cost))
+                    if found == len(cost):
+                        worst = int(np.argmax(cost))
+            x[b], y[b], z[b] = slots[s, 0], slots[s, 1], slots[s, 2]
+    x[a], y[a], z[a] = back_x, back_y, back_z
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _stands(
+    m: int, x: I32, y: I32, z: I32, start: I32, other: I32, leaves: Bool, delay: F32, limit: float,
+    power: float,
+) -> float:  # fmt: skip
+    """Cost of the wires of a cell; infinite where one takes longer than the limit."""
+    half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
+    sum_ = 0.0
+    for wire in range(start[m], start[m + 1]):
+        o = np.int64(other[wire])
+        u, v = (np.int64(m), o) if leaves[wire] else (o, np.int64(m))
+        dx, dy = x[u] - x[v], y[u] - y[v]
+        if abs(dx) > half_x or abs(dy) > half_y:
+            return np.inf
+        d = delay[z[u], z[v], half_x + dx, half_y + dy]
+        if d > limit:
+            return np.inf
+        sum_ += float((d / limit) ** power)
+    return sum_

@@ -20,7 +20,8 @@ SLOTS = 8
 @njit(cache=True, nogil=True)
 def settle(
     x: I32x1, y: I32x1, z: I32x1, slot: I32x1, cell: I32x1, slot_z: I32x1, first: I32x2, count: I32x2,
-    start: I32x1, other: I32x1, leaves: Bool1, cost: F32x4, rounds: int, hot: float, cold: float, rng: Any,
+    start: I32x1, other: I32x1, leaves: Bool1, cost: F32x4, pick: I32x1, rounds: int, hot: float,
+    cold: float, rng: Any,
 ) -> None:  # fmt: skip
     """Swap cells, also with free slots, so that the sum of the costs of all wires falls; in place.
 
@@ -38,19 +39,19 @@ def settle(
         leaves: whether the wire leads there, or comes from there.
         cost: `[numbers, numbers, columns, rows]`, of a wire between such numbers
             in tiles that are so far apart, source less sink.
-        rounds: moves tried per cell.
+        pick: cells that are moved; others only make room for them.
+        rounds: moves tried per cell of these.
         hot: temperature at the beginning, in units of `cost`.
         cold: at the end.
         rng: numpy's generator, of the moves.
     """
-    moving = len(slot)
     width, height = first.shape
     reach = float(max(width, height))
     for r in range(rounds):
         heat = hot * (cold / hot) ** (r / max(rounds - 1, 1))
         taken = 0
-        for _ in range(moving):
-            a = int(rng.random() * moving)
+        for _ in range(len(pick)):
+            a = pick[int(rng.random() * len(pick))]
             if start[a] == start[a + 1]:
                 continue
             near = rng.random()
@@ -86,7 +87,7 @@ def settle(
                 if b >= 0:
                     x[b], y[b], z[b] = to_x, to_y, to_z
         # moves shrink until nearly half of them are taken
-        reach = min(float(max(width, height)), max(2.0, reach * (0.56 + taken / moving)))
+        reach = min(float(max(width, height)), max(2.0, reach * (0.56 + taken / len(pick))))
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -3,7 +3,8 @@
 Cells stand where the least delays of their wires are best, but a few wires do not get the tracks that these
 take, too many want the same. Here a cell at an end of a late wire changes places with another one, the nets
 of both are routed anew and negotiate with all that they meet, and that stays if nothing is as late as it was.
-So the slowest wire becomes quicker, step by step, in a design that is always complete.
+Where no two cells can, three change places, or two make room for one. First all wires are to be as quick as
+the router's goal, then the slowest becomes quicker, step by step, in a design that is always complete.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._exchange import lay, lift, meet, own, weigh
+from ._exchange import cycles, lay, lift, meet, own, weigh
 from ._settle import SLOTS
 from .refine import Cells, joined, put
 from .router import HIGHEST, HISTORY, IDLE, Router, pin
@@ -27,8 +28,15 @@ TELL = 100
 TRIED, WINDOWS = 40, 2
 """Places tried for a late wire at a time, and how often others when nothing helped."""
 
-EFFORT = 400_000
-"""Nets that may be routed in all."""
+TURNS = 100
+"""Exchanges of three tried for a late wire at a time."""
+
+EFFORT = 400
+"""Nets that may be routed in all, for each net that there is."""
+
+SHAKEN, FEW, MOVES = 60, 40, 6
+"""How often cells around late wires are moved at random where nothing else helps and so few are late; moves
+for each wire."""
 
 PIN, STAY = -1, -1
 """What is no cell here, and no slot."""
@@ -47,6 +55,8 @@ FIRST, LATER, SOONER, LEAST, MOST_LATE = 4.0, 1.6, 0.97, 0.05, 50.0
 where it is late and where not, and its bounds."""
 
 I32 = npt.NDArray[np.int32]
+_Move = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""A cell, its place and another."""
 
 
 class Exchange:
@@ -87,40 +97,116 @@ class Exchange:
         self.weight = np.ones(len(nets.sink), np.float32)
         self.inside, self.shares = np.zeros(len(self.fan), np.bool_), np.zeros(len(self.fan), np.bool_)
         self.met, self.raised = np.empty(len(self.fan), np.int32), np.empty(1 << 16, np.int32)
+        self.effort = EFFORT * len(self.fan)
+        self.cost = np.empty(len(self.slots))
         self.tried = self.made = self.routed = 0
 
     def run(self, rng: np.random.Generator) -> None:
         """Exchange until nothing that is tried helps any more."""
-        router, timed = self.router, self.timed
-        cost = np.empty(len(self.slots))
-        window = 0
-        while window < WINDOWS and self.routed < EFFORT:
-            slowest = int(router.taken[timed].max(initial=0))
+        goal = int(self.router.goal)
+        while True:
+            before = self._late(goal).size
+            self._hasten(rng, goal)
+            self._slowest(rng)
+            if not 0 < self._late(goal).size < before or self.routed >= self.effort:
+                break
+        self.router.taken[~self.timed] = 0
+
+    def _late(self, limit: int) -> npt.NDArray[np.int64]:
+        return np.flatnonzero((self.router.taken > limit) & self.timed)
+
+    def _hasten(self, rng: np.random.Generator, goal: int) -> None:
+        """Make wires as quick as the goal, one by one; no other becomes later than it, or than it was."""
+        taken, timed = self.router.taken, self.timed
+        turns, shaken = False, 0
+        while (late := self._late(goal)).size and self.routed < self.effort:
+            before = self.made
+            for sink in rng.permutation(late).tolist():
+                if taken[sink] > goal and self.routed < self.effort:
+                    self.limit[timed] = np.maximum(goal, taken[timed])
+                    self.limit[sink] = goal
+                    self._help(sink, 0, turns=turns)
+            if self.made == before:
+                if turns and (shaken == SHAKEN or late.size > FEW):
+                    break
+                if turns:
+                    shaken += 1
+                    self._shake(rng, late, goal)
+                turns = True
+
+    def _shake(self, rng: np.random.Generator, late: npt.NDArray[np.int64], goal: int) -> None:
+        """Let cells near late wires change places at random, as long as that makes nothing late."""
+        self.limit[self.timed] = np.maximum(goal, self.router.taken[self.timed])
+        for sink in late.tolist():
+            ends = self._ends(sink)
+            joined = [self.other[self.start[cell] : self.start[cell + 1]].tolist() for cell in ends]
+            near = ends + [cell for cells in joined for cell in cells]
+            for cell in rng.permutation(near)[:MOVES].tolist():
+                if self.cells.plain[cell]:
+                    places = self._places(cell, goal, MOVES)
+                    if places:
+                        self.exchange(cell, places[int(rng.integers(len(places)))][2])
+
+    def _slowest(self, rng: np.random.Generator) -> None:
+        """Make the slowest wires quicker; no other becomes as slow as they were."""
+        taken, timed = self.router.taken, self.timed
+        window, slowest = 0, int(taken[timed].max(initial=0))
+        # three cells only where the goal is missed: they take long
+        while window < WINDOWS + (slowest > self.router.goal) and self.routed < self.effort:
             self.limit[timed] = slowest - 1
             before = self.made
-            for sink in rng.permutation(np.flatnonzero(router.taken > self.limit)).tolist():
-                if router.taken[sink] <= self.limit[sink]:
-                    continue
-                for cell, slot in self._candidates(sink, cost, window):
-                    if self.routed >= EFFORT or self.exchange(cell, slot):
-                        break
+            for sink in rng.permutation(self._late(slowest - 1)).tolist():
+                if taken[sink] > self.limit[sink]:
+                    self._help(sink, window, turns=window == WINDOWS)
             window = window + 1 if self.made == before else 0
-        router.taken[~timed] = 0
+            slowest = int(taken[timed].max(initial=0))
 
-    def _candidates(self, sink: int, cost: npt.NDArray[np.float64], window: int) -> list[tuple[int, int]]:
+    def _help(self, sink: int, window: int, *, turns: bool) -> None:
+        """Try exchanges for a late sink until one helps."""
+        if not turns:
+            any(self.routed >= self.effort or self.exchange(*move) for move in self._candidates(sink, window))
+        else:
+            any(self.routed >= self.effort or self.turn(moved) for moved in self._turns(sink))
+
+    def _ends(self, sink: int) -> list[int]:
+        """Cells at the ends of a wire that may move."""
+        ends = int(self.driver[self.net_of[sink]]), int(self.reader[sink])
+        return [cell for cell in ends if cell != PIN and self.cells.plain[cell]]
+
+    def _candidates(self, sink: int, window: int) -> list[tuple[int, int]]:
         """Return cells at the ends of a wire and slots that they might go to, at first one that stays."""
         found, stay = [], (int(self.reader[sink]), STAY)
-        for cell in (int(self.driver[self.net_of[sink]]), int(self.reader[sink])):
-            if cell == PIN or not self.cells.plain[cell]:
-                continue
-            weigh(
-                cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
-                self.delay, float(self.limit[sink]), POWER, cost,
-            )  # fmt: skip
-            best = np.argsort(cost, kind="stable")[: TRIED * (window + 1)]
-            found += [(cost[s], cell, s) for s in best.tolist() if np.isfinite(cost[s])]
+        for cell in self._ends(sink):
+            found += self._places(cell, float(self.limit[sink]), TRIED * (window + 1))
         tried = [(cell, slot) for _, cell, slot in sorted(found)]
         return ([] if window else [stay]) + tried[TRIED * window : TRIED * (window + 1)]
+
+    def _places(self, cell: int, limit: float, most: int) -> list[tuple[float, int, int]]:
+        """Return what it costs, the cell, and slots that it may go to with no wire longer than a limit."""
+        weigh(
+            cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
+            self.delay, limit, POWER, self.cost,
+        )  # fmt: skip
+        best = np.argsort(self.cost, kind="stable")[:most].tolist()
+        return [(float(self.cost[s]), cell, s) for s in best if np.isfinite(self.cost[s])]
+
+    def _turns(self, sink: int) -> list[list[_Move]]:
+        """Return exchanges of three for an end of a wire, or of it, another cell and a free slot."""
+        found = []
+        for cell in self._ends(sink):
+            cost, to, on = np.empty(TURNS), np.empty(TURNS, np.int32), np.empty(TURNS, np.int32)
+            many = cycles(
+                cell, self.x, self.y, self.z, self.slots, self.cell, self.start, self.other, self.leaves,
+                self.delay, float(self.limit[sink]), POWER, cost, to, on,
+            )  # fmt: skip
+            found += [(cost[i], cell, int(to[i]), int(on[i])) for i in range(many)]
+        turns = []
+        for _, cell, s, t in sorted(found)[:TURNS]:
+            second, third = int(self.cell[s]), int(self.cell[t])
+            here, there, beyond = self._place(cell), *(tuple(self.slots[i].tolist()) for i in (s, t))
+            turn = [(cell, here, there), (second, there, beyond)]
+            turns.append(turn + ([(third, beyond, here)] if third >= 0 else []))
+        return turns
 
     def exchange(self, cell: int, slot: int) -> bool:
         """Let a cell and what is in a slot change places if no sink is later than its limit then.
@@ -128,18 +214,35 @@ class Exchange:
         Returns:
             Whether they did.
         """
+        if slot == STAY:
+            return self._routed([cell], [])
+        here, there, other = self._place(cell), tuple(self.slots[slot].tolist()), int(self.cell[slot])
+        return self.turn([(cell, here, there)] + ([(other, there, here)] if other >= 0 else []))
+
+    def turn(self, moved: list[_Move]) -> bool:
+        """Let cells move, each from its place to another, if no sink is later than its limit then.
+
+        Returns:
+            Whether they did.
+        """
+        if not self._routed([cell for cell, _, _ in moved], moved):
+            return False
+        for _, here, _ in moved:
+            self.cell[self.slot[here]] = -1
+        for cell, _, there in moved:
+            self.cell[self.slot[there]] = cell
+        return True
+
+    def _routed(self, around: list[int], moved: list[_Move]) -> bool:
+        """Move cells and route the nets of some anew, if no sink is later than its limit then."""
         router = self.router
         self.tried += 1
         if self.tried % TELL == 0:
-            slowest = router.taken[self.timed].max(initial=0) / 1e3
-            _LOG.debug("Exchanging cells: %d of %d, slowest %.2f ns.", self.made, self.tried, slowest)
+            late, slowest = self._late(int(router.goal)).size, router.taken[self.timed].max(initial=0) / 1e3
+            said = "Exchanging cells: %d of %d, %d wires late, slowest %.2f ns."
+            _LOG.debug(said, self.made, self.tried, late, slowest)
         if router.used > len(router.tree_wire) // 2:
             router.compact()
-        moved = []
-        if slot != STAY:
-            here, there, other = self._place(cell), tuple(self.slots[slot].tolist()), int(self.cell[slot])
-            moved = [(cell, here, there)] + ([(other, there, here)] if other >= 0 else [])
-        around = [c for c, _, _ in moved] or [cell]
         touched = {net for c in around for net in self.drives[c]}
         touched |= {int(self.net_of[sink]) for c in around for sink in self.reads[c]}
         group = np.array(sorted(touched), np.int32)
@@ -156,8 +259,6 @@ class Exchange:
                 for a, n in zip(at.tolist(), size.tolist(), strict=True):
                     self.owner[router.tree_wire[a : a + n]] = -1
             self._own(group)
-            if slot != STAY:
-                self.cell[self.slot[here]], self.cell[slot] = other, cell
             self.made += 1
             return True
         lift(group, router.tree_at, router.tree_size, router.tree_wire, router.occupied)

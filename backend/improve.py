@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ._settle import SLOTS
 from .exchange import exchange
-from .refine import ROUNDS, Cells, refine
+from .refine import Cells, refine
+from .relieve import LIMIT, relieve
 from .replicate import FAN_OUT, replicate
 from .router import MARGIN, Nets, Router, logic_tiles, tables
 from .target import Target
@@ -39,6 +40,9 @@ _DATABASES = {
     "ecp5": {"12k": "25k", "25k": "25k", "45k": "45k", "85k": "85k"},
 }
 """nextpnr's databases by device."""
+
+EARLY = 250.0
+"""Moves before registers are copied, see `refine`."""
 
 FULL = 0.92
 """Share of the places that copies of registers may fill; what is fuller has no room to move."""
@@ -75,19 +79,20 @@ def improve(placed: Path, nextpnr: Tool, target: Target, out: Path, *, seed: int
     if path is None:
         return False
     _LOG.debug("Placing %d cells once more.", cells.plain.sum())
-    wires, table, between = _device(path, target.family, *_speed(target))
+    wires, table, between, short = _device(path, target.family, *_speed(target))
     tiles = logic_tiles(wires, target.family)
-    refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=ROUNDS // 4)
+    refine(module, cells, tiles, between, family=target.family, seed=seed, rounds=EARLY)
     room = int(FULL * SLOTS * len(tiles - cells.taken)) - int(cells.plain.sum())
     copies = replicate(module, most=max(room, 0), fan_out=FAN_OUT[target.family])
+    refine(module, Cells.of(module), tiles, between, family=target.family, seed=seed)
+    more = relieve(module, tiles, between, short, family=target.family, seed=seed)
+    _LOG.info("%d registers and %d LUTs are copies.", copies, more)
     cells = Cells.of(module)
-    refine(module, cells, tiles, between, family=target.family, seed=seed)
-    _LOG.info("%d registers are copies.", copies)
     slow = {
         name for names, is_slow in zip(cells.members, cells.slow, strict=True) if is_slow for name in names
     }
     router = Router(wires, Nets.of(module, wires, slow), table, margin=MARGIN[target.family])
-    if not router.run():
+    if not (router.press() if target.family in LIMIT else router.run()):
         _LOG.info("No way without shared wires was found.")
         return False
     exchange(module, router, Cells.of(module), tiles, between, seed=seed)
@@ -151,7 +156,7 @@ def _speed(target: Target) -> tuple[bool, int]:
 @lru_cache(maxsize=1)
 def _device(
     path: Path, family: str, fast: bool, grade: int
-) -> tuple[Wires, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[Wires, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Read a device; return its graph and tables of delays."""
     wires = Ice40Chip(path).graph(fast=fast) if family == "ice40" else Ecp5Chip(path).graph(grade=grade)
     return wires, *tables(wires, family)

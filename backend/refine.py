@@ -16,14 +16,17 @@ import numpy.typing as npt
 
 from ._settle import SLOTS, settle
 
-POWER = {"ice40": 24.0, "ecp5": 16.0}
+POWER = {"ice40": 32.0, "ecp5": 16.0}
 """A wire costs its delay over that of the middle wire to this power: nearly as much as the slowest."""
 
 WIRE = 0.02
 """What a tile of wire costs besides, for the router's sake."""
 
-ROUNDS, HOT, COLD = 20_000, 0.5, 0.01
-"""Moves per cell, and temperatures in units of the cost."""
+ROUNDS = {"ice40": 2000.0, "ecp5": 1300.0}
+"""Moves per cell, times the cube root of their number, as in Betz and Rose's VPR, 1997."""
+
+HEAT = {"ice40": (10.0, 0.03), "ecp5": (0.5, 0.01)}
+"""Temperatures at the beginning and at the end, in units of the cost."""
 
 _MEMORIES = ("ICESTORM_RAM", "ICESTORM_SPRAM", "DP16KD")
 """Cells to and from which wires take time, but whose places are not in the tables."""
@@ -154,7 +157,7 @@ def refine(
     *,
     family: str,
     seed: int,
-    rounds: int = ROUNDS,
+    rounds: float | None = None,
 ) -> int:
     """Place plain cells anew, in `module`; the others stay.
 
@@ -165,10 +168,49 @@ def refine(
         delay: picoseconds `[numbers, numbers, columns, rows]`, see `settle`.
         family: of the device.
         seed: of the moves.
-        rounds: moves per cell.
+        rounds: see `ROUNDS`, which it is if None.
 
     Returns:
         How many cells were placed.
+    """
+    cost = cost_of(wide(delay, cells, tiles), POWER[family])
+    plan = Schedule(ROUNDS[family] if rounds is None else rounds, *HEAT[family], seed)
+    return anneal(module, cells, tiles, cost, plan, loose=LOOSE[family])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How cells are annealed: moves, see `ROUNDS`, temperatures in units of the cost, seed of the moves."""
+
+    rounds: float
+    hot: float
+    cold: float
+    seed: int
+
+
+def anneal(
+    module: dict[str, Any],
+    cells: Cells,
+    tiles: set[tuple[int, int]],
+    cost: npt.NDArray[np.float32],
+    plan: Schedule,
+    *,
+    loose: int = SLOTS,
+    pick: npt.NDArray[np.int64] | None = None,
+) -> int:
+    """Place plain cells anew, in `module`, for the least sum of the costs of wires.
+
+    Args:
+        module: see `refine`.
+        cells: likewise.
+        tiles: likewise.
+        cost: of each wire `[numbers, numbers, columns, rows]`, see `settle`, from end to end of the device.
+        plan: rounds, temperatures, seed.
+        loose: cells of a tile, where there is room.
+        pick: cells that are moved, all that are plain if None; others only make room for them.
+
+    Returns:
+        How many cells may have moved.
     """
     moving = np.flatnonzero(cells.plain)
     free = np.array(sorted(tiles - cells.taken), np.int32).reshape(-1, 2)
@@ -177,9 +219,20 @@ def refine(
     order = np.concatenate([moving, np.flatnonzero(~cells.plain)])
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order))
-    result = _annealed(cells.place[order], len(moving), rank[cells.wires], free, delay, family, seed, rounds)
+    picked = np.arange(len(moving)) if pick is None else rank[pick[cells.plain[pick]]]
+    result = _annealed(
+        cells.place[order], len(moving), rank[cells.wires], free, cost, plan, loose, picked.astype(np.int32)
+    )
     put(module, cells, moving, result)
     return len(moving)
+
+
+def least(cells: Cells, delay: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Least picoseconds of each wire, `[wires]`, by a table that is `wide`."""
+    source, sink = (cells.place[cells.wires[:, end]] for end in (0, 1))
+    column, row = (source - sink)[:, :2].T
+    half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
+    return np.asarray(delay[source[:, 2], sink[:, 2], column + half_x, row + half_y])
 
 
 def put(module: dict[str, Any], cells: Cells, moved: npt.NDArray[Any], places: I32) -> None:
@@ -198,18 +251,17 @@ def _annealed(
     moving: int,
     wires: I32,
     tiles: I32,
-    delay: npt.NDArray[np.float32],
-    family: str,
-    seed: int,
-    rounds: int,
+    cost: npt.NDArray[np.float32],
+    plan: Schedule,
+    loose: int,
+    pick: I32,
 ) -> I32:
     """Anneal the first so many cells, which stand at `place` `[cells, 3]`; return their places."""
     x, y, z = (place[:, axis].copy() for axis in range(3))
-    loose = LOOSE[family]
     room = max(loose, -(-moving // len(tiles)))
     # the tiles around the middle of what is there
     away = abs(tiles - np.median(place[:moving, :2], axis=0)).max(axis=1)
-    tiles = tiles[np.argsort(away, kind="stable")[: -(-moving // room)]] if room == loose else tiles
+    tiles = tiles[np.argsort(away, kind="stable")[: -(-moving // room)]] if room < SLOTS else tiles
     room = max(room, -(-moving // len(tiles)))
     numbers = np.argsort([0, 4, 1, 5, 2, 6, 3, 7], kind="stable")[:room]
     slot_x, slot_y = (np.repeat(tiles[:, axis], room).astype(np.int32) for axis in (0, 1))
@@ -218,18 +270,20 @@ def _annealed(
     first, count = np.zeros((width, height), np.int32), np.zeros((width, height), np.int32)
     first[tiles[:, 0], tiles[:, 1]] = room * np.arange(len(tiles))
     count[tiles[:, 0], tiles[:, 1]] = room
-    cell, slot = np.full(len(slot_x), -1, np.int32), np.empty(moving, np.int32)
-    left = np.full(len(tiles), room)
-    for i in range(moving):
-        far = abs(tiles[:, 0] - x[i]) + abs(tiles[:, 1] - y[i]) + 10_000 * (left == 0)
-        t = int(far.argmin())
-        left[t] -= 1
-        slot[i] = room * t + left[t]
-    cell[slot] = np.arange(moving)
+    cell, slot = np.full(len(slot_x), -1, np.int32), np.full(moving, -1, np.int32)
+    at = {tuple(spot): s for s, spot in enumerate(np.stack([slot_x, slot_y, slot_z], axis=1).tolist())}
+    for i, spot in enumerate(map(tuple, place[:moving].tolist())):
+        s = at.get(spot, -1)
+        if s >= 0 and cell[s] < 0:
+            cell[s], slot[i] = i, s
+    for i in np.flatnonzero(slot < 0).tolist():  # copies, and what stands where nothing may
+        open_ = np.flatnonzero(cell < 0)
+        s = int(open_[np.argmin(abs(slot_x[open_] - x[i]) + abs(slot_y[open_] - y[i]))])
+        cell[s], slot[i] = i, s
     x[:moving], y[:moving], z[:moving] = slot_x[slot], slot_y[slot], slot_z[slot]
     settle(
-        x, y, z, slot, cell, slot_z, first, count, *joined(wires, len(x)),
-        _cost(delay, width, height, POWER[family]), rounds, HOT, COLD, np.random.default_rng(seed),
+        x, y, z, slot, cell, slot_z, first, count, *joined(wires, len(x)), cost, pick,
+        int(plan.rounds * moving ** (1 / 3)), plan.hot, plan.cold, np.random.default_rng(plan.seed),
     )  # fmt: skip
     return np.stack([x[:moving], y[:moving], z[:moving]], axis=1)
 
@@ -243,16 +297,25 @@ def joined(wires: I32, cells: int) -> tuple[I32, I32, npt.NDArray[np.bool_]]:
     return start, ends[sort, 1].astype(np.int32), leaves[sort]
 
 
-def _cost(delay: npt.NDArray[np.float32], width: int, height: int, power: float) -> npt.NDArray[np.float32]:
-    """Return the cost of each wire on a device of so many columns and rows, see `settle`."""
+def wide(
+    delay: npt.NDArray[np.float32], cells: Cells, tiles: set[tuple[int, int]]
+) -> npt.NDArray[np.float32]:
+    """Let a table of delays reach from end to end of a device, with `_BEYOND` for each tile beyond it."""
+    width, height = np.array([*cells.place[:, :2].tolist(), *tiles]).max(axis=0)
     half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
     columns, rows = np.arange(-width, width + 1), np.arange(-height, height + 1)
     near_x, near_y = np.clip(columns, -half_x, half_x), np.clip(rows, -half_y, half_y)
     found = delay[:, :, (near_x + half_x)[:, None], (near_y + half_y)[None, :]]
     beyond = abs(columns - near_x)[:, None] + abs(rows - near_y)[None, :]
-    middle = 1.1 * np.median(found[:, :, abs(columns) < 6][..., abs(rows) < 6])
-    length = abs(columns)[:, None] + abs(rows)[None, :]
-    return (((found + _BEYOND * beyond) / middle) ** power + WIRE * length).astype(np.float32)
+    return np.asarray(found + _BEYOND * beyond, np.float32)
+
+
+def cost_of(delay: npt.NDArray[np.float32], power: float) -> npt.NDArray[np.float32]:
+    """Return the cost of each wire, of a table of delays that is `wide`."""
+    half_x, half_y = delay.shape[2] // 2, delay.shape[3] // 2
+    middle = 1.1 * np.median(delay[:, :, half_x - 5 : half_x + 6, half_y - 5 : half_y + 6])
+    length = abs(np.arange(-half_x, half_x + 1))[:, None] + abs(np.arange(-half_y, half_y + 1))[None, :]
+    return ((delay / middle) ** power + WIRE * length).astype(np.float32)
 
 
 _BEYOND = 60.0

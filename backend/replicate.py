@@ -28,34 +28,71 @@ def replicate(module: dict[str, Any], *, most: int, fan_out: int) -> int:
         How many copies were made.
     """
     cells = module["cells"]
-    names: dict[int, str] = {}
-    for name, net in module["netnames"].items():
-        names.setdefault(net["bits"][0], name)
     at = {name: PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", "")) for name, cell in cells.items()}
-    loads: dict[int, list[tuple[str, str]]] = {}
+    loads = _loads(cells, at)
+    found = [(len(loads.get(out, ())), name, out) for name, out in _registers(cells)]
+    groups: list[tuple[str, list[tuple[str, str]]]] = []
+    for many, name, out in sorted(found, key=lambda each: -each[0]):
+        if many <= fan_out or len(groups) == most:
+            break
+        parts = _groups(loads[out], at, min(-(-many // fan_out), most - len(groups) + 1))
+        groups += [(name, group) for group in parts[1:]]
+    _copy(module, groups)
+    return len(groups)
+
+
+def split(module: dict[str, Any], late: list[tuple[str, str]]) -> int:
+    """Copy LUTs with their registers, or registers, for some of their loads, in `module`.
+
+    Args:
+        module: nextpnr's netlist of a placed design of iCE40, whose cells are LUT and register in one.
+        late: cells, and others that they drive and that are to be driven by a copy.
+
+    Returns:
+        How many copies were made: one for each cell of which not all loads are in `late`.
+    """
+    cells = module["cells"]
+    at = {name: PLACE.fullmatch(cell["attributes"].get("NEXTPNR_BEL", "")) for name, cell in cells.items()}
+    loads = _loads(cells, at)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, load in late:
+        (out,) = cells[name]["connections"]["O"]
+        groups.setdefault(name, []).extend(each for each in loads[out] if each[0] == load)
+    some = [
+        (name, list(dict.fromkeys(group)))
+        for name, group in groups.items()
+        if len(set(group)) < len(loads[cells[name]["connections"]["O"][0]])
+    ]
+    _copy(module, some)
+    return len(some)
+
+
+def _loads(cells: dict[str, Any], at: dict[str, Any]) -> dict[int, list[tuple[str, str]]]:
+    """Find inputs of placed logic that each net leads to: cells and ports."""
+    found: dict[int, list[tuple[str, str]]] = {}
     for name, cell in cells.items():
         for port, bits in cell["connections"].items():
             if bits and at[name] and cell["port_directions"][port] == "input":
-                loads.setdefault(bits[0], []).append((name, port))
-    bit = 1 + max(max(net["bits"]) for net in module["netnames"].values())
-    found = [(len(loads.get(out, ())), name, out) for name, out in _registers(cells)]
-    made = 0
-    for many, name, out in sorted(found, key=lambda each: -each[0]):
-        if many <= fan_out or made == most:
-            break
-        groups = _groups(loads[out], at, min(-(-many // fan_out), most - made + 1))
-        for group in groups[1:]:
-            copy, net = f"{name}${_COPY}{bit}", f"{names[out]}${_COPY}{bit}"
-            old = cells[name]
-            pins = {port: [bit] if bits == [out] else bits for port, bits in old["connections"].items()}
-            parts = {key: dict(old[key]) for key in ("parameters", "attributes", "port_directions")}
-            cells[copy] = old | parts | {"connections": pins}
-            module["netnames"][net] = {"hide_name": 1, "bits": [bit], "attributes": {"ROUTING": " "}}
-            for load, port in group:
-                cells[load]["connections"][port] = [bit]
-            bit += 1
-            made += 1
-    return made
+                found.setdefault(bits[0], []).append((name, port))
+    return found
+
+
+def _copy(module: dict[str, Any], groups: list[tuple[str, list[tuple[str, str]]]]) -> None:
+    """Copy cells, each for a group of loads, which are cells and ports."""
+    cells, names = module["cells"], dict[int, str]()
+    for name, net in module["netnames"].items():
+        names.setdefault(net["bits"][0], name)
+    first = 1 + max(max(net["bits"]) for net in module["netnames"].values())
+    for bit, (name, group) in enumerate(groups, first):
+        old = cells[name]
+        out = cells[group[0][0]]["connections"][group[0][1]][0]
+        copy, net = f"{name}${_COPY}{bit}", f"{names[out]}${_COPY}{bit}"
+        pins = {port: [bit] if bits == [out] else list(bits) for port, bits in old["connections"].items()}
+        parts = {key: dict(old[key]) for key in ("parameters", "attributes", "port_directions")}
+        cells[copy] = old | parts | {"connections": pins}
+        module["netnames"][net] = {"hide_name": 1, "bits": [bit], "attributes": {"ROUTING": " "}}
+        for load, port in group:
+            cells[load]["connections"][port] = [bit]
 
 
 _COPY = "copy"

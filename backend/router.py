@@ -44,11 +44,19 @@ ROUNDS, RELAX, MANY = 2000, 40, 0.02
 PATIENCE = 600
 """Rounds without anything better than what there is."""
 
-LABOUR = 100_000
-"""Wires looked at per net after which it is given up if there is nothing yet."""
+PRESS, EVERY, SOME = 120, 10, 10
+"""Where there is one goal: rounds before sinks are given up, then one in so many that are late, each so many
+rounds."""
 
-STEP, AIM = 0.005, 1.08
-"""Share by which it is moved; where it starts, of the slowest wire that there would be without any other."""
+GIVEN = 0.5
+"""What the delay of a sink that is given up counts beside the price of wires."""
+
+LABOUR = 100_000
+"""Wires looked at per net after which all is given up."""
+
+STEP, AIM, MOST = 0.005, 1.08, 0.999
+"""Share by which a goal is moved; where it starts, of what the slowest wire would take without any other, or,
+where there is one goal, what so large a share of all would."""
 
 PRESSURE, GROWTH, HIGHEST = 0.5, 1.3, 5.0
 """How many times dearer a wire is for each other net on it: at first, from round to round, at most."""
@@ -200,13 +208,22 @@ _REGISTERED = {
 """Wires that registers drive, and that lead to them, likewise."""
 
 
-def tables(wires: Wires, family: str) -> tuple[F32, F32]:
+def tables(wires: Wires, family: str) -> tuple[F32, F32, F32]:
     """Least delays of a device.
 
     Returns:
-        From wires of each kind to a tile, `[kinds, columns, rows]`, and from register to register, as
-        `refine` wants them.
+        From wires of each kind to a tile, `[kinds, columns, rows]`; and from register to register, as
+        `refine` wants them, with all tracks and without those of `_LONG`.
     """
+    table, between = _tables(wires, family)
+    return table, between, _tables(wires.without(_LONG), family)[1] if family == "ice40" else between
+
+
+_LONG = ("sp12", "span12")
+"""How tracks of iCE40 begin that span twelve tiles."""
+
+
+def _tables(wires: Wires, family: str) -> tuple[F32, F32]:
     order = np.argsort(wires.target, kind="stable")
     source, delay = wires.origin[order], wires.delay[order]
     start = np.searchsorted(wires.target[order], np.arange(len(wires.x) + 1)).astype(np.int32)
@@ -248,6 +265,7 @@ class Router:
         self.tree_wire = np.empty(100 * len(nets.sink) + 8 * many, np.int32)
         self.tree_edge = np.empty_like(self.tree_wire)
         self.used = self.looked = 0
+        self.goal = 0.0
         self.arrival, self.fan = np.zeros(count, np.float32), np.zeros(count, np.int32)
         self.state = (
             np.zeros(count, np.float32), self.arrival, np.zeros(count, np.int32),
@@ -300,16 +318,15 @@ class Router:
             part[: self.used] = part[keep]
         self.tree_at = at
 
-    def alone(self) -> float | None:
-        """Route every net as if it were alone; return what the slowest takes, None if one has no way."""
+    def alone(self) -> bool:
+        """Route every net as if it were alone; return whether each has a way."""
         everything = np.arange(len(self.nets.source), dtype=np.int32)
         surest = np.full(len(self.nets.sink), 0.99, np.float32)
         if self.step(everything, surest, 0.0):
             # not all tiles are like those that the table is from
             self.table = np.where(np.isinf(self.table), np.float32(UNKNOWN), self.table)
-            if self.step(everything, surest, 0.0):
-                return None
-        return float(self.taken.max(initial=1))
+            return not self.step(everything, surest, 0.0)
+        return True
 
     def run(self) -> bool:
         """Route everything; return whether no wire is shared.
@@ -317,59 +334,68 @@ class Router:
         The goal, picoseconds from register to register without the time to leave it, is somewhat more than
         without other nets at first. Missed for long, it is moved up, met, down.
         """
-        nets, bound = self.nets, self.alone()
-        if bound is None:
+        nets = self.nets
+        if not self.alone():
             return False
-        everything = np.arange(len(nets.source), dtype=np.int32)
-        net_of = np.repeat(everything, np.diff(nets.first))
-        goal = AIM * bound
-        pressure, weight, order, since = PRESSURE, np.ones(len(nets.sink), np.float32), everything, 0
-        shared = np.zeros(len(nets.source), np.bool_)
+        bound = float(self.taken.max(initial=1))
+        self.goal = AIM * bound
+        deal, since = _Deal(self), 0
         best: tuple[int, int, _Trees | None] = (1 << 30, 0, None)  # picoseconds, round, ways
         for r in range(ROUNDS):
-            late = self.taken > goal
-            change = np.where(shared[net_of], SHARED, np.where(late, LATER, SOONER))
-            weight = np.clip(weight * change, 1.0, HEAVIEST)
-            ratio = np.where(nets.timed, 2.0 * (self.taken / goal) ** 3 * weight, nets.weight)
-            key = np.zeros(len(nets.source))
-            np.maximum.at(key, net_of, ratio)
-            order = order[np.argsort(-key[order], kind="stable")]
-            missed = self.step(order, (ratio / (1 + ratio)).astype(np.float32), pressure)
-            contested(self.occupied, self.tree_at, self.tree_size, self.tree_wire, shared)
-            if not (missed or shared.any()):
+            if deal.settled():
                 slowest = int(self.taken.max())
                 if slowest < best[0]:
                     best = slowest, r + 1, self._kept()
                 # what is late by much must not make all others late too
-                raised = goal if slowest <= goal else goal * (1 + STEP)
-                goal, since = max(bound, min(raised, (1 - STEP) * slowest)), 0
+                raised = self.goal if slowest <= self.goal else self.goal * (1 + STEP)
+                self.goal, since = max(bound, min(raised, (1 - STEP) * slowest)), 0
             if best[2] is not None and (best[0] <= bound or r - best[1] > PATIENCE):
                 break
-            many = len(order) > MANY * len(nets.source)
-            late = self.taken > goal
-            over = np.flatnonzero(self.occupied > 1)
-            if r % TELL == 0:
-                slowest = self.taken.max() / 1e3
-                _LOG.debug("Routing, round %d: %d wires shared, slowest %.2f ns.", r, len(over), slowest)
+            many = len(deal.order) > MANY * len(nets.source)
             if best[2] is None and self.looked > LABOUR * len(nets.source):
                 break
-            self.history[over] += HISTORY * (self.occupied[over] - 1)
-            pressure = min(pressure * GROWTH, HIGHEST)
-            if r >= CERTAIN:
-                bad = shared.copy()
-                bad[net_of[late]] = True
-                order = np.flatnonzero(bad).astype(np.int32)
+            deal.next(r)
             since += 1
             if r > CERTAIN and since > (RELAX // 2 if many else RELAX):
-                goal, since = min(goal * (1 + STEP), max(bound, (1 - STEP) * best[0])), 0
+                self.goal, since = min(self.goal * (1 + STEP), max(bound, (1 - STEP) * best[0])), 0
         taken, rounds, kept = best
         if kept is None:
             return False
         self._restore(kept)
+        self.goal = float(taken)
         tried = self.looked / len(nets.source)
         said = "Routed in %d rounds, %d wires tried per net; %d of at least %d ps."
         _LOG.info(said, rounds, tried, taken, bound)
         return True
+
+    def press(self) -> bool:
+        """Route everything for one goal; return whether no wire is shared.
+
+        The goal is somewhat more than nearly all would take without the others, and more where too many sinks
+        miss it. Those that are late for long are given up by and by: they take what is left.
+        """
+        nets = self.nets
+        if not self.alone():
+            return False
+        self.goal = AIM * float(np.quantile(self.taken, MOST))
+        deal, r = _Deal(self), 0
+        while self.looked <= LABOUR * len(nets.source):
+            if deal.settled() and not deal.late().any():
+                tried, late = self.looked / len(nets.source), int((self.taken > self.goal).sum())
+                said = "Routed in %d rounds, %d wires tried per net; %d of %d sinks take more than %d ps."
+                _LOG.info(said, r + 1, tried, late, len(self.taken), self.goal)
+                self.history[:] = 1
+                return True
+            deal.next(r)
+            r += 1
+            if r > PRESS and r % EVERY == 0:
+                (slow,) = np.nonzero(deal.late())
+                if len(slow) > MANY * len(self.taken):
+                    self.goal *= 1 + STEP
+                else:
+                    heavy = np.argsort(-deal.weight[slow], kind="stable")
+                    deal.given[slow[heavy[: -(-len(slow) // SOME)]]] = True
+        return False
 
     def _kept(self) -> _Trees:
         """Copy what is there now."""
@@ -424,6 +450,56 @@ class Router:
         end = self.wires.chip.number[self.wires.chip.wire(pin) + _LUT]
         edges = np.arange(self.wires.start[pin], self.wires.start[pin + 1])
         return int(edges[self.wires.target[edges] == end][0])
+
+
+class _Deal:
+    """A negotiation.
+
+    Attributes:
+        weight: of the delay of each sink.
+        given: sinks that are given up.
+        order: nets that are to be routed.
+    """
+
+    def __init__(self, router: Router) -> None:
+        nets, self.router = router.nets, router
+        self.net_of = np.repeat(np.arange(len(nets.source), dtype=np.int32), np.diff(nets.first))
+        self.weight = np.ones(len(nets.sink), np.float32)
+        self.given = np.zeros(len(nets.sink), np.bool_)
+        self.order = np.arange(len(nets.source), dtype=np.int32)
+        self.shared, self.pressure = np.zeros(len(nets.source), np.bool_), PRESSURE
+
+    def late(self) -> npt.NDArray[np.bool_]:
+        """Which sinks are late and not given up."""
+        return (self.router.taken > self.router.goal) & ~self.given
+
+    def settled(self) -> bool:
+        """Route the nets of `order` anew; return whether all sinks are reached and no wire is shared."""
+        router, nets = self.router, self.router.nets
+        change = np.where(self.shared[self.net_of], SHARED, np.where(self.late(), LATER, SOONER))
+        self.weight = np.clip(self.weight * change, 1.0, HEAVIEST)
+        ratio = np.where(nets.timed, 2.0 * (router.taken / router.goal) ** 3 * self.weight, nets.weight)
+        ratio[self.given] = GIVEN
+        key = np.zeros(len(nets.source))
+        np.maximum.at(key, self.net_of, ratio)
+        self.order = self.order[np.argsort(-key[self.order], kind="stable")]
+        missed = router.step(self.order, (ratio / (1 + ratio)).astype(np.float32), self.pressure)
+        contested(router.occupied, router.tree_at, router.tree_size, router.tree_wire, self.shared)
+        return not (missed or self.shared.any())
+
+    def next(self, r: int) -> None:
+        """Raise prices, and choose the nets of the round after that of a number."""
+        router = self.router
+        over, late = np.flatnonzero(router.occupied > 1), self.late()
+        if r % TELL == 0:
+            said = "Routing, round %d: %d wires shared, %d late, slowest %.2f ns."
+            _LOG.debug(said, r, len(over), late.sum(), router.taken.max() / 1e3)
+        router.history[over] += HISTORY * (router.occupied[over] - 1)
+        self.pressure = min(self.pressure * GROWTH, HIGHEST)
+        if r >= CERTAIN:
+            bad = self.shared.copy()
+            bad[self.net_of[late]] = True
+            self.order = np.flatnonzero(bad).astype(np.int32)
 
 
 def _turn(cell: dict[str, Any], pins: dict[int, int]) -> None:

@@ -7,7 +7,7 @@ place. Delays are those that nextpnr reckons with, so what is routed on this gra
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ class Wires:
             start, target[order].astype(np.int32), origin, delay.astype(np.int32), adder.astype(np.float32),
             switch.astype(np.int32), x, y, kind, chip,
         )  # fmt: skip
+
+    def without(self, names: tuple[str, ...]) -> Wires:
+        """Return the graph of an iCE40 without edges to wires whose names begin so."""
+        assert isinstance(self.chip, Ice40Chip)
+        keep = ~np.array([name.startswith(names) for name in self.chip.names])[self.target]
+        parts = {name: getattr(self, name)[keep] for name in ("target", "origin", "delay", "adder", "switch")}
+        start = np.searchsorted(parts["origin"], np.arange(len(self.x) + 1)).astype(np.int32)
+        return replace(self, start=start, **parts)
 
 
 class Chip:
@@ -126,29 +134,30 @@ class Ice40Chip(Chip):
         """Wires by the name that nextpnr gives them."""
         places = self.wires["at"].tolist()
         return {
-            f"X{x}/Y{y}/{name}": n for n, ((x, y), name) in enumerate(zip(places, self._names, strict=True))
+            f"X{x}/Y{y}/{name}": n for n, ((x, y), name) in enumerate(zip(places, self.names, strict=True))
         }
 
     @cached_property
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """Wire names within their tiles."""
         start, count = self.slice(self.root + 20)
         return [self.text(start + _ICE_WIRE.itemsize * n) for n in range(count)]
 
     def wire(self, n: int) -> str:
         """Return nextpnr's name of a wire."""
         x, y = self.wires["at"][n].tolist()
-        return f"X{x}/Y{y}/{self._names[n]}"
+        return f"X{x}/Y{y}/{self.names[n]}"
 
     def pip(self, n: int) -> str:
         """Return nextpnr's name of a switch."""
         pip = self.pips[n]
         x, y = pip["at"].tolist()
-        ends = (".".join((*map(str, self.wires["at"][w].tolist()), self._names[w])) for w in pip.item()[:2])
+        ends = (".".join((*map(str, self.wires["at"][w].tolist()), self.names[w])) for w in pip.item()[:2])
         return f"X{x}/Y{y}/{'.->.'.join(ends)}"
 
     def tiles(self, name: str) -> set[tuple[int, int]]:
         """Column and row of the tiles that have a wire of a name."""
-        named = np.array([each == name for each in self._names])
+        named = np.array([each == name for each in self.names])
         return set(map(tuple, self.wires["at"][named].tolist()))
 
     def graph(self, *, fast: bool) -> Wires:
@@ -161,11 +170,11 @@ class Ice40Chip(Chip):
         delay = pips["delay"][:, slow] + wires["delay"][pips["target"], slow]
         # whichever pin a signal takes, it is seen as early as that one allows
         behind = {f"in_{n}": delay for n, delay in enumerate(BEHIND)}
-        pin = np.array([behind.get(name.partition(":")[2], 0) for name in self._names])
-        lut = np.array([name.endswith("_lut") for name in self._names])
+        pin = np.array([behind.get(name.partition(":")[2], 0) for name in self.names])
+        lut = np.array([name.endswith("_lut") for name in self.names])
         delay = delay + np.where(lut[pips["target"]], pin[pips["origin"]], 0)
-        kinds = {name: n for n, name in enumerate(sorted(set(self._names)))}
-        kind = np.array([kinds[name] for name in self._names])
+        kinds = {name: n for n, name in enumerate(sorted(set(self.names)))}
+        kind = np.array([kinds[name] for name in self.names])
         places = wires["at"][:, 0], wires["at"][:, 1], kind
         return Wires.of(self, pips["origin"], pips["target"], (delay, np.zeros(len(delay)), switch), places)
 

@@ -23,6 +23,9 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from lgc import models
 from lgc.backend import tools
 from lgc.backend.fabric import fabric_text
@@ -71,14 +74,26 @@ def chain(target: Target, luts: int, out: Path) -> Synthesis:
     )  # fmt: skip
 
 
-def harness(fabric: Fabric, rtl: RtlFiles, out: Path) -> RtlFiles:
-    """Put the fabric between a shift register and registers of the class."""
+def serpentine(position: npt.NDArray[np.float64] | None, inputs: npt.NDArray[np.int64]) -> list[int]:
+    """Order inputs row by row of the image, every other row backwards, so that no two are far apart."""
+    if position is None:
+        return list(range(len(inputs)))
+    row = np.unique(position[inputs, 0], return_inverse=True)[1]
+    column = np.where(row % 2, -1, 1) * position[inputs, 1]
+    return list(np.lexsort((column, row)).tolist())
+
+
+def harness(fabric: Fabric, rtl: RtlFiles, out: Path, position: npt.NDArray[np.float64] | None) -> RtlFiles:
+    """Put the fabric between a shift register, through the image's rows, and registers of the class."""
     out.mkdir(parents=True)
     text = fabric_text(fabric)
     (out / "fabric.v").write_text(text.verilog)
     bits, width = text.inputs.size, text.index_bits
+    at = {bit: place for place, bit in enumerate(serpentine(position, text.inputs))}
     ports = [".clk(clk)", ".index(index)"]
-    ports += [f".x{n}(s[{min(32 * n + 31, bits - 1)}:{32 * n}])" for n in range(-(-bits // 32))]
+    for n in range(-(-bits // 32)):
+        wires = ", ".join(f"s[{at[bit]}]" for bit in reversed(range(32 * n, min(32 * n + 32, bits))))
+        ports.append(f".x{n}({{{wires}}})")
     lines = [
         f"module {TOP} (input clk, input d, output reg [{width - 1}:0] q);",
         f"  reg [{bits - 1}:0] s = 0;",
@@ -149,7 +164,8 @@ def main() -> None:
             lower(checkpoint.load(given.model)).encoder, fabric, out=out / "rtl", argmax_registers=True
         )
         bare = chain(target, min(fabric.netlist.luts, target.luts // 3, DEEPEST), out / "chain")
-        fast = synthesise(harness(fabric, rtl, out / "harness"), target, out=out / "synth")
+        position = models.positions(checkpoint.load(given.model))
+        fast = synthesise(harness(fabric, rtl, out / "harness", position), target, out=out / "synth")
         designs = [("chain", bare, False), ("fabric", fast, True)]
         if given.both:
             designs += [("chain, improved", bare, True), ("fabric, nextpnr alone", fast, False)]

@@ -87,7 +87,7 @@ def test_what_does_not_route_is_left_to_nextpnr(
         return onwards(nextpnr, args, *rest)
 
     if fails == "improve":
-        monkeypatch.setattr(router.Router, "run", lambda *_: False)
+        monkeypatch.setattr(router.Router, "press", lambda *_: False)
     else:
         monkeypatch.setattr(pnr, "_run", refuse)
     found = place_and_route(registered, load("ice40-hx8k"), out=tmp_path, eager=True, timeout_s=300)
@@ -107,11 +107,20 @@ def around(cells: int, tiles: int, *, seed: int = 0) -> tuple[np.ndarray, np.nda
     return place, at.astype(np.int32), delay
 
 
+def annealed(
+    place: np.ndarray, moving: int, wires: np.ndarray, tiles: np.ndarray, delay: np.ndarray, loose: int,
+    rounds: float,
+) -> np.ndarray:  # fmt: skip
+    cost, pick = refine.cost_of(delay, 16.0), np.arange(moving, dtype=np.int32)
+    plan = refine.Schedule(rounds, 0.5, 0.01, 1)
+    return refine._annealed(place, moving, wires, tiles, cost, plan, loose, pick)
+
+
 def test_long_wires_become_short() -> None:
     """A ring closes its gaps; every cell has a place of its own, and tiles are not crowded."""
     place, tiles, delay = around(200, 8)
     ring = np.stack([np.arange(200), (np.arange(200) + 1) % 200], axis=1).astype(np.int32)
-    found = refine._annealed(place, 200, ring, tiles, delay, "ecp5", 1, 1500)
+    found = annealed(place, 200, ring, tiles, delay, refine.LOOSE["ecp5"], 250)
     length = abs(found[ring[:, 0], :2] - found[ring[:, 1], :2]).sum(axis=1)
     assert abs(place[ring[:, 0], :2] - place[ring[:, 1], :2]).sum(axis=1).max() > 8
     assert length.max() <= 4
@@ -124,7 +133,7 @@ def test_a_full_device_is_filled_and_fixed_cells_pull() -> None:
     place, tiles, delay = around(70, 3)
     place[60:] = [9, 9, 0]
     wires = np.stack([np.arange(60), np.full(60, 60)], axis=1).astype(np.int32)
-    found = refine._annealed(place, 60, wires[:3], tiles[:8], delay, "ecp5", 1, 200)
+    found = annealed(place, 60, wires[:3], tiles[:8], delay, refine.LOOSE["ecp5"], 50)
     assert len(set(map(tuple, found.tolist()))) == 60
     assert found[:3, :2].sum(axis=1).min() >= found[3:, :2].sum(axis=1).max() - 1
 
