@@ -31,8 +31,11 @@ TRIED, WINDOWS = 40, 2
 TURNS = 100
 """Exchanges of three tried for a late wire at a time."""
 
-EFFORT = 400
-"""Nets that may be routed in all, for each net that there is."""
+EFFORT, LEAST_EFFORT = 50, 10_000
+"""Nets that may be routed in all, for each and times the cube root of their number; at least."""
+
+LOWER = 0.97
+"""What is aimed at next where all wires are quick enough, of the slowest."""
 
 SHAKEN, FEW, MOVES = 60, 40, 6
 """How often cells around late wires are moved at random where nothing else helps and so few are late; moves
@@ -97,19 +100,19 @@ class Exchange:
         self.weight = np.ones(len(nets.sink), np.float32)
         self.inside, self.shares = np.zeros(len(self.fan), np.bool_), np.zeros(len(self.fan), np.bool_)
         self.met, self.raised = np.empty(len(self.fan), np.int32), np.empty(1 << 16, np.int32)
-        self.effort = EFFORT * len(self.fan)
+        self.effort = max(LEAST_EFFORT, int(EFFORT * len(self.fan) ** (4 / 3)))
         self.cost = np.empty(len(self.slots))
         self.tried = self.made = self.routed = 0
 
     def run(self, rng: np.random.Generator) -> None:
         """Exchange until nothing that is tried helps any more."""
         goal = int(self.router.goal)
-        while True:
-            before = self._late(goal).size
+        while self.routed < self.effort and goal > 0:
             self._hasten(rng, goal)
-            self._slowest(rng)
-            if not 0 < self._late(goal).size < before or self.routed >= self.effort:
+            if self._late(goal).size:
                 break
+            goal = int(LOWER * self.router.taken[self.timed].max(initial=0))
+        self._slowest(rng)
         self.router.taken[~self.timed] = 0
 
     def _late(self, limit: int) -> npt.NDArray[np.int64]:

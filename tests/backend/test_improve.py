@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from lgc.backend import improve, pnr, refine, router
+from lgc.backend._exchange import cycles, weigh
 from lgc.backend.exchange import Exchange, exchange
 from lgc.backend.pnr import BETTER, place_and_route
+from lgc.backend.relieve import relieve
 from lgc.backend.replicate import replicate
 from lgc.backend.rtl import write_rtl
 from lgc.backend.synth import Synthesis, synthesise
@@ -169,6 +171,36 @@ def test_the_net_with_a_way_around_gives_way() -> None:
     assert ways == [[0, 4, 2], [1, 6, 3]]
 
 
+def test_what_is_late_for_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both want wire 4, without which the second has no way; the first is late on its other one."""
+    monkeypatch.setattr(router, "MANY", 1.0)
+    edges = [(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10), (0, 5, 500), (5, 2, 500)]
+    found = negotiated(edges, [(0, 2), (1, 3)], 6)
+    assert found.press()
+    assert found.goal < 30
+    assert found.taken.tolist() == [1000, 20]
+    monkeypatch.setattr(router, "LABOUR", 200)
+    assert not negotiated(edges[:4], [(0, 2), (1, 3)], 5).press()
+
+
+def test_three_cells_change_places_where_no_two_can() -> None:
+    """Each is drawn to the place of the next by what stands there; alone, none of them may go."""
+    x = np.array([0, 1, 2, 1, 2, 0], np.int32)
+    wires = np.array([[0, 3], [1, 4], [5, 2]], np.int32)
+    y, z = np.zeros(6, np.int32), np.array([0, 0, 0, 1, 1, 1], np.int32)
+    slots = np.array([[column, 0, 0] for column in range(3)], np.int32)
+    cell, joined = np.arange(3, dtype=np.int32), refine.joined(wires, 6)
+    delay = (100.0 * abs(np.arange(-3, 4)))[:, None] * np.ones((2, 2, 1, 7), np.float32)
+    cost = np.empty(3)
+    delay = delay.astype(np.float32)
+    weigh(0, x, y, z, slots, cell, *joined, delay, 50.0, 2.0, cost)
+    assert np.isinf(cost).all()
+    to, on = np.empty(3, np.int32), np.empty(3, np.int32)
+    assert cycles(0, x, y, z, slots, cell, *joined, delay, 50.0, 2.0, cost, to, on) == 1
+    assert (to[0], on[0], cost[0]) == (1, 2, 0.0)
+    assert x.tolist() == [0, 1, 2, 1, 2, 0]
+
+
 def test_no_way_is_told() -> None:
     assert not negotiated([(0, 4, 10), (4, 2, 10)], [(0, 2), (1, 3)], 5).run()
     one = negotiated([(0, 4, 10), (1, 4, 10), (4, 2, 10), (4, 3, 10)], [(0, 2), (1, 3)], 5)
@@ -215,6 +247,36 @@ def test_copies_share_the_loads_of_a_register() -> None:
     for bit in groups:
         assert drivers[bit]["connections"] == {"I0": [2], "CLK": [3], "O": [bit]}
         assert sum(net["bits"] == [bit] for net in module["netnames"].values()) == 1
+
+
+def test_a_lut_whose_loads_stand_apart_is_copied() -> None:
+    """Registers with an enable stay where they are, too far apart for the LUT that both read."""
+    cells = {
+        "d": lut("X20/Y5/lc0", {"I0": 2, "I3": 8, "CLK": 3, "O": 4}, table="1000011101001010"),
+        "l": lut("X1/Y5/lc0", {"I0": 4, "CLK": 3, "CEN": 9, "O": 5}),
+        "r": lut("X21/Y5/lc0", {"I2": 4, "CLK": 3, "CEN": 9, "O": 6}),
+    }
+    module, tiles = placed(cells), {(x, y) for x in range(1, 22) for y in range(4, 7)}
+    far = abs(np.arange(-20, 21))
+    delay = np.broadcast_to(100.0 + 100 * (far[:, None] + far[None]), (8, 8, 41, 41)).astype(np.float32)
+    assert relieve(module, tiles, delay, delay, family="ecp5", seed=1) == 0
+    assert relieve(module, tiles, delay, delay, family="ice40", seed=1) == 1
+    (copy,) = module["cells"].keys() - {"d", "l", "r"}
+    for name, pin in (("l", "I0"), ("r", "I2")):
+        (driven,) = module["cells"][name]["connections"][pin]
+        (cell,) = (
+            module["cells"][each]
+            for each in ("d", copy)
+            if module["cells"][each]["connections"]["O"] == [driven]
+        )
+        assert cell["parameters"]["LUT_INIT"] == "1000011101001010"
+        assert cell["connections"] | {"O": []} == {"I0": [2], "I3": [8], "CLK": [3], "O": []}
+    found = refine.Cells.of(module)
+    assert refine.least(found, refine.wide(delay, found, tiles)).max() <= 900
+    assert [module["cells"][name]["attributes"]["NEXTPNR_BEL"] for name in "lr"] == [
+        "X1/Y5/lc0",
+        "X21/Y5/lc0",
+    ]
 
 
 def test_inputs_turn_with_the_table() -> None:
