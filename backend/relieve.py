@@ -85,7 +85,8 @@ def relieve(
             split(module, [(cells.members[a][0], cells.members[b][0]) for a, b in long if cells.plain[a]])
             cells = Cells.of(module)
             _, long = _long(cells, delay, limit)
-        anneal(module, cells, tiles, cost, Schedule(*NEAR, seed + n), pick=_around(cells, long))
+        if not anneal(module, cells, tiles, cost, Schedule(*NEAR, seed + n), pick=_around(cells, long)):
+            break
         cells = Cells.of(module)
     assert best is not None
     module |= best[1]
