@@ -37,7 +37,7 @@ EFFORT, LEAST_EFFORT = 50, 10_000
 LOWER = 0.97
 """What is aimed at next where all wires are quick enough, of the slowest."""
 
-SHAKEN, FEW, MOVES = 60, 40, 6
+SHAKEN, FEW, MOVES = 12, 40, 6
 """How often cells around late wires are moved at random where nothing else helps and so few are late; moves
 for each wire."""
 
@@ -108,11 +108,15 @@ class Exchange:
         """Exchange until nothing that is tried helps any more."""
         goal = int(self.router.goal)
         while self.routed < self.effort and goal > 0:
+            before = self._late(goal).size
             self._hasten(rng, goal)
             if self._late(goal).size:
+                self._slowest(rng)
+            late = self._late(goal).size
+            if late and late >= before:
                 break
-            goal = int(LOWER * self.router.taken[self.timed].max(initial=0))
-        self._slowest(rng)
+            if not late:
+                goal = int(LOWER * self.router.taken[self.timed].max(initial=0))
         self.router.taken[~self.timed] = 0
 
     def _late(self, limit: int) -> npt.NDArray[np.int64]:
